@@ -1,0 +1,38 @@
+# tailor_module(NAME SOURCES ... [DEPS modules...] [LIBS targets...])
+#   One static library tailor_NAME (alias tailor::NAME) from tailor/NAME. DEPS are public, LIBS private: a third-party
+#   library that one module wraps never leaks into the include path of another.
+# tailor_test(NAME SOURCES ... [LIBS targets...])
+#   One GoogleTest program test_NAME; each TEST in it is a CTest of its own.
+
+add_library(tailor_flags INTERFACE)
+target_compile_options(tailor_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wcast-qual -Wimplicit-fallthrough)
+if(TAILOR_WERROR)
+  target_compile_options(tailor_flags INTERFACE -Werror)
+endif()
+if(TAILOR_SANITIZE)
+  add_compile_options(-fsanitize=${TAILOR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${TAILOR_SANITIZE})
+  add_compile_definitions(TAILOR_SANITIZED=1)
+endif()
+if(TAILOR_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+  add_compile_definitions(TAILOR_SANITIZED=1)
+endif()
+
+function(tailor_module NAME)
+  cmake_parse_arguments(M "" "" "SOURCES;DEPS;LIBS" ${ARGN})
+  add_library(tailor_${NAME} STATIC ${M_SOURCES})
+  add_library(tailor::${NAME} ALIAS tailor_${NAME})
+  target_include_directories(tailor_${NAME} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
+  list(TRANSFORM M_DEPS PREPEND tailor::)
+  target_link_libraries(tailor_${NAME} PUBLIC ${M_DEPS} PRIVATE tailor_flags fmt::fmt ${M_LIBS})
+endfunction()
+
+function(tailor_test NAME)
+  cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
+  add_executable(test_${NAME} ${T_SOURCES})
+  target_link_libraries(test_${NAME} PRIVATE tailor_flags tailor_testing fmt::fmt ${T_LIBS} GTest::gtest GTest::gtest_main)
+  gtest_discover_tests(test_${NAME} TEST_PREFIX ${NAME}. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600 LABELS ${NAME})
+endfunction()

@@ -1,0 +1,83 @@
+#include "tailor/base/file.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "tailor/base/error.h"
+
+namespace tailor {
+namespace {
+
+TEST(File, Sha256GoldenValues) {  // FIPS 180-4 examples
+  EXPECT_EQ(sha256(std::string_view("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256(std::string_view("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(sha256(std::string_view("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq")),
+            "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  EXPECT_EQ(sha256(std::string(1000000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(File, WritesWholeAndReadsBack) {
+  TemporaryFolder folder;
+  auto path = folder.fresh(".txt");
+  write_file(path, "first");
+  write_file(path, "second");
+  EXPECT_EQ(map_file(path).view(), "second");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(File, AFailedWriteLeavesTheOldContentAndNoLitter) {
+  TemporaryFolder folder;
+  EXPECT_THROW(write_file(folder.path() / "no/such/folder/file", "x"), Error);
+  auto target = folder.path() / "is_a_folder";
+  std::filesystem::create_directory(target);
+  try {
+    write_file(target, "x");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::write_failed);
+  }
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
+TEST(File, AFullDiskIsReported) {
+  if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
+  try {
+    append_line("/dev/full", "x");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::write_failed);
+    EXPECT_NE(error.help().find("free some space"), std::string::npos);
+  }
+}
+
+TEST(File, MissingAndFolderAndEmpty) {
+  TemporaryFolder folder;
+  EXPECT_THROW(map_file(folder.path() / "absent"), Error);
+  EXPECT_THROW(map_file(folder.path()), Error);
+  write_file(folder.path() / "empty", "");
+  EXPECT_TRUE(map_file(folder.path() / "empty").empty());
+}
+
+TEST(File, BytesOutliveTheirMapping) {
+  TemporaryFolder folder;
+  auto path = folder.fresh("");
+  write_file(path, "0123456789");
+  Bytes part = map_file(path).part(2, 3);
+  std::filesystem::remove(path);
+  EXPECT_EQ(part.view(), "234");
+}
+
+TEST(File, TemporaryFolderVanishes) {
+  std::filesystem::path path;
+  {
+    TemporaryFolder folder;
+    path = folder.path();
+    write_file(folder.fresh("a"), "x");
+    EXPECT_TRUE(std::filesystem::exists(path));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+}  // namespace
+}  // namespace tailor
