@@ -12,11 +12,13 @@
 
 namespace tailor {
 
-/// A read-only range of memory together with whoever keeps it alive. Copies share; nobody can write through it.
+/// A read-only range of memory together with whoever keeps it alive. Copies share; nobody can write through
+/// it.
 class Bytes {
  public:
   Bytes() = default;
-  Bytes(std::shared_ptr<const void> owner, std::span<const std::byte> range) : owner_(std::move(owner)), range_(range) {}
+  Bytes(std::shared_ptr<const void> owner, std::span<const std::byte> range)
+      : owner_(std::move(owner)), range_(range) {}
 
   /// Takes a vector over without copying its elements. T must be trivially copyable.
   template <class T>
@@ -39,7 +41,8 @@ class Bytes {
   /// A part of this range that shares the owner. @pre at + count <= size()
   Bytes part(std::size_t at, std::size_t count) const { return Bytes(owner_, range_.subspan(at, count)); }
 
-  /// The elements copied into a vector; trailing bytes that make no whole element are left out. Alignment does not matter.
+  /// The elements copied into a vector; trailing bytes that make no whole element are left out. Alignment
+  /// does not matter.
   template <class T>
   std::vector<T> copy_as() const {
     std::vector<T> items(size() / sizeof(T));

@@ -9,54 +9,79 @@ namespace tailor {
 namespace {
 
 constexpr std::array kTexts = {
-    CodeText{Code::bug, "internal error", "A fault of tailor itself, not of your input. Please report it with the command line."},
-    CodeText{Code::usage, "wrong usage", "The command line cannot be understood. `tailor VERB --help` lists the options."},
-    CodeText{Code::unknown_name, "unknown name", "A layer, input, verb or option of that name does not exist. The message lists near ones."},
+    CodeText{Code::bug, "internal error",
+             "A fault of tailor itself, not of your input. Please report it with the command line."},
+    CodeText{Code::usage, "wrong usage",
+             "The command line cannot be understood. `tailor VERB --help` lists the options."},
+    CodeText{Code::unknown_name, "unknown name",
+             "A layer, input, verb or option of that name does not exist. The message lists near ones."},
     CodeText{Code::bad_value, "bad value", "The value of an option is malformed or out of range."},
-    CodeText{Code::file_missing, "file not readable", "The file does not exist or may not be opened by this user."},
-    CodeText{Code::file_empty, "file is empty", "The file holds no bytes: an interrupted copy or download, usually."},
-    CodeText{Code::bad_json, "bad JSON", "The file is not JSON, or not of the schema that is expected here (`tailor schema NAME`)."},
-    CodeText{Code::bad_toml, "bad TOML", "The device or configuration file has a syntax error or an unknown key."},
+    CodeText{Code::file_missing, "file not readable",
+             "The file does not exist or may not be opened by this user."},
+    CodeText{Code::file_empty, "file is empty",
+             "The file holds no bytes: an interrupted copy or download, usually."},
+    CodeText{Code::bad_json, "bad JSON",
+             "The file is not JSON, or not of the schema that is expected here (`tailor schema NAME`)."},
+    CodeText{Code::bad_toml, "bad TOML",
+             "The device or configuration file has a syntax error or an unknown key."},
     CodeText{Code::bad_dataset, "data not readable",
-             "Data is read from CIFAR binary files, IDX pairs, npz/npy arrays and folders of images with labels.tsv. "
+             "Data is read from CIFAR binary files, IDX pairs, npz/npy arrays and folders of images with "
+             "labels.tsv. "
              "The message says which of them was tried and what did not fit."},
     CodeText{Code::dataset_mismatch, "data does not fit the model",
              "The samples can be read, but their shape is not the shape of the model's input."},
-    CodeText{Code::plan_mismatch, "plan made for another model",
-             "A plan names the SHA-256 of its model. Make a new plan, or give the model that it was made for."},
+    CodeText{
+        Code::plan_mismatch, "plan made for another model",
+        "A plan names the SHA-256 of its model. Make a new plan, or give the model that it was made for."},
     CodeText{Code::unknown_device, "unknown device", "`tailor doctor` lists what is usable on this host."},
-    CodeText{Code::not_onnx, "not an ONNX model", "The bytes of the file are not a serialised ONNX ModelProto."},
-    CodeText{Code::truncated, "model is truncated", "The file ends in the middle of a field: an interrupted copy, usually."},
-    CodeText{Code::bad_model, "model contradicts itself",
-             "For instance a node that reads a value which nobody writes, a cycle, or two values of one name."},
-    CodeText{Code::no_opset, "model names no operator set",
-             "Without an opset import nobody can know what the nodes mean; ONNX Runtime refuses such a file too. "
-             "Export the model again with a current exporter."},
-    CodeText{Code::unsupported_opset, "operator set too old", "Opset 7 (ONNX 1.2, 2018) is the oldest that is read. Convert the model first."},
-    CodeText{Code::foreign_domain, "operators of a foreign domain",
-             "The model uses operators that belong to neither ONNX nor ONNX Runtime. Export it without them."},
-    CodeText{Code::bad_tensor, "weights do not match their shape", "A tensor's data has another size than its type and shape ask for."},
+    CodeText{Code::not_onnx, "not an ONNX model",
+             "The bytes of the file are not a serialised ONNX ModelProto."},
+    CodeText{Code::truncated, "model is truncated",
+             "The file ends in the middle of a field: an interrupted copy, usually."},
+    CodeText{
+        Code::bad_model, "model contradicts itself",
+        "For instance a node that reads a value which nobody writes, a cycle, or two values of one name."},
+    CodeText{
+        Code::no_opset, "model names no operator set",
+        "Without an opset import nobody can know what the nodes mean; ONNX Runtime refuses such a file too. "
+        "Export the model again with a current exporter."},
+    CodeText{Code::unsupported_opset, "operator set too old",
+             "Opset 7 (ONNX 1.2, 2018) is the oldest that is read. Convert the model first."},
+    CodeText{
+        Code::foreign_domain, "operators of a foreign domain",
+        "The model uses operators that belong to neither ONNX nor ONNX Runtime. Export it without them."},
+    CodeText{Code::bad_tensor, "weights do not match their shape",
+             "A tensor's data has another size than its type and shape ask for."},
     CodeText{Code::external_data, "external data not usable",
              "External data must lie in the model's folder or below it, and be as long as the model says."},
     CodeText{Code::not_finite, "weights are not finite",
              "A weight is NaN or infinite. Saliency and repair would spread it; mend the model first."},
-    CodeText{Code::bad_shape, "shapes contradict each other", "The shapes in the model, or a --shape on the command line, do not fit together."},
+    CodeText{Code::bad_shape, "shapes contradict each other",
+             "The shapes in the model, or a --shape on the command line, do not fit together."},
     CodeText{Code::shape_unknown, "a free dimension is unknown", "Give it with --shape NAME:1x3x224x224."},
     CodeText{Code::nothing_to_change, "nothing can be changed",
              "Every channel of the model is frozen. `tailor inspect` says why, layer by layer."},
-    CodeText{Code::bad_cut, "cut not allowed", "The plan removes channels that the graph does not allow to be removed."},
+    CodeText{Code::bad_cut, "cut not allowed",
+             "The plan removes channels that the graph does not allow to be removed."},
     CodeText{Code::goal_not_met, "goal not met",
              "No plan meets the goal. The message names the nearest one; --best-effort writes it."},
     CodeText{Code::gate_failed, "gate failed", "A gate of `verify` was not passed."},
-    CodeText{Code::would_be_slower, "result would be slower", "A model that measures slower than its input is never written."},
+    CodeText{Code::would_be_slower, "result would be slower",
+             "A model that measures slower than its input is never written."},
     CodeText{Code::not_trustworthy, "measurement not trustworthy",
-             "The machine is too noisy or too busy to certify the result. Close other programs or allow more time."},
-    CodeText{Code::runtime_missing, "runtime missing", "`tailor doctor` says what was looked for, where, and how to install it."},
-    CodeText{Code::runner_failed, "runner failed", "The program that runs models died or answered with something else than its protocol."},
-    CodeText{Code::runtime_refused, "runtime refuses the model", "The runtime cannot load or run this model; its own words are in the message."},
+             "The machine is too noisy or too busy to certify the result. Close other programs or allow more "
+             "time."},
+    CodeText{Code::runtime_missing, "runtime missing",
+             "`tailor doctor` says what was looked for, where, and how to install it."},
+    CodeText{Code::runner_failed, "runner failed",
+             "The program that runs models died or answered with something else than its protocol."},
+    CodeText{Code::runtime_refused, "runtime refuses the model",
+             "The runtime cannot load or run this model; its own words are in the message."},
     CodeText{Code::partial, "finished in part", "Run the same command with --resume to go on."},
-    CodeText{Code::write_failed, "cannot write", "The disk is full or the place is not writable. Nothing was changed there."},
-    CodeText{Code::interrupted, "interrupted", "Stopped by Ctrl-C. What was measured so far is kept; --resume goes on."},
+    CodeText{Code::write_failed, "cannot write",
+             "The disk is full or the place is not writable. Nothing was changed there."},
+    CodeText{Code::interrupted, "interrupted",
+             "Stopped by Ctrl-C. What was measured so far is kept; --resume goes on."},
 };
 
 }  // namespace
@@ -79,9 +104,7 @@ const CodeText* find_code(std::string_view spelled) {
 
 std::string spelling(Code code) { return fmt::format("E{}", static_cast<int>(code)); }
 
-int exit_code(Code code) {
-  return code == Code::interrupted ? 130 : static_cast<int>(code) / 1000;
-}
+int exit_code(Code code) { return code == Code::interrupted ? 130 : static_cast<int>(code) / 1000; }
 
 Error::Error(Code code, std::string message, std::string place, std::string help)
     : std::runtime_error(std::move(message)), code_(code), place_(std::move(place)), help_(std::move(help)) {}

@@ -1,7 +1,7 @@
 /// \file The one exception of the project, and the stable codes that it carries.
 ///
-/// A broken input, a missing device or a failed write throws `Error`; it is caught once, in main. Outcomes that a caller
-/// expects (an infeasible budget, a trial that failed) are fields of results, never exceptions.
+/// A broken input, a missing device or a failed write throws `Error`; it is caught once, in main. Outcomes
+/// that a caller expects (an infeasible budget, a trial that failed) are fields of results, never exceptions.
 #pragma once
 
 #include <stdexcept>
@@ -10,16 +10,17 @@
 
 namespace tailor {
 
-/// Stable codes: the number is printed as "E3012" and never reused. The first digit is the exit code of the program.
+/// Stable codes: the number is printed as "E3012" and never reused. The first digit is the exit code of the
+/// program.
 enum class Code : int {
   bug = 1000,
 
-  usage = 2000,             // the command line cannot be understood
-  unknown_name = 2001,      // a layer, input, device, verb or option that does not exist
-  bad_value = 2002,         // an option's value is out of range or malformed
-  file_missing = 2101,      // a file named by the user does not exist or cannot be opened
+  usage = 2000,         // the command line cannot be understood
+  unknown_name = 2001,  // a layer, input, device, verb or option that does not exist
+  bad_value = 2002,     // an option's value is out of range or malformed
+  file_missing = 2101,  // a file named by the user does not exist or cannot be opened
   file_empty = 2102,
-  bad_json = 2103,          // not JSON, or not the schema
+  bad_json = 2103,  // not JSON, or not the schema
   bad_toml = 2104,
   bad_dataset = 2105,       // calibration or evaluation data that cannot be read
   dataset_mismatch = 2106,  // readable data whose shape does not fit the model
@@ -47,8 +48,8 @@ enum class Code : int {
   not_trustworthy = 5001,
 
   runtime_missing = 6001,
-  runner_failed = 6002,   // the runner died or answered nonsense
-  runtime_refused = 6003, // the runtime refuses the model
+  runner_failed = 6002,    // the runner died or answered nonsense
+  runtime_refused = 6003,  // the runtime refuses the model
 
   partial = 8001,
   write_failed = 8002,  // full disk, no permission: the target is untouched

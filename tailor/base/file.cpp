@@ -1,6 +1,8 @@
-// Files. Reading: map_file. Writing: write_file (whole or not at all) and append_line (journals). Then TemporaryFolder,
-// SHA-256 (FIPS 180-4) and the cache folder.
+// Files. Reading: map_file. Writing: write_file (whole or not at all) and append_line (journals). Then
+// TemporaryFolder, SHA-256 (FIPS 180-4) and the cache folder.
 #include "tailor/base/file.h"
+
+#include "tailor/base/error.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -15,8 +17,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-
-#include "tailor/base/error.h"
 
 namespace tailor {
 namespace fs = std::filesystem;
@@ -56,15 +56,16 @@ void sync_folder(const fs::path& folder) {
 
 bool has_room(const char* folder, std::uint64_t bytes) {
   struct statvfs room {};
-  return ::access(folder, W_OK) == 0 && ::statvfs(folder, &room) == 0 && room.f_bavail * room.f_frsize >= bytes;
+  return ::access(folder, W_OK) == 0 && ::statvfs(folder, &room) == 0 &&
+         room.f_bavail * room.f_frsize >= bytes;
 }
 
 }  // namespace
 
 Bytes map_file(const fs::path& path) {
   auto fail = [&](int error) {
-    throw Error(Code::file_missing, fmt::format("cannot read the file: {}", std::strerror(error)), path.string(),
-                "check the path and its permissions");
+    throw Error(Code::file_missing, fmt::format("cannot read the file: {}", std::strerror(error)),
+                path.string(), "check the path and its permissions");
   };
   Descriptor d{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (d.fd < 0) fail(errno);
@@ -111,7 +112,9 @@ void append_line(const fs::path& path, std::string_view line) {
 TemporaryFolder::TemporaryFolder(bool in_memory) {
   constexpr std::uint64_t kEnough = std::uint64_t{2} << 30;
   const char* chosen = std::getenv("TMPDIR");
-  std::string base = chosen && *chosen ? chosen : in_memory && has_room("/dev/shm", kEnough) ? "/dev/shm" : "/tmp";
+  std::string base = chosen && *chosen                            ? chosen
+                     : in_memory && has_room("/dev/shm", kEnough) ? "/dev/shm"
+                                                                  : "/tmp";
   std::string pattern = base + "/tailor-XXXXXX";
   if (!::mkdtemp(pattern.data())) fail_write(base, errno);
   path_ = pattern;
@@ -122,17 +125,21 @@ TemporaryFolder::~TemporaryFolder() {
   fs::remove_all(path_, ignored);
 }
 
-fs::path TemporaryFolder::fresh(std::string_view suffix) { return path_ / fmt::format("{:05}{}", next_++, suffix); }
+fs::path TemporaryFolder::fresh(std::string_view suffix) {
+  return path_ / fmt::format("{:05}{}", next_++, suffix);
+}
 
 namespace {
 
 constexpr std::array<std::uint32_t, 64> kRound = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be,
-    0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, 0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa,
-    0x5cb0a9dc, 0x76f988da, 0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, 0x27b70a85,
-    0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, 0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3,
-    0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, 0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f,
-    0x682e6ff3, 0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 void sha256_block(std::array<std::uint32_t, 8>& h, const std::byte* block) {
   std::array<std::uint32_t, 64> w{};
@@ -145,8 +152,10 @@ void sha256_block(std::array<std::uint32_t, 8>& h, const std::byte* block) {
   }
   auto [a, b, c, d, e, f, g, k] = h;
   for (int i = 0; i < 64; ++i) {
-    std::uint32_t t1 = k + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
-    std::uint32_t t2 = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
+    std::uint32_t t1 =
+        k + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
+    std::uint32_t t2 =
+        (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
     k = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
   }
   std::array<std::uint32_t, 8> sum = {a, b, c, d, e, f, g, k};
@@ -156,7 +165,8 @@ void sha256_block(std::array<std::uint32_t, 8>& h, const std::byte* block) {
 }  // namespace
 
 std::string sha256(std::span<const std::byte> bytes) {
-  std::array<std::uint32_t, 8> h = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+  std::array<std::uint32_t, 8> h = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   std::size_t whole = bytes.size() / 64 * 64;
   for (std::size_t at = 0; at < whole; at += 64) sha256_block(h, bytes.data() + at);
   std::array<std::byte, 128> tail{};
@@ -172,7 +182,9 @@ std::string sha256(std::span<const std::byte> bytes) {
   return text;
 }
 
-std::string sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text.data(), text.size()))); }
+std::string sha256(std::string_view text) {
+  return sha256(std::as_bytes(std::span(text.data(), text.size())));
+}
 
 fs::path cache_folder() {
   auto set = [](const char* name) {
@@ -180,7 +192,9 @@ fs::path cache_folder() {
     return value && *value ? std::string(value) : std::string();
   };
   std::string own = set("TAILOR_CACHE"), xdg = set("XDG_CACHE_HOME"), home = set("HOME");
-  fs::path path = !own.empty() ? fs::path(own) : !xdg.empty() ? fs::path(xdg) / "tailor" : fs::path(home.empty() ? "/tmp" : home) / ".cache/tailor";
+  fs::path path = !own.empty()   ? fs::path(own)
+                  : !xdg.empty() ? fs::path(xdg) / "tailor"
+                                 : fs::path(home.empty() ? "/tmp" : home) / ".cache/tailor";
   std::error_code error;
   fs::create_directories(path, error);
   if (error) fail_write(path, error.value());

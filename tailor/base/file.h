@@ -1,28 +1,29 @@
 /// \file Files: mapped for reading, written whole or not at all, temporary folders, SHA-256.
 #pragma once
 
+#include "tailor/base/bytes.h"
+
 #include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "tailor/base/bytes.h"
-
 namespace tailor {
 
 /// The file mapped read-only (an empty file gives empty Bytes). @throws Error file_missing
 Bytes map_file(const std::filesystem::path& path);
 
-/// Writes to a temporary sibling, fsyncs, renames: after a crash or on a full disk `path` holds the old content or the
-/// new one, nothing between. @throws Error write_failed, and the temporary file is gone.
+/// Writes to a temporary sibling, fsyncs, renames: after a crash or on a full disk `path` holds the old
+/// content or the new one, nothing between. @throws Error write_failed, and the temporary file is gone.
 void write_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> pieces);
 void write_file(const std::filesystem::path& path, std::string_view text);
 
 /// Appends one line and fsyncs it; used for journals that survive kill -9. @throws Error write_failed
 void append_line(const std::filesystem::path& path, std::string_view line);
 
-/// A fresh folder below $TMPDIR (or /dev/shm when `in_memory` and there is room), removed with everything in it at the end.
+/// A fresh folder below $TMPDIR (or /dev/shm when `in_memory` and there is room), removed with everything in
+/// it at the end.
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(bool in_memory = false);

@@ -2,8 +2,9 @@
 /// <nlohmann/json.hpp> themselves. Keys keep their order, so files read as written.
 #pragma once
 
-#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+
+#include <filesystem>
 #include <string>
 
 namespace tailor {

@@ -1,10 +1,13 @@
 /// \file Labelled or unlabelled samples from the formats that users have.
 ///
-/// PATH is: a CIFAR-10/100 binary file (records of label u8 + 3x32x32 u8), an IDX image file (its label file is found
-/// beside it: train-images-idx3-ubyte -> train-labels-idx1-ubyte), an .npz (arrays `x`/`images`/`data` or the only
-/// floating or u8 array of rank >= 2; labels `y`/`labels`), an .npy, or a folder of JPEG/PNG images, optionally with
-/// labels.tsv (file, class ...). Samples stay as they are stored; batch() prepares them.
+/// PATH is: a CIFAR-10/100 binary file (records of label u8 + 3x32x32 u8), an IDX image file (its label file
+/// is found beside it: train-images-idx3-ubyte -> train-labels-idx1-ubyte), an .npz (arrays
+/// `x`/`images`/`data` or the only floating or u8 array of rank >= 2; labels `y`/`labels`), an .npy, or a
+/// folder of JPEG/PNG images, optionally with labels.tsv (file, class ...). Samples stay as they are stored;
+/// batch() prepares them.
 #pragma once
+
+#include "tailor/graph/model.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -12,12 +15,10 @@
 #include <optional>
 #include <vector>
 
-#include "tailor/graph/model.h"
-
 namespace tailor::data {
 
-/// x = (pixel / scale - mean[c]) / std[c]. One entry serves all channels; empty mean/std mean 0 and 1. Floating arrays
-/// (npy, npz) are taken as they are unless `scale` is set.
+/// x = (pixel / scale - mean[c]) / std[c]. One entry serves all channels; empty mean/std mean 0 and 1.
+/// Floating arrays (npy, npz) are taken as they are unless `scale` is set.
 struct Preparation {
   std::optional<double> scale;  // unset: 255 for 8-bit data, 1 for floating arrays
   std::vector<double> mean, std;
@@ -44,9 +45,11 @@ class Dataset {
   std::vector<std::int64_t> labels_;
 };
 
-/// @param expected shape of one sample as the model takes it (CxHxW, unknown dimensions free); images of another channel
+/// @param expected shape of one sample as the model takes it (CxHxW, unknown dimensions free); images of
+/// another channel
 ///        count are refused, images of another size too (nothing is resized silently). Empty: anything.
-/// @throws Error file_missing, bad_dataset (names the format tried and the defect), dataset_mismatch (names both shapes)
+/// @throws Error file_missing, bad_dataset (names the format tried and the defect), dataset_mismatch (names
+/// both shapes)
 Dataset read_dataset(const std::filesystem::path& path, const Preparation& preparation = {},
                      const graph::Shape& expected = {});
 

@@ -1,9 +1,12 @@
-/// \file The model as a value: nodes, values, shared immutable weights. Follows ONNX's own data model and names.
+/// \file The model as a value: nodes, values, shared immutable weights. Follows ONNX's own data model and
+/// names.
 ///
-/// Copying a Model copies names and structure but no weights. Nothing here knows protobuf; the reader leaves in every
-/// part the bytes it was read from (`origin`), so that the writer can give back untouched parts bit by bit. Code that
-/// changes a part simply changes it: the writer compares, nobody has to clear `origin`.
+/// Copying a Model copies names and structure but no weights. Nothing here knows protobuf; the reader leaves
+/// in every part the bytes it was read from (`origin`), so that the writer can give back untouched parts bit
+/// by bit. Code that changes a part simply changes it: the writer compares, nobody has to clear `origin`.
 #pragma once
+
+#include "tailor/base/bytes.h"
 
 #include <cstdint>
 #include <map>
@@ -15,15 +18,34 @@
 #include <variant>
 #include <vector>
 
-#include "tailor/base/bytes.h"
-
 namespace tailor::graph {
 
 /// Element types by ONNX's numbers (TensorProto.DataType).
 enum class DataType : int {
-  undefined = 0, f32 = 1, u8 = 2, i8 = 3, u16 = 4, i16 = 5, i32 = 6, i64 = 7, string = 8, boolean = 9, f16 = 10,
-  f64 = 11, u32 = 12, u64 = 13, c64 = 14, c128 = 15, bf16 = 16, f8e4m3fn = 17, f8e4m3fnuz = 18, f8e5m2 = 19,
-  f8e5m2fnuz = 20, u4 = 21, i4 = 22, f4e2m1 = 23,
+  undefined = 0,
+  f32 = 1,
+  u8 = 2,
+  i8 = 3,
+  u16 = 4,
+  i16 = 5,
+  i32 = 6,
+  i64 = 7,
+  string = 8,
+  boolean = 9,
+  f16 = 10,
+  f64 = 11,
+  u32 = 12,
+  u64 = 13,
+  c64 = 14,
+  c128 = 15,
+  bf16 = 16,
+  f8e4m3fn = 17,
+  f8e4m3fnuz = 18,
+  f8e5m2 = 19,
+  f8e5m2fnuz = 20,
+  u4 = 21,
+  i4 = 22,
+  f4e2m1 = 23,
 };
 /// "f32", "i64" ...
 std::string_view name(DataType type);
@@ -38,8 +60,8 @@ std::int64_t element_count(const Shape& shape);
 /// "1x3x224x224", unknown as "?", scalar as "scalar"
 std::string to_string(const Shape& shape);
 
-/// A constant. `data` is dense, row-major, little-endian: element_count(dims) * element_size(type) bytes. Strings and
-/// sub-byte types are carried (in `origin`) and never looked into; their `data` is empty.
+/// A constant. `data` is dense, row-major, little-endian: element_count(dims) * element_size(type) bytes.
+/// Strings and sub-byte types are carried (in `origin`) and never looked into; their `data` is empty.
 struct Tensor {
   DataType type = DataType::undefined;
   Shape dims;
@@ -74,14 +96,15 @@ struct Attribute {
 };
 
 struct Node {
-  std::string op, domain, name;  // domain "" is ai.onnx
+  std::string op, domain, name;              // domain "" is ai.onnx
   std::vector<std::string> inputs, outputs;  // value names; "" is an omitted optional
   std::map<std::string, Attribute, std::less<>> attributes = {};
   Bytes origin = {};
 
   std::int64_t integer(std::string_view attribute, std::int64_t otherwise) const;
   float real(std::string_view attribute, float otherwise) const;
-  std::vector<std::int64_t> integers(std::string_view attribute, std::vector<std::int64_t> otherwise = {}) const;
+  std::vector<std::int64_t> integers(std::string_view attribute,
+                                     std::vector<std::int64_t> otherwise = {}) const;
   std::string text(std::string_view attribute, std::string otherwise = {}) const;
   /// The attribute as T; nullptr if absent or of another type.
   template <class T>
@@ -101,7 +124,8 @@ struct ValueInfo {
   std::string name;
   DataType type = DataType::undefined;  // undefined: not a tensor, or not stated
   std::optional<Shape> shape = {};      // kUnknown where free
-  std::vector<std::string> symbols = {};  // name of each free dimension, "" if none; empty or as long as the shape
+  std::vector<std::string> symbols =
+      {};  // name of each free dimension, "" if none; empty or as long as the shape
   Bytes origin = {};
 };
 
@@ -122,8 +146,8 @@ struct Model {
   Bytes origin = {};
 };
 
-/// Who writes and who reads each value of a graph. Subgraph bodies (If, Loop, Scan) count as readers of what they capture.
-/// Valid while the graph is neither changed nor moved.
+/// Who writes and who reads each value of a graph. Subgraph bodies (If, Loop, Scan) count as readers of what
+/// they capture. Valid while the graph is neither changed nor moved.
 class Uses {
  public:
   explicit Uses(const Graph& graph);
@@ -142,20 +166,22 @@ class Uses {
   std::unordered_map<std::string, Entry> entries_;
 };
 
-/// Names that `node` reads, including what its subgraph bodies capture from outside. In order, each once, without "".
+/// Names that `node` reads, including what its subgraph bodies capture from outside. In order, each once,
+/// without "".
 std::vector<std::string> reads(const Node& node);
 
 /// The tensor behind `value` if it is an initializer or written by a Constant node; nullptr else.
 const Tensor* constant(const Graph& graph, const Uses& uses, std::string_view value);
 
-/// Checks SSA form, topological order, producers of all reads, outputs present. @throws Error bad_model naming the node.
+/// Checks SSA form, topological order, producers of all reads, outputs present. @throws Error bad_model
+/// naming the node.
 void check(const Graph& graph);
 
 /// Nodes and initializers that no output needs are removed; the order of the rest is kept. O(nodes + edges).
 void remove_dead(Graph& graph);
 
-/// The part of `model` between `inputs` and `outputs` as a model of its own. The inputs become graph inputs with the
-/// types given; weights are shared, not copied.
+/// The part of `model` between `inputs` and `outputs` as a model of its own. The inputs become graph inputs
+/// with the types given; weights are shared, not copied.
 /// @throws Error bad_model if an output depends on a graph input that is not among `inputs`.
 Model slice(const Model& model, const std::vector<ValueInfo>& inputs, const std::vector<ValueInfo>& outputs);
 

@@ -1,17 +1,17 @@
 /// \file The question that every planner asks: how long does this layer take there?
 #pragma once
 
+#include "tailor/base/units.h"
+#include "tailor/latency/workload.h"
+
 #include <span>
 #include <string>
 #include <vector>
 
-#include "tailor/base/units.h"
-#include "tailor/latency/workload.h"
-
 namespace tailor::latency {
 
-/// A latency and what it is worth. lo..hi is the interval in which repeated measurements fall (quartiles of the samples) or
-/// the model's error; equal to value if nothing is known.
+/// A latency and what it is worth. lo..hi is the interval in which repeated measurements fall (quartiles of
+/// the samples) or the model's error; equal to value if nothing is known.
 struct Estimate {
   Microseconds value, lo, hi;
   How how = How::measured;
@@ -33,7 +33,8 @@ struct Context {
 class LatencyOracle {
  public:
   virtual ~LatencyOracle() = default;
-  /// One estimate per workload, in their order. @throws Error runner_failed, not_trustworthy, unknown_name (no such entry)
+  /// One estimate per workload, in their order. @throws Error runner_failed, not_trustworthy, unknown_name
+  /// (no such entry)
   virtual std::vector<Estimate> evaluate(std::span<const Workload> workloads) = 0;
   virtual Context context() const = 0;
 };

@@ -1,20 +1,21 @@
 /// \file ONNX files <-> graph::Model. The only user of protobuf.
 ///
-/// Reading maps the file; weights stay in the mapping (copy-free) unless they are stored as typed fields. Writing gives
-/// back every record that did not change byte by byte, unknown fields included: read and write of an untouched model are
-/// the same bytes. Opset 7 to the newest; external data is mapped.
+/// Reading maps the file; weights stay in the mapping (copy-free) unless they are stored as typed fields.
+/// Writing gives back every record that did not change byte by byte, unknown fields included: read and write
+/// of an untouched model are the same bytes. Opset 7 to the newest; external data is mapped.
 #pragma once
+
+#include "tailor/graph/model.h"
 
 #include <filesystem>
 #include <string>
 
-#include "tailor/graph/model.h"
-
 namespace tailor::onnx {
 
-/// @throws Error file_missing, file_empty, not_onnx, truncated, bad_model, no_opset, unsupported_opset, foreign_domain,
-///         bad_tensor, external_data; never anything else, whatever the bytes are. Memory is bounded by a small multiple of
-///         the file's size.
+/// @throws Error file_missing, file_empty, not_onnx, truncated, bad_model, no_opset, unsupported_opset,
+/// foreign_domain,
+///         bad_tensor, external_data; never anything else, whatever the bytes are. Memory is bounded by a
+///         small multiple of the file's size.
 graph::Model read(const std::filesystem::path& path);
 
 /// The same for bytes in memory; external data is looked up in `folder`.

@@ -1,8 +1,8 @@
 /// \file What the exact planner solves: choose one candidate per variable, pay latency and loss per factor.
 ///
-/// A variable is a channel group (its candidates are widths), a layer's precision or its unit. A factor couples the
-/// variables whose choice it depends on: a convolution's latency depends on the width in and the width out. Minimise the
-/// summed loss under a latency budget, for every budget at once (the Pareto front).
+/// A variable is a channel group (its candidates are widths), a layer's precision or its unit. A factor
+/// couples the variables whose choice it depends on: a convolution's latency depends on the width in and the
+/// width out. Minimise the summed loss under a latency budget, for every budget at once (the Pareto front).
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,9 @@ struct Variable {
 };
 
 struct Factor {
-  std::vector<int> scope;    // distinct variables; may be empty (a constant cost)
-  std::vector<Cost> table;   // row-major, the last variable of the scope runs fastest; size = product of the candidates
+  std::vector<int> scope;  // distinct variables; may be empty (a constant cost)
+  std::vector<Cost>
+      table;  // row-major, the last variable of the scope runs fastest; size = product of the candidates
 };
 
 struct Problem {

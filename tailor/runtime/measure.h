@@ -19,17 +19,19 @@ Summary summarize(std::vector<double> samples);
 enum class Verdict { faster, same, slower, ambiguous };
 const char* name(Verdict verdict);  // "FASTER" ...
 
-/// B against A. `ratio` is the median of the per-round ratios b[i]/a[i] (paired: drift of the machine cancels); lo..hi its
-/// 95 % interval by bootstrap over rounds (percentile method, 2000 resamples, seeded).
+/// B against A. `ratio` is the median of the per-round ratios b[i]/a[i] (paired: drift of the machine
+/// cancels); lo..hi its 95 % interval by bootstrap over rounds (percentile method, 2000 resamples, seeded).
 struct Comparison {
   double ratio = 1, lo = 1, hi = 1;
   Verdict verdict = Verdict::ambiguous;
 };
-/// FASTER: hi < 1 - margin; SLOWER: lo > 1 + margin; SAME: the interval lies within 1 +- margin; else AMBIGUOUS. Fewer than
-/// five rounds are always AMBIGUOUS. @pre a.size() == b.size(), all samples > 0
-Comparison compare(const std::vector<double>& a, const std::vector<double>& b, double margin = 0.01, std::uint64_t seed = 0);
+/// FASTER: hi < 1 - margin; SLOWER: lo > 1 + margin; SAME: the interval lies within 1 +- margin; else
+/// AMBIGUOUS. Fewer than five rounds are always AMBIGUOUS. @pre a.size() == b.size(), all samples > 0
+Comparison compare(const std::vector<double>& a, const std::vector<double>& b, double margin = 0.01,
+                   std::uint64_t seed = 0);
 
-/// Exact two-sided McNemar test: probability that `b01` and `b10` discordant pairs differ by chance this much.
+/// Exact two-sided McNemar test: probability that `b01` and `b10` discordant pairs differ by chance this
+/// much.
 double mcnemar_p(std::int64_t b01, std::int64_t b10);
 
 }  // namespace tailor::runtime

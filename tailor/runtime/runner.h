@@ -1,9 +1,15 @@
 /// \file The runner protocol: a device is a program that answers JSON lines on stdin and stdout.
 ///
 /// One request is one line {"op": ..., "id": n, ...}; one answer is one line {"id": n, "ok": true, ...} or
-/// {"id": n, "ok": false, "kind": "refused|usage|device|memory|internal", "message": "..."}; docs/runner-protocol.md is the
-/// specification. A crash of a kernel kills a runner and not the job: the caller gets Error runner_failed.
+/// {"id": n, "ok": false, "kind": "refused|usage|device|memory|internal", "message": "..."};
+/// docs/runner-protocol.md is the specification. A crash of a kernel kills a runner and not the job: the
+/// caller gets Error runner_failed.
 #pragma once
+
+#include "tailor/base/json.h"
+#include "tailor/graph/model.h"
+#include "tailor/latency/oracle.h"
+#include "tailor/latency/workload.h"
 
 #include <filesystem>
 #include <memory>
@@ -13,11 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include "tailor/base/json.h"
-#include "tailor/graph/model.h"
-#include "tailor/latency/oracle.h"
-#include "tailor/latency/workload.h"
-
 namespace tailor::runtime {
 
 using NamedTensors = std::vector<std::pair<std::string, graph::Tensor>>;
@@ -25,35 +26,37 @@ using NamedTensors = std::vector<std::pair<std::string, graph::Tensor>>;
 /// What a runner says it is.
 struct Hello {
   std::string runtime, version, isa, processor;
-  std::string library;   // file of the runtime
+  std::string library;  // file of the runtime
   int cores = 1;
-  std::string clock;     // of one-thread work: "thread cpu" or "wall"
+  std::string clock;                         // of one-thread work: "thread cpu" or "wall"
   bool workloads = false, profiles = false;  // what it can do besides running models
 };
 
 struct RunnerOptions {
-  std::string command;    // shell command line; empty: tailor-runner-onnxruntime beside this program
-  std::string library;    // --ort-library; empty: TAILOR_ORT_LIBRARY, the build's own copy, the system's
+  std::string command;  // shell command line; empty: tailor-runner-onnxruntime beside this program
+  std::string library;  // --ort-library; empty: TAILOR_ORT_LIBRARY, the build's own copy, the system's
   double start_timeout_s = 30;
 };
 
 /// One thing to be timed: a model file with the shapes of its inputs (random values in it), or a workload.
 struct Job {
-  std::filesystem::path model;                                 // empty: `workload` is timed
-  std::vector<std::pair<std::string, graph::Shape>> inputs;    // free dimensions resolved
+  std::filesystem::path model;                               // empty: `workload` is timed
+  std::vector<std::pair<std::string, graph::Shape>> inputs;  // free dimensions resolved
   std::optional<latency::Workload> workload;
 };
 
 struct TimingOptions {
   int threads = 1;
-  int rounds = 15;               // every job once a round, in a fresh random order
-  double min_sample_us = 1500;   // a sample repeats the job until it lasts this long
-  bool evict = false;            // caches evicted before each run of a sample (2x L2 per thread); then every run is timed alone
+  int rounds = 15;              // every job once a round, in a fresh random order
+  double min_sample_us = 1500;  // a sample repeats the job until it lasts this long
+  bool evict =
+      false;  // caches evicted before each run of a sample (2x L2 per thread); then every run is timed alone
   std::uint64_t seed = 0;
-  double time_limit_s = 0;       // 0: none; else rounds end early, and the answer says how many were done
+  double time_limit_s = 0;  // 0: none; else rounds end early, and the answer says how many were done
 };
 
-/// Samples of one job: microseconds per run, one per round, in the order taken; sample i of all jobs was taken in round i.
+/// Samples of one job: microseconds per run, one per round, in the order taken; sample i of all jobs was
+/// taken in round i.
 struct Samples {
   std::vector<double> us;
   std::string clock;   // "thread cpu" or "wall"
@@ -62,11 +65,12 @@ struct Samples {
 
 /// One node of a model as the runtime executed it.
 struct NodeTime {
-  std::string name, op;       // as the runtime calls them after its own fusions
-  std::vector<double> us;     // per run
-  std::string input_shapes;   // JSON text of the runtime, may be empty
+  std::string name, op;      // as the runtime calls them after its own fusions
+  std::vector<double> us;    // per run
+  std::string input_shapes;  // JSON text of the runtime, may be empty
 };
-/// A profile of a whole network: nodes timed in place, and the whole timed in the same run, profiling off, interleaved.
+/// A profile of a whole network: nodes timed in place, and the whole timed in the same run, profiling off,
+/// interleaved.
 struct InPlaceProfile {
   std::vector<NodeTime> nodes;
   std::vector<double> run_us;         // whole run as the profiler saw it
@@ -84,18 +88,19 @@ class Runner {
   const Hello& hello() const;
   latency::Context context(const TimingOptions& options) const;
 
-  /// One Samples per job. A job that the runtime refuses fails the whole call. Ctrl-C ends it (Error interrupted).
+  /// One Samples per job. A job that the runtime refuses fails the whole call. Ctrl-C ends it (Error
+  /// interrupted).
   /// @throws Error runner_failed, runtime_refused
   std::vector<Samples> time(std::span<const Job> jobs, const TimingOptions& options);
 
   /// In-place profile. @throws as time()
   InPlaceProfile profile(const Job& job, const TimingOptions& options);
 
-  /// Runs a model on tensors. The leading dimension of the inputs is the number of samples; they go through in chunks of
-  /// `chunk` (or of the model's own fixed batch), and the outputs are joined along axis 0.
+  /// Runs a model on tensors. The leading dimension of the inputs is the number of samples; they go through
+  /// in chunks of `chunk` (or of the model's own fixed batch), and the outputs are joined along axis 0.
   /// @param outputs names wanted; empty: all
-  NamedTensors run(const std::filesystem::path& model, const NamedTensors& inputs, const std::vector<std::string>& outputs = {},
-                   int chunk = 64, int threads = 1);
+  NamedTensors run(const std::filesystem::path& model, const NamedTensors& inputs,
+                   const std::vector<std::string>& outputs = {}, int chunk = 64, int threads = 1);
 
  private:
   struct Process;
