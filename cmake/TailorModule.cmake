@@ -7,6 +7,9 @@
 add_library(tailor_flags INTERFACE)
 target_compile_options(tailor_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
   -Woverloaded-virtual -Wcast-qual -Wimplicit-fallthrough)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(tailor_flags INTERFACE -Wno-restrict)  # g++ 12 warns about its own std::string (GCC PR 105651)
+endif()
 if(TAILOR_WERROR)
   target_compile_options(tailor_flags INTERFACE -Werror)
 endif()
