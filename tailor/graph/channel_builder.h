@@ -1,0 +1,83 @@
+/// \file Private to the channel rules: labels per value axis while they are being united.
+#pragma once
+
+#include "tailor/graph/channels.h"
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace tailor::graph {
+
+/// Elements of the union-find along one axis; null = fixed axis.
+using Ids = std::shared_ptr<const std::vector<int>>;
+/// One entry per axis of a value; empty if the rank is unknown.
+using AxisIds = std::vector<Ids>;
+
+/// State of the pass. Rules read the labels of a node's inputs and write those of its outputs; nodes come in
+/// topological order, so inputs are known by then.
+class ChannelBuilder {
+ public:
+  ChannelBuilder(const Model& of_model, const Shapes& its_shapes)
+      : model(of_model), shapes(its_shapes), uses(of_model.graph) {}
+
+  const Model& model;
+  const Shapes& shapes;
+  const Uses uses;
+
+  /// Labels of a value; every axis null if it has none (constants, graph inputs).
+  AxisIds of(const std::string& value) const;
+  /// Shape of a value; empty vector if unknown or scalar.
+  Shape shape(const std::string& value) const;
+  bool is_constant(const std::string& value) const { return shapes.constant(value) != nullptr; }
+
+  /// `count` new elements, each an atom of its own until united.
+  Ids fresh(std::int64_t count);
+  void unite(int a, int b);
+  /// Position by position. @pre same length
+  void unite(const Ids& a, const Ids& b);
+  /// Every element of `ids` (null allowed) becomes unchangeable; the first reason is kept.
+  void freeze(const Ids& ids, const Node& node, const std::string& reason);
+  void freeze(const AxisIds& axes, const Node& node, const std::string& reason);
+  void freeze_inputs(const Node& node, const std::string& reason);
+
+  void set(const std::string& value, AxisIds axes);
+  void bind(int node, int input, int axis, const Ids& ids, Binding::Role role);
+  void layer(int node, const Ids& in, const Ids& out) { layers_.push_back({node, in, out}); }
+
+  /// Resolves elements to atoms, atoms to groups.
+  Channels finish();
+
+ private:
+  struct Layer {
+    int node;
+    Ids in, out;
+  };
+  int root(int element) const;
+  Label resolve(const Ids& ids);
+  void collect_atoms();
+  void make_groups(Channels& channels);
+  void name_groups(Channels& channels);
+
+  mutable std::vector<int> parent_;
+  std::map<int, std::pair<std::string, std::string>> frozen_;  // root -> reason, node
+  std::unordered_map<std::string, AxisIds> axes_;
+  struct RawBinding {
+    int node, input, axis;
+    Ids ids;
+    Binding::Role role;
+  };
+  std::vector<RawBinding> bindings_;
+  std::vector<Layer> layers_;
+  std::vector<int> atom_of_root_;
+  std::unordered_map<const std::vector<int>*, Label> resolved_;
+};
+
+/// Labels of the outputs of one node. Unknown operators freeze what they touch.
+void apply_channel_rule(ChannelBuilder& builder, int node);
+
+/// Reshape of labels: chunks of axes with equal products; see channel_reshape.cpp.
+AxisIds reshape_labels(ChannelBuilder& builder, const Node& node, const AxisIds& in, const Shape& from,
+                       const Shape& to);
+
+}  // namespace tailor::graph

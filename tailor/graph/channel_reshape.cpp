@@ -1,0 +1,104 @@
+// Labels through Reshape, Flatten, Squeeze and Unsqueeze. The axes of both sides are cut into chunks of equal
+// products:
+//   (C)(H)(W) -> (C*H*W)      position i of the result belongs to channel i / (H*W)
+//   (g*c)     -> (g)(c)       the inner axis gets the label; position i of all g parts is united (channel
+//   shuffle)
+// Sizes of 1 belong to any chunk. A chunk with more than one labelled axis, or with unknown sizes, freezes
+// its labels.
+#include "tailor/graph/channel_builder.h"
+
+#include <cstdint>
+
+namespace tailor::graph {
+namespace {
+
+struct Chunk {
+  std::size_t from_begin, from_end, to_begin, to_end;
+};
+
+// Greedy: extend the side with the smaller product until both are equal. Trailing ones join the last chunk.
+std::vector<Chunk> chunks_of(const Shape& from, const Shape& to) {
+  std::vector<Chunk> chunks;
+  std::size_t i = 0, j = 0;
+  while (i < from.size() || j < to.size()) {
+    Chunk chunk{i, i, j, j};
+    std::int64_t a = i < from.size() ? from[i++] : 1, b = j < to.size() ? to[j++] : 1;
+    while (a != b) {
+      if (a < b && i < from.size())
+        a *= from[i++];
+      else if (b < a && j < to.size())
+        b *= to[j++];
+      else
+        return {};
+    }
+    while (i < from.size() && from[i] == 1 && (j >= to.size() || to[j] != 1)) ++i;
+    while (j < to.size() && to[j] == 1 && (i >= from.size() || from[i] != 1)) ++j;
+    chunk.from_end = i, chunk.to_end = j;
+    chunks.push_back(chunk);
+  }
+  return chunks;
+}
+
+bool known(const Shape& shape) {
+  for (std::int64_t dim : shape)
+    if (dim < 0) return false;
+  return true;
+}
+
+// The label of a chunk's source side, spread over the flattened chunk; null if nothing is labelled.
+Ids flatten(ChannelBuilder& b, const Node& node, const AxisIds& in, const Shape& from, const Chunk& chunk) {
+  std::size_t labelled = 0, which = 0;
+  for (std::size_t axis = chunk.from_begin; axis < chunk.from_end; ++axis)
+    if (in[axis]) ++labelled, which = axis;
+  if (labelled == 0) return nullptr;
+  if (labelled > 1) {
+    for (std::size_t axis = chunk.from_begin; axis < chunk.from_end; ++axis)
+      b.freeze(in[axis], node, "is merged with another labelled axis");
+    return nullptr;
+  }
+  std::int64_t outer = 1, inner = 1;
+  for (std::size_t axis = chunk.from_begin; axis < which; ++axis) outer *= from[axis];
+  for (std::size_t axis = which + 1; axis < chunk.from_end; ++axis) inner *= from[axis];
+  if (outer == 1 && inner == 1) return in[which];
+  auto out = std::make_shared<std::vector<int>>();
+  for (std::int64_t o = 0; o < outer; ++o)
+    for (int id : *in[which]) out->insert(out->end(), static_cast<std::size_t>(inner), id);
+  return out;
+}
+
+// Spreads a flattened label over the target axes: the last axis larger than one carries it.
+void unflatten(ChannelBuilder& b, const Ids& flat, const Shape& to, const Chunk& chunk, AxisIds& out) {
+  std::size_t carrier = chunk.to_end, larger = 0;
+  for (std::size_t axis = chunk.to_begin; axis < chunk.to_end; ++axis)
+    if (to[axis] > 1) carrier = axis, ++larger;
+  if (carrier == chunk.to_end) carrier = chunk.to_begin;
+  if (carrier >= to.size()) return;
+  if (larger <= 1) {
+    out[carrier] = flat;
+    return;
+  }
+  std::int64_t inner = to[carrier];
+  for (std::size_t i = static_cast<std::size_t>(inner); i < flat->size(); ++i)
+    b.unite((*flat)[i], (*flat)[i % static_cast<std::size_t>(inner)]);
+  out[carrier] = std::make_shared<std::vector<int>>(flat->begin(), flat->begin() + inner);
+}
+
+}  // namespace
+
+AxisIds reshape_labels(ChannelBuilder& b, const Node& node, const AxisIds& in, const Shape& from,
+                       const Shape& to) {
+  AxisIds out(to.size());
+  bool labelled = false;
+  for (const Ids& ids : in) labelled = labelled || ids;
+  if (!labelled) return out;
+  std::vector<Chunk> chunks = known(from) && known(to) ? chunks_of(from, to) : std::vector<Chunk>{};
+  if (chunks.empty()) {
+    b.freeze(in, node, "is reshaped in a way that does not keep channels together");
+    return out;
+  }
+  for (const Chunk& chunk : chunks)
+    if (Ids flat = flatten(b, node, in, from, chunk)) unflatten(b, flat, to, chunk, out);
+  return out;
+}
+
+}  // namespace tailor::graph

@@ -1,0 +1,19 @@
+/// \file Private to the surgery: attributes and constant operands that name sizes.
+#pragma once
+
+#include "tailor/graph/channels.h"
+#include "tailor/graph/model.h"
+#include "tailor/graph/shapes.h"
+
+#include <vector>
+
+namespace tailor::rewrite {
+
+/// Brings node `index` in line with the channels that stay: group counts of convolutions, Reshape and Expand
+/// targets, Resize sizes, Split sizes, Slice bounds, Pad amounts, Gather indices. New operands become
+/// initializers of their own.
+/// @throws Error bad_cut naming the node
+void remake_node(graph::Model& model, int index, const graph::Shapes& shapes, const graph::Channels& channels,
+                 const std::vector<bool>& keep);
+
+}  // namespace tailor::rewrite

@@ -1,0 +1,22 @@
+/// \file Cutting, masking and widening of constant tensors along an axis. Any element type of whole bytes.
+#pragma once
+
+#include "tailor/graph/model.h"
+
+#include <vector>
+
+namespace tailor::rewrite {
+
+/// The slices of `tensor` at `positions` along `axis`, in that order. O(elements of the result).
+/// @throws Error bad_cut if the tensor's elements are no whole bytes
+graph::Tensor take(const graph::Tensor& tensor, int axis, const std::vector<int>& positions);
+
+/// The tensor with the slices at `positions` set to zero (bytes).
+graph::Tensor zero_slices(const graph::Tensor& tensor, int axis, const std::vector<int>& positions);
+
+/// The tensor with slices inserted: result position i is old position source[i], or filled with `fill` where
+/// source[i] < 0.
+/// @pre f32 where a fill other than 0 is asked for
+graph::Tensor spread(const graph::Tensor& tensor, int axis, const std::vector<int>& source, float fill = 0);
+
+}  // namespace tailor::rewrite

@@ -1,0 +1,219 @@
+// accumulate: patches of sampled positions -> one matrix per call -> rank update of the Gram matrix (BLAS
+// through Eigen). fit:        Cholesky of the kept part. eliminate:  inverse Gram matrix of each layer,
+// downdated block by block; the loss of a block b is tr(W_b' (P_bb)^-1 W_b) with
+//             P the inverse Gram matrix and W the present weights (block form of the optimal brain surgeon).
+#include "tailor/saliency/normal_equations.h"
+
+#define EIGEN_USE_BLAS
+#include "tailor/base/error.h"
+#include "tailor/base/random.h"
+
+#include <Eigen/Dense>
+
+#include <algorithm>
+#include <limits>
+
+namespace tailor::saliency {
+namespace {
+
+using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using FloatMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using View = Eigen::Map<const Matrix>;
+
+struct Planes {  // a tensor as samples x channels x height x width
+  const float* data;
+  int samples, channels, height, width;
+  const float* at(int n, int c) const {
+    return data + (static_cast<std::size_t>(n) * channels + c) * height * width;
+  }
+};
+
+Planes planes(const graph::Tensor& tensor) {
+  TAILOR_CHECK(tensor.type == graph::DataType::f32 && tensor.dims.size() >= 2);
+  auto dim = [&](std::size_t i) { return i < tensor.dims.size() ? static_cast<int>(tensor.dims[i]) : 1; };
+  return {reinterpret_cast<const float*>(tensor.data.data()), dim(0), dim(1), dim(2), dim(3)};
+}
+
+std::vector<int> sample_positions(int total, int wanted, std::uint64_t seed) {
+  std::vector<int> all(total);
+  for (int i = 0; i < total; ++i) all[i] = i;
+  if (wanted >= total) return all;
+  Random random(seed);
+  for (int i = 0; i < wanted; ++i)
+    std::swap(all[i], all[i + static_cast<int>(random.below(static_cast<std::size_t>(total - i)))]);
+  all.resize(wanted);
+  return all;
+}
+
+void gather_patch(const Planes& x, int n, int oh, int ow, const Geometry& g, float* row) {
+  for (int c = 0; c < x.channels; ++c) {
+    const float* plane = x.at(n, c);
+    for (int i = 0; i < g.kh; ++i)
+      for (int j = 0; j < g.kw; ++j) {
+        int h = oh * g.sh - g.pt + i * g.dh, w = ow * g.sw - g.pl + j * g.dw;
+        *row++ = h >= 0 && h < x.height && w >= 0 && w < x.width ? plane[h * x.width + w] : 0.0f;
+      }
+  }
+  *row = 1.0f;
+}
+
+std::vector<int> column_list(const std::vector<int>& inputs, int taps) {
+  std::vector<int> columns;
+  for (int input : inputs)
+    for (int t = 0; t < taps; ++t) columns.push_back(input * taps + t);
+  return columns;
+}
+
+double variance(const NormalEquations& e) {
+  double sum = 0;
+  for (int o = 0; o < e.outputs; ++o)
+    sum += e.power[o] / e.rows - (e.total[o] / e.rows) * (e.total[o] / e.rows);
+  return std::max(sum, 1e-30);
+}
+
+// A layer while its blocks are being eliminated. The intercept is an unremovable column.
+struct Eliminating {
+  Matrix inverse, weights;
+  double scale;
+  const std::vector<std::vector<int>>& blocks;
+  int taps;
+
+  std::vector<int> columns(int block) const { return column_list(blocks[block], taps); }
+
+  double loss(int block) const {
+    std::vector<int> c = columns(block);
+    if (c.empty()) return 0;
+    Matrix p = inverse(c, c), w = weights(c, Eigen::all);
+    return (w.array() * p.ldlt().solve(w).array()).sum() * scale;
+  }
+
+  void remove(int block) {
+    std::vector<int> c = columns(block);
+    if (c.empty()) return;
+    Matrix p = inverse(c, c), rows = inverse(c, Eigen::all), w = weights(c, Eigen::all);
+    auto solver = p.ldlt();
+    weights -= rows.transpose() * solver.solve(w);
+    inverse -= rows.transpose() * solver.solve(rows);
+    for (int column : c) {  // exactly gone, so that rounding cannot bring it back
+      inverse.row(column).setZero();
+      inverse.col(column).setZero();
+      weights.row(column).setZero();
+    }
+  }
+};
+
+Matrix ridged(const NormalEquations& e, double ridge) {
+  int n = e.columns();
+  Matrix gram = View(e.gram.data(), n, n);
+  double mean = gram.diagonal().head(n - 1).sum() / std::max(1, n - 1);
+  gram.diagonal().head(n - 1).array() += std::max(ridge * mean, 1e-12);
+  gram(n - 1, n - 1) += 1e-9 * std::max(1.0, e.rows);
+  return gram;
+}
+
+}  // namespace
+
+NormalEquations::NormalEquations(int of_inputs, int of_taps, int of_outputs)
+    : inputs(of_inputs), taps(of_taps), outputs(of_outputs) {
+  auto n = static_cast<std::size_t>(columns());
+  gram.assign(n * n, 0);
+  cross.assign(n * static_cast<std::size_t>(outputs), 0);
+  power.assign(static_cast<std::size_t>(outputs), 0);
+  total.assign(static_cast<std::size_t>(outputs), 0);
+}
+
+void accumulate(NormalEquations& e, const Geometry& g, const graph::Tensor& x_tensor,
+                const graph::Tensor& y_tensor, int positions, std::uint64_t seed) {
+  Planes x = planes(x_tensor), y = planes(y_tensor);
+  TAILOR_CHECK(x.samples == y.samples && x.channels == e.inputs && y.channels == e.outputs &&
+               g.taps() == e.taps);
+  int per_sample = std::min(positions, y.height * y.width), n = e.columns();
+  FloatMatrix patches(static_cast<Eigen::Index>(per_sample) * x.samples, n),
+      wanted(patches.rows(), e.outputs);
+  Eigen::Index row = 0;
+  for (int s = 0; s < x.samples; ++s)
+    for (int at : sample_positions(y.height * y.width, per_sample, seed + static_cast<std::uint64_t>(s))) {
+      gather_patch(x, s, at / y.width, at % y.width, g, patches.row(row).data());
+      for (int o = 0; o < e.outputs; ++o) wanted(row, o) = y.at(s, o)[at];
+      ++row;
+    }
+  FloatMatrix gram = FloatMatrix::Zero(n, n), cross = patches.transpose() * wanted;
+  gram.selfadjointView<Eigen::Lower>().rankUpdate(patches.transpose());
+  gram.triangularView<Eigen::StrictlyUpper>() = gram.transpose();
+  Eigen::Map<Matrix>(e.gram.data(), n, n) += gram.cast<double>();
+  Eigen::Map<Matrix>(e.cross.data(), n, e.outputs) += cross.cast<double>();
+  for (int o = 0; o < e.outputs; ++o) {
+    e.power[o] += wanted.col(o).cast<double>().squaredNorm();
+    e.total[o] += wanted.col(o).cast<double>().sum();
+  }
+  e.rows += static_cast<double>(row);
+}
+
+Fit fit(const NormalEquations& e, const std::vector<int>& kept, double ridge,
+        const std::vector<float>& prior) {
+  int n = e.columns();
+  std::vector<int> columns = column_list(kept, e.taps);
+  columns.push_back(n - 1);
+  Matrix gram_all = ridged(e, ridge);
+  View plain(e.gram.data(), n, n), cross(e.cross.data(), n, e.outputs);
+  Matrix right = cross(columns, Eigen::all);
+  if (!prior.empty())  // ridge pulls towards the prior: add lambda * prior on the right-hand side
+    for (std::size_t i = 0; i + 1 < columns.size(); ++i)
+      for (int o = 0; o < e.outputs; ++o)
+        right(static_cast<Eigen::Index>(i), o) +=
+            (gram_all(columns[i], columns[i]) - plain(columns[i], columns[i])) *
+            prior[static_cast<std::size_t>(o) * e.inputs * e.taps + columns[i]];
+  Matrix gram = gram_all(columns, columns);
+  Matrix w = gram.ldlt().solve(right);
+
+  Fit result;
+  auto used = static_cast<Eigen::Index>(columns.size()) - 1;
+  for (int o = 0; o < e.outputs; ++o) {
+    for (Eigen::Index i = 0; i < used; ++i) result.weights.push_back(static_cast<float>(w(i, o)));
+    result.intercept.push_back(static_cast<float>(w(used, o)));
+  }
+  Matrix plain_kept = plain(columns, columns), cross_kept = cross(columns, Eigen::all),
+         product = plain_kept * w;
+  for (int o = 0; o < e.outputs; ++o) {
+    double squared = e.power[o] - 2 * w.col(o).dot(cross_kept.col(o)) + w.col(o).dot(product.col(o));
+    result.error.push_back(std::max(0.0, squared / std::max(1.0, e.rows)));
+  }
+  return result;
+}
+
+Elimination eliminate(const std::vector<const NormalEquations*>& layers,
+                      const std::vector<std::vector<std::vector<int>>>& blocks_per_layer, double ridge) {
+  TAILOR_CHECK(!layers.empty() && layers.size() == blocks_per_layer.size());
+  std::vector<Eliminating> parts;
+  double base = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const NormalEquations& e = *layers[i];
+    Matrix gram = ridged(e, ridge), inverse = gram.ldlt().solve(Matrix::Identity(gram.rows(), gram.cols()));
+    Matrix weights = inverse * View(e.cross.data(), e.columns(), e.outputs);
+    parts.push_back({inverse, weights, 1.0 / (e.rows * variance(e)), blocks_per_layer[i], e.taps});
+    std::vector<int> all(e.inputs);
+    for (int k = 0; k < e.inputs; ++k) all[k] = k;
+    for (double error : fit(e, all, ridge).error) base += error / variance(e);
+  }
+  std::size_t count = blocks_per_layer[0].size();
+  std::vector<bool> gone(count, false);
+  Elimination result;
+  while (result.order.size() < count) {
+    int best = -1;
+    double least = std::numeric_limits<double>::infinity();
+    for (std::size_t b = 0; b < count; ++b) {
+      if (gone[b]) continue;
+      double loss = 0;
+      for (const Eliminating& part : parts) loss += part.loss(static_cast<int>(b));
+      if (best < 0 || loss < least) best = static_cast<int>(b), least = loss;
+    }
+    for (Eliminating& part : parts) part.remove(best);
+    gone[best] = true;
+    base += std::max(0.0, least);
+    result.order.push_back(best);
+    result.error.push_back(base);
+  }
+  return result;
+}
+
+}  // namespace tailor::saliency

@@ -1,0 +1,72 @@
+/// \file The least-squares problem behind pruning without training: a layer's output from its inputs.
+///
+/// For a layer y = W x + b seen on calibration data, the normal equations (Gram matrix of the input patches,
+/// their products with the wanted outputs) answer at once: the best weights for any subset of the input
+/// channels, the error that remains, and which channel is best removed next. Sources: optimal brain surgeon
+/// (Hassibi & Stork 1993) applied to blocks of columns; reconstruction pruning (ThiNet, arXiv:1707.06342;
+/// channel pruning, arXiv:1707.06168).
+#pragma once
+
+#include "tailor/graph/model.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace tailor::saliency {
+
+/// How patches are read from an input mb x ic x ih x iw for an output mb x oc x oh x ow. Gemm and MatMul: all
+/// sizes 1.
+struct Geometry {
+  int kh = 1, kw = 1, sh = 1, sw = 1, dh = 1, dw = 1, pt = 0, pl = 0;
+  int taps() const { return kh * kw; }
+};
+
+/// Sums over sampled output positions. Columns: input channel major, then kernel taps, then the intercept
+/// (last).
+struct NormalEquations {
+  int inputs = 0, taps = 1, outputs = 0;
+  std::vector<double> gram;   // columns() x columns(), symmetric
+  std::vector<double> cross;  // columns() x outputs, row-major
+  std::vector<double> power;  // sum of squared wanted outputs, per output
+  std::vector<double> total;  // sum of wanted outputs, per output
+  double rows = 0;
+
+  NormalEquations() = default;
+  NormalEquations(int of_inputs, int of_taps, int of_outputs);
+  int columns() const { return inputs * taps + 1; }
+};
+
+/// Adds `x` (mb x ic x ih x iw, or mb x ic) and wanted outputs `y` (mb x oc x oh x ow, or mb x oc), both f32.
+/// At most `positions` output positions of each sample are used, drawn with `seed` (the same ones for the
+/// same seed and sample). O(rows * columns^2) through BLAS.
+void accumulate(NormalEquations& equations, const Geometry& geometry, const graph::Tensor& x,
+                const graph::Tensor& y, int positions, std::uint64_t seed);
+
+/// Weights of the best fit on a subset of the inputs.
+struct Fit {
+  std::vector<float> weights;    // outputs x kept inputs x taps
+  std::vector<float> intercept;  // outputs
+  std::vector<double> error;     // mean squared residual per output
+};
+
+/// Minimises |X_kept W - Y|^2 + ridge * trace(G)/n * |W - prior|^2.
+/// @param kept  increasing input indices
+/// @param prior weights to stay near to (outputs x inputs x taps); empty: zero
+/// O((kept * taps)^3).
+Fit fit(const NormalEquations& equations, const std::vector<int>& kept, double ridge,
+        const std::vector<float>& prior = {});
+
+/// Removal order of blocks of inputs by backward elimination: each step removes the block whose loss, after
+/// refitting all that remains, grows least.
+struct Elimination {
+  std::vector<int> order;     // block indices, first removed first; the last entry is the last survivor
+  std::vector<double> error;  // mean squared residual, summed over outputs and divided by the variance of the
+                              // wanted outputs, after removing order[0..i]
+};
+/// @param blocks input indices of each block (a unit of a channel group may own several inputs)
+/// Several layers that read the same blocks are eliminated together: their errors, each relative to its own
+/// variance, add up.
+Elimination eliminate(const std::vector<const NormalEquations*>& layers,
+                      const std::vector<std::vector<std::vector<int>>>& blocks_per_layer, double ridge);
+
+}  // namespace tailor::saliency
