@@ -1,0 +1,121 @@
+#include "tailor/rewrite/branch.h"
+
+#include "tailor/base/error.h"
+
+#include <algorithm>
+#include <set>
+
+namespace tailor::rewrite {
+namespace {
+
+using graph::Model;
+using graph::Node;
+using graph::Uses;
+
+bool has_weights(const Model& model, const std::vector<int>& nodes) {
+  return std::any_of(nodes.begin(), nodes.end(), [&](int i) {
+    const std::string& op = model.graph.nodes[i].op;
+    return op == "Conv" || op == "ConvTranspose" || op == "Gemm" || op == "MatMul";
+  });
+}
+
+// Backward from `value`: nodes all of whose readers are in the set already (the sum counts as in it).
+std::vector<int> exclusive_nodes(const Model& model, const Uses& uses, int sum, const std::string& value) {
+  std::set<int, std::greater<>> open;
+  std::set<int> members;
+  auto visit = [&](const std::string& name) {
+    if (int producer = uses.producer(name); producer >= 0) open.insert(producer);
+  };
+  visit(value);
+  while (!open.empty()) {  // highest index first: all readers of a node are decided before it
+    int index = *open.begin();
+    open.erase(open.begin());
+    const Node& node = model.graph.nodes[index];
+    bool exclusive = std::all_of(node.outputs.begin(), node.outputs.end(), [&](const std::string& name) {
+      const auto& readers = uses.consumers(name);
+      return !uses.is_output(name) && std::all_of(readers.begin(), readers.end(),
+                                                  [&](int r) { return r == sum || members.contains(r); });
+    });
+    if (!exclusive) continue;
+    members.insert(index);
+    for (const std::string& name : graph::reads(node)) visit(name);
+  }
+  return {members.begin(), members.end()};
+}
+
+void rename_reads(Model& model, const std::string& from, const std::string& to) {
+  for (Node& node : model.graph.nodes) std::replace(node.inputs.begin(), node.inputs.end(), from, to);
+}
+
+bool captured_by_body(const Model& model, const std::string& value) {
+  return std::any_of(model.graph.nodes.begin(), model.graph.nodes.end(), [&](const Node& node) {
+    std::vector<std::string> names = graph::reads(node);
+    return std::find(names.begin(), names.end(), value) != names.end() &&
+           std::find(node.inputs.begin(), node.inputs.end(), value) == node.inputs.end();
+  });
+}
+
+void drop_needless_relus(Model& model, const std::string& value) {
+  Uses uses(model.graph);
+  for (int reader : uses.consumers(value)) {
+    const Node& node = model.graph.nodes[reader];
+    if (node.op == "Relu" && !uses.is_output(node.output(0)) && !captured_by_body(model, node.output(0)) &&
+        non_negative(model, uses, value))
+      rename_reads(model, node.output(0), value);
+  }
+}
+
+}  // namespace
+
+bool non_negative(const Model& model, const Uses& uses, const std::string& value) {
+  static const std::set<std::string> keeps = {"MaxPool",  "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
+                                              "Slice",    "Reshape",     "Transpose",         "Flatten",
+                                              "Identity", "Dropout",     "Squeeze",           "Unsqueeze"};
+  int producer = uses.producer(value);
+  if (producer < 0) return false;
+  const Node& node = model.graph.nodes[producer];
+  if (node.op == "Relu" || node.op == "Sigmoid" || node.op == "HardSigmoid") return true;
+  if (node.op == "Clip") {
+    const graph::Tensor* low = graph::constant(model.graph, uses, node.input(1));
+    auto bound = low ? graph::as_floats(*low) : std::nullopt;
+    return node.attributes.contains("min") ? node.real("min", -1) >= 0
+                                           : bound && !bound->empty() && bound->front() >= 0;
+  }
+  if (node.op == "Pad") {
+    bool zero =
+        node.text("mode", "constant") == "constant" && node.input(2).empty() && node.real("value", 0) == 0;
+    return zero && non_negative(model, uses, node.input(0));
+  }
+  return keeps.contains(node.op) && non_negative(model, uses, node.input(0));
+}
+
+std::vector<Branch> residual_branches(const Model& model, const graph::Shapes& shapes) {
+  Uses uses(model.graph);
+  std::vector<Branch> branches;
+  for (std::size_t i = 0; i < model.graph.nodes.size(); ++i) {
+    const Node& node = model.graph.nodes[i];
+    if ((node.op != "Add" && node.op != "Sum") || node.inputs.size() != 2 || node.inputs[0] == node.inputs[1])
+      continue;
+    if (uses.is_output(node.output(0)) || captured_by_body(model, node.output(0))) continue;
+    const graph::Shape *a = shapes.shape(node.inputs[0]), *b = shapes.shape(node.inputs[1]);
+    if (!a || !b || *a != *b || shapes.constant(node.inputs[0]) || shapes.constant(node.inputs[1])) continue;
+    for (int side = 0; side < 2; ++side) {
+      Branch branch{static_cast<int>(i), node.inputs[side], node.inputs[1 - side], {}, node.output(0)};
+      branch.nodes = exclusive_nodes(model, uses, branch.sum, branch.operand);
+      if (has_weights(model, branch.nodes)) branches.push_back(std::move(branch));
+    }
+  }
+  return branches;
+}
+
+Model drop_branch(const Model& model, const Branch& branch) {
+  Model result = model;
+  rename_reads(result, branch.name, branch.kept);
+  graph::remove_dead(result.graph);
+  drop_needless_relus(result, branch.kept);
+  graph::remove_dead(result.graph);
+  graph::check(result.graph);
+  return result;
+}
+
+}  // namespace tailor::rewrite

@@ -1,0 +1,34 @@
+/// \file Residual branches that can be dropped as a whole.
+#pragma once
+
+#include "tailor/graph/model.h"
+#include "tailor/graph/shapes.h"
+
+#include <string>
+#include <vector>
+
+namespace tailor::rewrite {
+
+/// Nodes that only the sum reads (directly or through each other), ending in one operand of an Add or Sum of
+/// two.
+struct Branch {
+  int sum = 0;             // node
+  std::string operand;     // value of the branch's end
+  std::string kept;        // the other operand
+  std::vector<int> nodes;  // of the branch, increasing
+  std::string name;        // output of the sum: how plans name the branch
+};
+
+/// Branches with at least one Conv, Gemm or MatMul in them whose other operand has the same shape. In the
+/// order of their sums; a sum may offer both of its operands.
+std::vector<Branch> residual_branches(const graph::Model& model, const graph::Shapes& shapes);
+
+/// The sum is replaced by its other operand; a Relu of a value that cannot be negative goes too; dead nodes
+/// are removed. The values of all other nodes keep their names.
+graph::Model drop_branch(const graph::Model& model, const Branch& branch);
+
+/// True if the value cannot be negative whatever the input (Relu, Sigmoid, Clip from 0, and what keeps signs
+/// behind them).
+bool non_negative(const graph::Model& model, const graph::Uses& uses, const std::string& value);
+
+}  // namespace tailor::rewrite

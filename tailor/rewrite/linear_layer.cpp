@@ -1,0 +1,168 @@
+// linear_layers finds them; Destination follows the output through BatchNormalization and Add.
+// weights/set_weights translate between the layer's storage and the fit's outputs x inputs x taps.
+#include "tailor/rewrite/linear_layer.h"
+
+#include "tailor/base/error.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace tailor::rewrite {
+namespace {
+
+using graph::Model;
+using graph::Node;
+using graph::Tensor;
+
+const Tensor& operand(const Model& model, const Node& node, std::size_t input) {
+  graph::Uses uses(model.graph);
+  const Tensor* tensor = graph::constant(model.graph, uses, node.input(input));
+  if (!tensor)
+    throw Error(Code::bad_cut, fmt::format("operand {} is not constant", input), "node " + node.label());
+  return *tensor;
+}
+
+std::vector<float> floats(const Model& model, const Node& node, std::size_t input) {
+  return *graph::as_floats(operand(model, node, input));
+}
+
+// The only reader of a value that the outside does not see; -1 if there are several or none.
+int only_reader(const graph::Uses& uses, const std::string& value) {
+  const auto& readers = uses.consumers(value);
+  return readers.size() == 1 && !uses.is_output(value) ? readers[0] : -1;
+}
+
+Destination follow(const Model& model, const graph::Uses& uses, const graph::Shapes& shapes, int node) {
+  const auto& nodes = model.graph.nodes;
+  Destination to;
+  to.goal = nodes[node].output(0);
+  int next = only_reader(uses, to.goal);
+  if (next >= 0 && nodes[next].op == "BatchNormalization" && nodes[next].input(0) == to.goal) {
+    to.normalisation = next;
+    to.goal = nodes[next].output(0);
+    next = only_reader(uses, to.goal);
+  }
+  if (next < 0 || (nodes[next].op != "Add" && nodes[next].op != "Sum") || nodes[next].inputs.size() != 2)
+    return to;
+  const std::string& other = nodes[next].inputs[nodes[next].inputs[0] == to.goal ? 1 : 0];
+  const graph::Shape *a = shapes.shape(other), *b = shapes.shape(to.goal);
+  bool same_shape = a && b && *a == *b && other != to.goal;
+  if (!same_shape || shapes.constant(other) || uses.producer(other) > node) return to;
+  to.sum = next;
+  to.other = other;
+  to.goal = nodes[next].output(0);
+  return to;
+}
+
+saliency::Geometry geometry(const Node& node, const graph::Shape& w) {
+  std::vector<std::int64_t> strides = node.integers("strides", {1, 1}),
+                            pads = node.integers("pads", {0, 0, 0, 0}),
+                            dilations = node.integers("dilations", {1, 1});
+  auto i = [](std::int64_t v) { return static_cast<int>(v); };
+  return {i(w[2]),         i(w[3]),         i(strides[0]), i(strides[1]),
+          i(dilations[0]), i(dilations[1]), i(pads[0]),    i(pads[1])};
+}
+
+std::optional<LinearLayer> as_linear(const Model& model, const graph::Uses& uses, int index) {
+  const Node& node = model.graph.nodes[index];
+  const Tensor* w = node.inputs.size() > 1 ? graph::constant(model.graph, uses, node.inputs[1]) : nullptr;
+  if (!w || w->type != graph::DataType::f32 || w->data.empty()) return std::nullopt;
+  LinearLayer layer;
+  layer.node = index, layer.x = node.inputs[0], layer.y = node.output(0);
+  bool bias_known = node.input(2).empty() || graph::constant(model.graph, uses, node.inputs[2]);
+  if (node.op == "Conv" && w->dims.size() == 4 && node.integer("group", 1) == 1 && bias_known &&
+      node.text("auto_pad", "NOTSET") == "NOTSET") {
+    layer.geometry = geometry(node, w->dims);
+    layer.outputs = static_cast<int>(w->dims[0]), layer.inputs = static_cast<int>(w->dims[1]);
+    return layer;
+  }
+  bool plain = node.integer("transA", 0) == 0 && node.real("alpha", 1) == 1 && node.real("beta", 1) == 1;
+  if (node.op == "Gemm" && plain && bias_known && w->dims.size() == 2) {
+    layer.transposed = node.integer("transB", 0) == 0;
+    layer.outputs = static_cast<int>(w->dims[layer.transposed ? 1 : 0]),
+    layer.inputs = static_cast<int>(w->dims[layer.transposed ? 0 : 1]);
+    return layer;
+  }
+  return std::nullopt;
+}
+
+std::vector<float> transpose(const std::vector<float>& in, int rows, int columns) {
+  std::vector<float> out(in.size());
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < columns; ++c)
+      out[static_cast<std::size_t>(c) * rows + r] = in[static_cast<std::size_t>(r) * columns + c];
+  return out;
+}
+
+}  // namespace
+
+std::vector<LinearLayer> linear_layers(const Model& model, const graph::Shapes& shapes) {
+  graph::Uses uses(model.graph);
+  std::vector<LinearLayer> layers;
+  for (std::size_t i = 0; i < model.graph.nodes.size(); ++i)
+    if (auto layer = as_linear(model, uses, static_cast<int>(i))) {
+      layer->destination = follow(model, uses, shapes, static_cast<int>(i));
+      layers.push_back(std::move(*layer));
+    }
+  return layers;
+}
+
+Affine affine(const Model& model, const Node& node) {
+  std::vector<float> scale = floats(model, node, 1), offset = floats(model, node, 2),
+                     mean = floats(model, node, 3), variance = floats(model, node, 4);
+  float epsilon = node.real("epsilon", 1e-5f);
+  for (std::size_t c = 0; c < scale.size(); ++c) {
+    scale[c] /= std::sqrt(variance[c] + epsilon);
+    offset[c] -= scale[c] * mean[c];
+  }
+  return {std::move(scale), std::move(offset)};
+}
+
+std::vector<float> weights(const Model& model, const LinearLayer& layer) {
+  std::vector<float> w = floats(model, model.graph.nodes[layer.node], 1);
+  return layer.transposed ? transpose(w, layer.inputs, layer.outputs) : w;
+}
+
+void set_operand(Model& model, int index, std::size_t input, Tensor tensor) {
+  Node& node = model.graph.nodes[index];
+  graph::Uses uses(model.graph);
+  if (node.inputs.size() <= input) node.inputs.resize(input + 1);
+  const std::string name = node.inputs[input];
+  bool own = !name.empty() && uses.consumers(name).size() == 1 && !uses.is_output(name);
+  int producer = uses.producer(name);
+  if (own && producer < 0) {
+    model.graph.initializers[name] = std::move(tensor);
+  } else if (own && model.graph.nodes[producer].find<Tensor>("value")) {
+    model.graph.nodes[producer].attributes.find("value")->second.value = std::move(tensor);
+  } else {
+    std::string stem = fmt::format("{}_operand{}", node.output(0), input), fresh = stem;
+    for (int i = 0; model.graph.initializers.contains(fresh) || uses.producer(fresh) >= 0; ++i)
+      fresh = fmt::format("{}_{}", stem, i);
+    model.graph.initializers[fresh] = std::move(tensor);
+    node.inputs[input] = fresh;
+  }
+}
+
+void set_weights(Model& model, const LinearLayer& layer, std::vector<float> w,
+                 const std::vector<float>& intercept) {
+  const Tensor& old = operand(model, model.graph.nodes[layer.node], 1);
+  graph::Shape dims = old.dims;
+  set_operand(
+      model, layer.node, 1,
+      graph::make_f32(dims, layer.transposed ? transpose(w, layer.outputs, layer.inputs) : std::move(w)));
+  const Node& node = model.graph.nodes[layer.node];
+  auto outputs = static_cast<std::int64_t>(layer.outputs);
+  bool has_bias = !node.input(2).empty();
+  if (!has_bias && layer.destination.normalisation >= 0) {
+    const Node& normalisation = model.graph.nodes[layer.destination.normalisation];
+    std::vector<float> mean = floats(model, normalisation, 3);
+    for (std::size_t c = 0; c < mean.size(); ++c) mean[c] -= intercept[c];
+    return set_operand(model, layer.destination.normalisation, 3,
+                       graph::make_f32({outputs}, std::move(mean)));
+  }
+  set_operand(model, layer.node, 2, graph::make_f32({outputs}, intercept));
+}
+
+}  // namespace tailor::rewrite
