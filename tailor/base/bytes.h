@@ -41,6 +41,13 @@ class Bytes {
   /// A part of this range that shares the owner. @pre at + count <= size()
   Bytes part(std::size_t at, std::size_t count) const { return Bytes(owner_, range_.subspan(at, count)); }
 
+  /// Takes `next` in if it starts where this range ends and has the same owner; else nothing happens.
+  bool extend(const Bytes& next) {
+    if (owner_ != next.owner_ || data() + size() != next.data()) return false;
+    range_ = {data(), size() + next.size()};
+    return true;
+  }
+
   /// The elements copied into a vector; trailing bytes that make no whole element are left out. Alignment
   /// does not matter.
   template <class T>
