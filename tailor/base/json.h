@@ -24,4 +24,7 @@ std::int64_t integer(const Json& object, const char* key, const std::string& pla
 bool boolean(const Json& object, const char* key, const std::string& place);
 std::string text(const Json& object, const char* key, const std::string& place);
 
+/// One line without line breaks; bytes that are no UTF-8 become U+FFFD, so it never throws.
+std::string to_line(const Json& json);
+
 }  // namespace tailor

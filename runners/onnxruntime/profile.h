@@ -1,0 +1,17 @@
+/// \file The nodes of a whole network timed in place by the runtime's own profiler.
+#pragma once
+
+#include "runners/onnxruntime/session.h"
+#include "runners/onnxruntime/timing.h"
+#include "tailor/base/json.h"
+
+#include <filesystem>
+
+namespace tailor::ort {
+
+/// Two sessions of one model, one profiled and one not, take turns for `how.rounds` rounds.
+/// @return members nodes, run_us, unprofiled_us, clock: see docs/runner-protocol.md
+Json profile_in_place(ModelCache& cache, const std::filesystem::path& path, const Json& shapes,
+                      const Measurement& how, const Progress& progress);
+
+}  // namespace tailor::ort
