@@ -115,6 +115,7 @@ Repaired repair(const Model& original, Activations& wanted, const Model& pruned,
                 const KeptChannels& kept, const graph::Shapes& pruned_shapes, const RepairOptions& options) {
   Repaired result{pruned, {}};
   for (const LinearLayer& layer : linear_layers(pruned, pruned_shapes)) {
+    if (options.only && !options.only->contains(layer.y)) continue;
     const Destination& to = layer.destination;
     std::vector<std::string> names = {layer.x};
     if (to.sum >= 0) names.push_back(to.other);
@@ -123,7 +124,7 @@ Repaired repair(const Model& original, Activations& wanted, const Model& pruned,
                          to.sum >= 0 ? &now[1] : nullptr);
     saliency::NormalEquations equations(layer.inputs, layer.geometry.taps(), layer.outputs);
     saliency::accumulate(equations, layer.geometry, now[0], y, options.positions, options.seed);
-    if (options.refit_all) refit(result.model, layer, equations, options.ridge);
+    refit(result.model, layer, equations, options.ridge);
     result.equations.emplace(layer.y, std::move(equations));
   }
   return result;

@@ -13,6 +13,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,7 +25,7 @@ struct RepairOptions {
       1e-4;  // relative to the mean of the Gram matrix's diagonal; pulls towards the present weights
   int positions = 64;  // output positions used of each sample
   std::uint64_t seed = 0;
-  bool refit_all = true;  // false: equations are collected, weights stay (to learn what a cut would cost)
+  std::optional<std::set<std::string>> only = std::nullopt;  // layers to refit, by their output; absent: all
 };
 
 /// What stays of every value of the original: (value, axis 1) -> positions; absent: all.

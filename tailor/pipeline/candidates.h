@@ -1,0 +1,69 @@
+/// \file The candidate table: per channel group the widths worth having, per residual branch the question whether to keep it,
+/// each with the loss that was measured for it on the network as it is now.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tailor/pipeline/surgery.h"
+#include "tailor/runtime/runner.h"
+
+namespace tailor::pipeline {
+
+/// Samples and reference outputs that measure loss and feed repair.
+struct Calibration {
+  runtime::NamedTensors fit;    // samples for the normal equations
+  runtime::NamedTensors judge;  // other samples: loss is measured on what the fit has not seen
+  int threads = 1;
+  std::size_t memory = std::size_t{3} << 30;  // bytes of activations kept at a time
+};
+
+/// One width of a group: which units stay (of the present network's group) and what that costs.
+struct WidthCandidate {
+  int width = 0;
+  std::vector<int> kept;
+  double loss = 0;
+};
+struct GroupCandidates {
+  int group = 0;                         // of the present subject
+  std::vector<WidthCandidate> widths;    // increasing; the last is the present width (loss 0) or a wider one (loss 0, all kept)
+};
+struct BranchCandidate {
+  int branch = 0;  // index into the present subject's branches
+  double loss = 0; // of dropping it
+};
+struct CandidateTable {
+  double base_loss = 0;  // of the present network against the original
+  std::vector<GroupCandidates> groups;
+  std::vector<BranchCandidate> branches;
+};
+
+/// Criterion that orders the units of a group for removal.
+enum class Criterion { reconstruction, l1, l2, bn_scale, activation };
+const char* name(Criterion criterion);
+/// @throws Error unknown_name
+Criterion parse_criterion(const std::string& text);
+
+/// Units of `group` in the order in which they go, first the least worth. `equations` serve reconstruction, `scores` activation.
+std::vector<int> removal_order(const Subject& present, int group, Criterion criterion, const rewrite::Equations& equations, double ridge,
+                               const std::vector<double>& activation = {});
+
+/// The present network with `group` cut to `kept` and the layers that read it refitted from the equations.
+graph::Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group, const std::vector<int>& kept, double ridge);
+
+struct TableOptions {
+  Criterion criterion = Criterion::reconstruction;
+  double ridge = 1e-4;
+  int positions = 64;
+  bool branches = true;
+  std::function<void(int done, int all)> progress = {};
+};
+
+/// Measures every candidate. @param widths per group of `present` the widths to try (increasing, below the present width)
+/// O(candidates x cost of the network behind the change).
+CandidateTable fill_table(runtime::Runner& runner, const Subject& original, const Subject& present, const rewrite::KeptChannels& kept,
+                          const rewrite::Equations& equations, const Calibration& calibration,
+                          const std::vector<std::pair<int, std::vector<int>>>& widths, const TableOptions& options);
+
+}  // namespace tailor::pipeline

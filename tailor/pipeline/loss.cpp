@@ -1,0 +1,87 @@
+#include "tailor/pipeline/loss.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <span>
+
+#include "tailor/base/error.h"
+
+namespace tailor::pipeline {
+namespace {
+
+using graph::Tensor;
+
+bool is_logits(const Tensor& t) { return t.type == graph::DataType::f32 && t.dims.size() == 2 && t.dims[1] > 1; }
+
+std::vector<double> log_softmax(std::span<const float> row) {
+  double top = *std::max_element(row.begin(), row.end()), sum = 0;
+  for (float v : row) sum += std::exp(v - top);
+  std::vector<double> out;
+  for (float v : row) out.push_back(v - top - std::log(sum));
+  return out;
+}
+
+double mean_kl(const Tensor& a, const Tensor& b) {
+  std::vector<float> x = a.values<float>(), y = b.values<float>();
+  auto classes = static_cast<std::size_t>(a.dims[1]), samples = x.size() / classes;
+  double sum = 0;
+  for (std::size_t s = 0; s < samples; ++s) {
+    auto p = log_softmax(std::span(x).subspan(s * classes, classes)), q = log_softmax(std::span(y).subspan(s * classes, classes));
+    for (std::size_t c = 0; c < classes; ++c) sum += std::exp(p[c]) * (p[c] - q[c]);
+  }
+  return sum / static_cast<double>(std::max<std::size_t>(samples, 1));
+}
+
+double relative_error(const Tensor& a, const Tensor& b) {
+  std::vector<float> x = a.values<float>(), y = b.values<float>();
+  double mean = 0, variance = 0, error = 0;
+  for (float v : x) mean += v;
+  mean /= static_cast<double>(std::max<std::size_t>(x.size(), 1));
+  for (std::size_t i = 0; i < x.size(); ++i) variance += (x[i] - mean) * (x[i] - mean), error += (x[i] - y[i]) * (x[i] - y[i]);
+  return error / std::max(variance, 1e-30);
+}
+
+double differing_bytes(const Tensor& a, const Tensor& b) {
+  std::size_t width = std::max<std::size_t>(graph::element_size(a.type), 1), count = a.data.size() / width, differ = 0;
+  for (std::size_t i = 0; i < count; ++i) differ += std::memcmp(a.data.data() + i * width, b.data.data() + i * width, width) != 0;
+  return count ? static_cast<double>(differ) / static_cast<double>(count) : 0;
+}
+
+double one(const Tensor& a, const Tensor& b) {
+  TAILOR_CHECK(a.dims == b.dims && a.type == b.type);
+  if (is_logits(a)) return std::max(0.0, mean_kl(a, b));
+  return a.type == graph::DataType::f32 ? relative_error(a, b) : differing_bytes(a, b);
+}
+
+double same_top(const Tensor& a, const Tensor& b) {
+  std::vector<float> x = a.values<float>(), y = b.values<float>();
+  auto classes = static_cast<std::ptrdiff_t>(a.dims[1]);
+  std::size_t same = 0, samples = x.size() / static_cast<std::size_t>(classes);
+  for (std::size_t s = 0; s < samples; ++s) {
+    auto top = [&](const std::vector<float>& v) {
+      auto first = v.begin() + static_cast<std::ptrdiff_t>(s) * classes;
+      return std::max_element(first, first + classes) - first;
+    };
+    same += top(x) == top(y);
+  }
+  return samples ? static_cast<double>(same) / static_cast<double>(samples) : 1;
+}
+
+template <class F>
+double average(const runtime::NamedTensors& a, const runtime::NamedTensors& b, F f) {
+  TAILOR_CHECK(a.size() == b.size() && !a.empty());
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += f(a[i].second, b[i].second);
+  return sum / static_cast<double>(a.size());
+}
+
+}  // namespace
+
+double divergence(const runtime::NamedTensors& original, const runtime::NamedTensors& changed) { return average(original, changed, one); }
+
+double agreement(const runtime::NamedTensors& original, const runtime::NamedTensors& changed) {
+  return average(original, changed, [](const Tensor& a, const Tensor& b) { return is_logits(a) ? same_top(a, b) : std::max(0.0, 1 - one(a, b)); });
+}
+
+}  // namespace tailor::pipeline

@@ -1,0 +1,94 @@
+// read_subject: the passes that need no runtime, in order. apply: cut, then drop. widen_after finds the original's groups again
+// in the changed model by the operands that they are bound to.
+#include "tailor/pipeline/surgery.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "tailor/base/error.h"
+#include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/width_problem.h"
+#include "tailor/rewrite/widen.h"
+
+namespace tailor::pipeline {
+namespace {
+
+bool finite(const graph::Tensor& tensor) {
+  if (tensor.type != graph::DataType::f32) return true;
+  const std::byte* at = tensor.data.data();
+  for (std::size_t i = 0; i + sizeof(float) <= tensor.data.size(); i += sizeof(float)) {
+    float value;
+    std::memcpy(&value, at + i, sizeof value);
+    if (!std::isfinite(value)) return false;
+  }
+  return true;
+}
+
+// Infinity is a usual bound of Clip and a usual mask of attention: only operands of layers must be finite.
+void check_finite(const Subject& subject) {
+  for (const graph::Binding& binding : subject.channels.bindings) {
+    const graph::Node& node = subject.model.graph.nodes[binding.node];
+    const graph::Tensor* tensor = subject.shapes.constant(node.inputs[binding.input]);
+    if (tensor && !finite(*tensor))
+      throw Error(Code::not_finite, fmt::format("the weights '{}' hold NaN or infinity", node.inputs[binding.input]), "node " + node.label(),
+                  "mend the model: its outputs cannot be right");
+  }
+}
+
+}  // namespace
+
+Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides) {
+  Subject subject;
+  subject.model = std::move(model);
+  subject.overrides = overrides;
+  subject.shapes = graph::infer_shapes(subject.model, overrides);
+  subject.channels = graph::channel_groups(subject.model, subject.shapes);
+  subject.branches = rewrite::residual_branches(subject.model, subject.shapes);
+  subject.layers = latency::extract_workloads(subject.model, subject.shapes);
+  return subject;
+}
+
+Subject read_subject(const std::filesystem::path& path, const graph::ShapeOverrides& overrides) {
+  Subject subject = make_subject(onnx::read(path), overrides);
+  subject.path = path;
+  subject.sha256 = onnx::fingerprint(path);
+  check_finite(subject);
+  return subject;
+}
+
+int width_after(const Subject& subject, const Surgery& surgery, int group) {
+  auto kept = surgery.kept.find(group);
+  auto added = surgery.added.find(group);
+  return (kept == surgery.kept.end() ? subject.channels.groups[group].width() : static_cast<int>(kept->second.size())) +
+         (added == surgery.added.end() ? 0 : added->second);
+}
+
+graph::Model apply(const Subject& subject, const Surgery& surgery) {
+  graph::Model model = subject.model;
+  if (!surgery.kept.empty()) model = rewrite::cut(model, subject.shapes, subject.channels, {surgery.kept});
+  for (const std::string& name : surgery.dropped) {
+    std::vector<rewrite::Branch> branches = rewrite::residual_branches(model, graph::infer_shapes(model, subject.overrides));
+    auto branch = std::find_if(branches.begin(), branches.end(), [&](const rewrite::Branch& b) { return b.name == name; });
+    if (branch == branches.end()) throw Error(Code::bad_cut, "there is no residual branch of that name", name);
+    model = rewrite::drop_branch(model, *branch);
+  }
+  return model;
+}
+
+graph::Model widen_after(const Subject& subject, const Surgery& surgery, const graph::Model& model) {
+  if (surgery.added.empty()) return model;
+  Subject now = make_subject(model, subject.overrides);
+  std::map<int, int> extra;
+  for (const auto& [group, original] : original_groups(subject, surgery, now))
+    if (auto it = surgery.added.find(original); it != surgery.added.end()) extra[group] = it->second;
+  return rewrite::widen(model, now.shapes, now.channels, extra);
+}
+
+rewrite::KeptChannels kept_values(const Subject& subject, const Surgery& surgery) {
+  return rewrite::kept_channels(subject.channels, rewrite::kept_atoms(subject.channels, {surgery.kept}));
+}
+
+}  // namespace tailor::pipeline

@@ -1,0 +1,60 @@
+/// \file What has been decided about a model so far, and the model that follows from it.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tailor/graph/channels.h"
+#include "tailor/graph/model.h"
+#include "tailor/graph/shapes.h"
+#include "tailor/latency/extract.h"
+#include "tailor/rewrite/branch.h"
+#include "tailor/rewrite/cut.h"
+#include "tailor/rewrite/repair.h"
+
+namespace tailor::pipeline {
+
+/// A model with all that can be known about it without running it.
+struct Subject {
+  std::filesystem::path path;
+  std::string sha256;
+  graph::Model model;
+  graph::Shapes shapes;
+  graph::Channels channels;
+  std::vector<rewrite::Branch> branches;
+  std::vector<latency::LayerWorkload> layers;
+  graph::ShapeOverrides overrides;
+};
+
+/// Reads, infers, groups. @throws Error as onnx::read and infer_shapes; not_finite if a weight is NaN or infinite
+Subject read_subject(const std::filesystem::path& path, const graph::ShapeOverrides& overrides);
+/// The same for a model in memory.
+Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides);
+
+/// Decisions, in terms of the original's groups and values.
+struct Surgery {
+  std::map<int, std::vector<int>> kept;  // group -> units kept, increasing; absent: all
+  std::map<int, int> added;              // group -> channels of zeros added
+  std::set<std::string> dropped;         // branches, by the output of their sum
+
+  friend bool operator==(const Surgery&, const Surgery&) = default;
+  bool empty() const { return kept.empty() && added.empty() && dropped.empty(); }
+};
+
+/// Width of a group after the surgery.
+int width_after(const Subject& subject, const Surgery& surgery, int group);
+
+/// Cut and branches dropped; weights otherwise untouched. What is to be added comes later, by widen_after: repair works on
+/// the channels that carry something. @throws Error bad_cut
+graph::Model apply(const Subject& subject, const Surgery& surgery);
+
+/// `model` (made by apply, possibly repaired) with `surgery.added`. The function stays the same. @throws Error bad_cut
+graph::Model widen_after(const Subject& subject, const Surgery& surgery, const graph::Model& model);
+
+/// Positions that stay of every value of the original.
+rewrite::KeptChannels kept_values(const Subject& subject, const Surgery& surgery);
+
+}  // namespace tailor::pipeline
