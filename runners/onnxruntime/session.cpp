@@ -69,8 +69,12 @@ LoadedModel::LoadedModel(const Api& api, const std::filesystem::path& path, int 
     : api_(api) {
   facts_of(path);
   auto options = session_options(api, threads, profile_prefix);
-  session_ = create<Session>(api, slot::release_session, slot::create_session, api.env(), path.c_str(),
-                             options.get());
+  try {
+    session_ = create<Session>(api, slot::release_session, slot::create_session, api.env(), path.c_str(),
+                               options.get());
+  } catch (const Error& error) {
+    throw error.at(path.string());
+  }
   std::size_t in = 0, out = 0;
   api.call(slot::get_input_count, session(), &in);
   api.call(slot::get_output_count, session(), &out);

@@ -12,6 +12,7 @@
 #include "tailor/latency/workload.h"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,6 +37,11 @@ struct RunnerOptions {
   std::string command;  // shell command line; empty: tailor-runner-onnxruntime beside this program
   std::string library;  // --ort-library; empty: TAILOR_ORT_LIBRARY, the build's own copy, the system's
   double start_timeout_s = 30;
+  /// Longest silence during a call; the ONNX Runtime runner tells its progress every second. Loading a large
+  /// model is silent.
+  double silence_timeout_s = 300;
+  /// Called with 0..1 while a call runs, if set.
+  std::function<void(double)> on_progress = {};
 };
 
 /// One thing to be timed: a model file with the shapes of its inputs (random values in it), or a workload.
@@ -73,13 +79,17 @@ struct NodeTime {
 /// interleaved.
 struct InPlaceProfile {
   std::vector<NodeTime> nodes;
-  std::vector<double> run_us;         // whole run as the profiler saw it
+  std::vector<double> run_us;         // whole run as the profiler saw it, overhead of profiling included
   std::vector<double> unprofiled_us;  // whole run without profiler, interleaved with the former
 };
 
-/// A live runner process. Movable; the destructor ends it. Not thread-safe.
+/// A live runner process. Movable; the destructor ends it. Not thread-safe. After runner_failed or
+/// interrupted the process is gone, and every later call throws runner_failed.
 class Runner {
  public:
+  /// @throws Error runner_failed (does not start, dies, answers nonsense or not in time), runtime_missing
+  /// (the program
+  ///         or the runtime's library is not there)
   explicit Runner(const RunnerOptions& options = {});
   ~Runner();
   Runner(Runner&&) noexcept;
@@ -90,7 +100,9 @@ class Runner {
 
   /// One Samples per job. A job that the runtime refuses fails the whole call. Ctrl-C ends it (Error
   /// interrupted).
-  /// @throws Error runner_failed, runtime_refused
+  /// @throws Error runner_failed, runtime_refused; file_missing, shape_unknown, bad_shape, unknown_name for a
+  /// job that
+  ///         makes no sense
   std::vector<Samples> time(std::span<const Job> jobs, const TimingOptions& options);
 
   /// In-place profile. @throws as time()
@@ -99,6 +111,9 @@ class Runner {
   /// Runs a model on tensors. The leading dimension of the inputs is the number of samples; they go through
   /// in chunks of `chunk` (or of the model's own fixed batch), and the outputs are joined along axis 0.
   /// @param outputs names wanted; empty: all
+  /// @throws as time(), dataset_mismatch if the inputs do not fit the model or the outputs have no batch axis
+  /// to be
+  ///         joined along
   NamedTensors run(const std::filesystem::path& model, const NamedTensors& inputs,
                    const std::vector<std::string>& outputs = {}, int chunk = 64, int threads = 1);
 
