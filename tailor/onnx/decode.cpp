@@ -205,6 +205,7 @@ std::pair<std::string, graph::Attribute> decode_attribute(const Bytes& record, c
       without(record, {field::t, field::g, field::tensors, field::graphs, field::sparse, field::sparses,
                        field::type_proto, field::type_protos}),
       "attribute");
+  if (parts.proto.name().empty()) throw Error(Code::bad_model, "an attribute has no name");
   return {parts.proto.name(), {attribute_value(parts, record, source, depth), record}};
 }
 
