@@ -38,8 +38,9 @@ void prelu_rule(Site& site) {
   const Shape *x = site.shape(0), *slope = site.shape(1);
   if (!x || !slope) return;
   Shape both = broadcast(site, *x, *slope);
-  if (both.size() != x->size())
-    site.fail(fmt::format("a slope of {} for {}", to_string(*slope), to_string(*x)));
+  bool fits = both.size() == x->size();
+  for (std::size_t i = 0; fits && i < x->size(); ++i) fits = agree(both[i], (*x)[i]).has_value();
+  if (!fits) site.fail(fmt::format("a slope of {} for {}", to_string(*slope), to_string(*x)));
   site.set(0, site.type(0), *x);
 }
 
