@@ -100,7 +100,10 @@ std::size_t Site::axis(std::int64_t axis, std::size_t rank) const {
   return static_cast<std::size_t>(axis < 0 ? axis + count : axis);
 }
 
-std::int64_t plus(std::int64_t a, std::int64_t b) { return a < 0 || b < 0 ? kUnknown : a + b; }
+std::int64_t plus(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  return a < 0 || b < 0 || __builtin_add_overflow(a, b, &sum) ? kUnknown : sum;
+}
 
 std::int64_t times(std::int64_t a, std::int64_t b) {
   std::int64_t product = 0;

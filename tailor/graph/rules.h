@@ -102,9 +102,8 @@ Rule find_rule(std::string_view domain, std::string_view op);
 /// Values of the node's outputs as far as they follow from known inputs. Keyed by output index.
 std::unordered_map<std::size_t, Array> fold(Site& site);
 
-// Dimensions: kUnknown spreads.
+/// Sum and product of dimensions: kUnknown spreads, and is what an overflow gives.
 std::int64_t plus(std::int64_t a, std::int64_t b);
-/// kUnknown on overflow, too.
 std::int64_t times(std::int64_t a, std::int64_t b);
 /// Multidirectional broadcast. Fails if the shapes do not fit.
 Shape broadcast(const Site& site, const Shape& a, const Shape& b);

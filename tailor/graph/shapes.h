@@ -35,10 +35,10 @@ struct Shapes {
 using ShapeOverrides = std::map<std::string, Shape>;
 
 /// Types and shapes of every value, given the inputs' shapes. Free dimensions: a leading one (or one named
-/// like a batch: N, batch, batch_size ...) becomes `batch`; other free ones stay unknown unless overridden.
-/// Two free dimensions of one symbol become equal. Constants are folded as far as they follow (Shape, Gather,
-/// Concat, Slice, arithmetic ...; results above 64 KiB are not kept). Subgraph bodies are not entered: their
-/// outputs stay as declared or unknown. Time O(nodes + folded elements).
+/// like a batch: N, batch, batch_size ...) becomes `batch` (kUnknown leaves it free); other free ones stay
+/// unknown unless overridden. Two free dimensions of one symbol become equal. Constants are folded as far as
+/// they follow (Shape, Gather, Concat, Slice, arithmetic ...; results above 64 KiB are not kept). Subgraph
+/// bodies are not entered: their outputs stay as declared or unknown. Time O(nodes + folded elements).
 /// @throws Error bad_shape where declared or overridden shapes contradict the operators, with the node;
 ///         unknown_name for an override of no input, listing the inputs.
 Shapes infer_shapes(const Model& model, const ShapeOverrides& overrides = {}, std::int64_t batch = 1);
@@ -46,8 +46,8 @@ Shapes infer_shapes(const Model& model, const ShapeOverrides& overrides = {}, st
 /// Parses "NAME:1x3x32x32" or "NAME:[1,3,32,32]", split at the last colon. @throws Error bad_value
 std::pair<std::string, Shape> parse_shape_override(const std::string& text);
 
-/// Multiply-accumulates of one node at these shapes (Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU; other
-/// operators: 0); -1 if a shape is unknown.
+/// Multiply-accumulates of one node at these shapes (Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU, RNN
+/// and their fused and quantised variants; other operators: 0); -1 if a shape is unknown.
 std::int64_t multiply_accumulates(const Node& node, const Shapes& shapes);
 
 }  // namespace tailor::graph

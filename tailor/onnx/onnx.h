@@ -21,7 +21,8 @@ graph::Model read(const std::filesystem::path& path);
 /// The same for bytes in memory; external data is looked up in `folder`.
 graph::Model parse(const Bytes& bytes, const std::filesystem::path& folder = {});
 
-/// Serialised model, as pieces that may share the weights' memory; concatenated they are the file.
+/// Serialised model, as pieces that may share the weights' memory; concatenated they are the file (an
+/// untouched model is one piece). External data becomes part of it: the result depends on no file beside it.
 /// @throws Error bad_model if the result would exceed protobuf's 2 GiB without external data.
 std::vector<Bytes> serialize(const graph::Model& model);
 std::string serialize_to_string(const graph::Model& model);

@@ -3,6 +3,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/random.h"
+#include "tailor/graph/rules.h"
 #include "tests/graph/one_node.h"
 
 #include <gtest/gtest.h>
@@ -188,6 +189,141 @@ TEST(Property, RandomConvolutionNetworks) {
       EXPECT_EQ(*infer_shapes(model).shape(to), expected);
     }
   }
+}
+
+// Any operator with any inputs and attributes, however absurd: shapes, or bad_shape.
+class Absurd {
+ public:
+  explicit Absurd(std::uint64_t seed) : random_(seed) {}
+
+  Model model(std::string_view op, bool microsoft) {
+    Model model;
+    model.opsets = {{"", static_cast<std::int64_t>(7 + random_.below(15))}, {"com.microsoft", 1}};
+    Node node{std::string(op), microsoft ? "com.microsoft" : "", "it", {}, {}};
+    for (std::size_t i = 0, n = random_.below(6); i < n; ++i) add_input(model, node, i);
+    for (std::size_t i = 0, n = 1 + random_.below(3); i < n; ++i)
+      node.outputs.push_back("out" + std::to_string(i));
+    for (std::size_t i = 0, n = random_.below(4); i < n; ++i) add_attribute(node);
+    model.graph.nodes.push_back(std::move(node));
+    return model;
+  }
+
+ private:
+  std::int64_t number() {
+    static constexpr std::int64_t odd[] = {
+        INT64_MIN, INT64_MIN + 1, INT64_MAX, -1, 0, 1, 2, 3, std::int64_t{1} << 40, std::int64_t{1} << 32, -3,
+        17};
+    return random_.below(3) == 0 ? odd[random_.below(std::size(odd))]
+                                 : static_cast<std::int64_t>(random_.below(6)) - 1;
+  }
+  std::vector<std::int64_t> list(std::size_t longest) {
+    std::vector<std::int64_t> items(random_.below(longest + 1));
+    for (std::int64_t& item : items) item = number();
+    return items;
+  }
+  Shape shape() {
+    Shape dims(random_.below(6));
+    for (std::int64_t& dim : dims)
+      dim = random_.below(9) == 0 ? std::int64_t{1} << random_.below(41)
+                                  : static_cast<std::int64_t>(random_.below(6)) - 1;
+    return dims;
+  }
+  void add_input(Model& model, Node& node, std::size_t i) {
+    std::string name = "in" + std::to_string(i);
+    node.inputs.push_back(random_.below(8) == 0 ? "" : name);
+    if (node.inputs.back().empty()) return;
+    auto items = list(6);
+    auto count = static_cast<std::int64_t>(items.size());
+    switch (random_.below(5)) {
+      case 0:
+        model.graph.initializers[name] = make_i64({count}, items);
+        break;
+      case 1:
+        model.graph.initializers[name] = make_f32({count}, {items.begin(), items.end()});
+        break;
+      case 2:
+        model.graph.initializers[name] = make_i64({}, {number()});
+        break;
+      default:
+        model.graph.inputs.push_back({name, random_.below(2) ? DataType::f32 : DataType::i64, shape()});
+    }
+  }
+  void add_attribute(Node& node) {
+    static constexpr const char* names[] = {"axis",
+                                            "axes",
+                                            "starts",
+                                            "ends",
+                                            "steps",
+                                            "pads",
+                                            "strides",
+                                            "dilations",
+                                            "kernel_shape",
+                                            "group",
+                                            "auto_pad",
+                                            "ceil_mode",
+                                            "blocksize",
+                                            "perm",
+                                            "split",
+                                            "scales",
+                                            "k",
+                                            "hidden_size",
+                                            "layout",
+                                            "to",
+                                            "output_shape",
+                                            "num_outputs",
+                                            "keepdims",
+                                            "shape",
+                                            "equation",
+                                            "batch_dims",
+                                            "allowzero",
+                                            "start",
+                                            "end",
+                                            "N",
+                                            "K",
+                                            "value",
+                                            "transA",
+                                            "keep_aspect_ratio_policy"};
+    AttributeValue value = number();
+    switch (random_.below(6)) {
+      case 0:
+      case 1:
+        value = list(6);
+        break;
+      case 2:
+        value = std::string(random_.below(2) ? "SAME_UPPER" : "ij,jk->ik");
+        break;
+      case 3:
+        value = std::vector<float>{1.0f, 0.5f, 1e30f, -1.0f};
+        break;
+      default:
+        break;
+    }
+    node.attributes[names[random_.below(std::size(names))]].value = std::move(value);
+  }
+
+  Random random_;
+};
+
+TEST(Property, NothingUpsetsARule) {
+  Absurd absurd(3);
+  int sound = 0;
+  for (int round = 0; round < 400; ++round)
+    for (auto family : {elementwise_rules(), window_rules(), product_rules(), layout_rules(),
+                        selection_rules(), microsoft_rules()})
+      for (const RuleEntry& entry : family) {
+        Model model = absurd.model(entry.op, family.data() == microsoft_rules().data());
+        try {
+          Shapes shapes = infer_shapes(model);
+          EXPECT_GE(multiply_accumulates(model.graph.nodes[0], shapes), -1);
+          for (const auto& [name, tensor] : shapes.constants)
+            ASSERT_EQ(tensor.data.size(), static_cast<std::size_t>(tensor.size()) * element_size(tensor.type))
+                << entry.op;
+          ++sound;
+        } catch (const Error& error) {
+          ASSERT_EQ(error.code(), Code::bad_shape) << entry.op << ": " << error.what();
+        }
+      }
+  EXPECT_GT(sound, 10000);
 }
 
 }  // namespace

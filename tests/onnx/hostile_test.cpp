@@ -167,7 +167,7 @@ Rope nested(int depth) {
 TEST(Hostile, DeepNestingIsBounded) {
   EXPECT_EQ(code_of(model_of(nested(60))), kFine);
   EXPECT_EQ(code_of(model_of(nested(70))), Code::bad_model);
-  EXPECT_EQ(code_of(model_of(nested(3000))), Code::bad_model);
+  EXPECT_EQ(code_of(model_of(nested(300))), Code::bad_model);
 }
 
 // A model or an Error; what loads is written back byte by byte and does not upset inference.
