@@ -20,8 +20,8 @@ namespace tailor::data {
 /// x = (pixel / scale - mean[c]) / std[c]. One entry serves all channels; empty mean/std mean 0 and 1.
 /// Floating arrays (npy, npz) are taken as they are unless `scale` is set.
 struct Preparation {
-  std::optional<double> scale;  // unset: 255 for 8-bit data, 1 for floating arrays
-  std::vector<double> mean, std;
+  std::optional<double> scale = {};  // unset: 255 for 8-bit data, 1 for floating arrays
+  std::vector<double> mean = {}, std = {};
 };
 
 class Dataset {
