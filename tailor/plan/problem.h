@@ -5,6 +5,7 @@
 /// width out. Minimise the summed loss under a latency budget, for every budget at once (the Pareto front).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -12,15 +13,16 @@
 namespace tailor::plan {
 
 /// Latency in microseconds (>= 0) and loss (>= 0, any unit that adds up) of one combination of choices.
-/// Infinite latency forbids the combination.
+/// Infinite latency forbids the combination (its loss does not matter then); a loss is finite otherwise.
 struct Cost {
   double latency_us = 0;
   double loss = 0;
+  friend bool operator==(const Cost&, const Cost&) = default;
 };
 
 struct Variable {
   std::string name;
-  int candidates = 1;  // >= 1
+  int candidates = 1;  // 1..65535
 };
 
 struct Factor {
@@ -33,6 +35,9 @@ struct Problem {
   std::vector<Variable> variables;
   std::vector<Factor> factors;
 };
+
+/// Where `choice` (a candidate index per variable of the problem) lies in the factor's table.
+std::size_t table_index(const Problem& problem, const Factor& factor, const std::vector<int>& choice);
 
 /// Cost of one complete choice (a candidate index per variable). O(factors).
 Cost evaluate(const Problem& problem, const std::vector<int>& choice);

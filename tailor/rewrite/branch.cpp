@@ -3,6 +3,7 @@
 #include "tailor/base/error.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 namespace tailor::rewrite {
@@ -99,11 +100,13 @@ std::vector<Branch> residual_branches(const Model& model, const graph::Shapes& s
     if (uses.is_output(node.output(0)) || captured_by_body(model, node.output(0))) continue;
     const graph::Shape *a = shapes.shape(node.inputs[0]), *b = shapes.shape(node.inputs[1]);
     if (!a || !b || *a != *b || shapes.constant(node.inputs[0]) || shapes.constant(node.inputs[1])) continue;
+    std::optional<Branch> larger;
     for (int side = 0; side < 2; ++side) {
       Branch branch{static_cast<int>(i), node.inputs[side], node.inputs[1 - side], {}, node.output(0)};
       branch.nodes = exclusive_nodes(model, uses, branch.sum, branch.operand);
-      if (has_weights(model, branch.nodes)) branches.push_back(std::move(branch));
+      if (has_weights(model, branch.nodes) && (!larger || branch.nodes.size() > larger->nodes.size())) larger = std::move(branch);
     }
+    if (larger) branches.push_back(std::move(*larger));
   }
   return branches;
 }

@@ -1,0 +1,76 @@
+/// \file The search for a surgery that meets a latency goal: rounds of repair, table, plan, measurement.
+///
+/// Losses of many cuts do not add up, and a least-squares repair changes what the next cut costs. So the goal is approached in
+/// rounds: each repairs the network as it is, measures the candidates anew, lets the exact planner choose within an
+/// intermediate budget, and measures what the choice really takes before it is accepted.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tailor/latency/oracle.h"
+#include "tailor/pipeline/candidates.h"
+#include "tailor/pipeline/width_problem.h"
+#include "tailor/plan/width_planner.h"
+#include "tailor/runtime/runner.h"
+
+namespace tailor::pipeline {
+
+/// Latencies by workload, asked for once. Values in microseconds.
+class LatencyBook {
+ public:
+  explicit LatencyBook(latency::LatencyOracle& oracle) : oracle_(oracle) {}
+  /// Makes sure that all of `workloads` are known; one batched call.
+  void learn(const std::vector<latency::Workload>& workloads);
+  double at(const latency::Workload& workload) const { return known_.at(workload); }
+  const std::map<latency::Workload, double>& all() const { return known_; }
+
+ private:
+  latency::LatencyOracle& oracle_;
+  std::map<latency::Workload, double> known_;
+};
+
+/// Widths of each changeable group that are worth having: no wider one is as fast, all other groups at their present widths.
+/// At most `limit` per group, below the present width (and above it where `wider` and the group can be widened), increasing.
+std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book, int limit);
+
+struct RoundOptions {
+  int rounds = 3;
+  int widths = 6;               // candidates per group
+  double tolerance = 0.015;     // how far below the goal a choice may end
+  TableOptions table;
+  rewrite::RepairOptions repair;
+  int threads = 1;              // of the deployed runtime
+  int timing_rounds = 15;
+  std::function<void(const std::string&)> say = {};  // one line per step
+};
+
+/// What a round decided.
+struct RoundReport {
+  double goal = 0;        // ratio aimed at
+  double measured = 0;    // ratio measured
+  double predicted = 0;   // ratio that the table promised
+  double base_loss = 0;   // before the round's cut, repaired
+  double table_loss = 0;  // what the planner expected to lose
+  plan::Certificate certificate;
+  int variables = 0, candidates = 0;
+};
+
+struct Searched {
+  Surgery surgery;
+  graph::Model model;           // repaired
+  double ratio = 1;             // measured latency over the original's
+  double loss = 0;              // divergence on the judge samples
+  std::vector<RoundReport> rounds;
+};
+
+/// Finds a surgery with at most `goal` (0..1) of the original's latency. If no candidate gets there, the result's ratio says so.
+Searched search_rounds(runtime::Runner& runner, const Subject& original, const Calibration& calibration, LatencyBook& book, double goal,
+                       const RoundOptions& options);
+
+/// Median of paired ratios of `model` over the original, measured in interleaved rounds.
+double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads, int rounds);
+
+}  // namespace tailor::pipeline
