@@ -20,8 +20,8 @@ namespace tailor::data {
 /// x = (pixel / scale - mean[c]) / std[c]. One entry serves all channels; empty mean/std mean 0 and 1.
 /// Floating arrays (npy, npz) are taken as they are unless `scale` is set.
 struct Preparation {
-  std::optional<double> scale;  // unset: 255 for 8-bit data, 1 for floating arrays
-  std::vector<double> mean, std;
+  std::optional<double> scale = {};  // unset: 255 for 8-bit data, 1 for floating arrays
+  std::vector<double> mean = {}, std = {};
 };
 
 class Dataset {
@@ -34,6 +34,7 @@ class Dataset {
   bool labelled() const;
   const std::vector<std::int64_t>& labels() const;  // empty if unlabelled
   /// Samples [first, first + count) as one f32 tensor count x sample_shape. @pre the range is inside
+  /// @throws Error bad_dataset if an image turns out to be damaged (images are decoded here)
   graph::Tensor batch(std::int64_t first, std::int64_t count) const;
   /// The samples at `indices`, in that order, as a Dataset that shares the storage.
   Dataset subset(const std::vector<std::int64_t>& indices) const;

@@ -34,8 +34,8 @@ struct Hello {
 };
 
 struct RunnerOptions {
-  std::string command;  // shell command line; empty: tailor-runner-onnxruntime beside this program
-  std::string library;  // --ort-library; empty: TAILOR_ORT_LIBRARY, the build's own copy, the system's
+  std::string command = {};  // shell command line; empty: tailor-runner-onnxruntime beside this program
+  std::string library = {};  // --ort-library; empty: TAILOR_ORT_LIBRARY, the build's own copy, the system's
   double start_timeout_s = 30;
   /// Longest silence during a call; the ONNX Runtime runner tells its progress every second. Loading a large
   /// model is silent.
@@ -46,9 +46,9 @@ struct RunnerOptions {
 
 /// One thing to be timed: a model file with the shapes of its inputs (random values in it), or a workload.
 struct Job {
-  std::filesystem::path model;                               // empty: `workload` is timed
-  std::vector<std::pair<std::string, graph::Shape>> inputs;  // free dimensions resolved
-  std::optional<latency::Workload> workload;
+  std::filesystem::path model = {};                               // empty: `workload` is timed
+  std::vector<std::pair<std::string, graph::Shape>> inputs = {};  // free dimensions resolved
+  std::optional<latency::Workload> workload = {};
 };
 
 struct TimingOptions {

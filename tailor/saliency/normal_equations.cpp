@@ -84,14 +84,14 @@ struct Eliminating {
     std::vector<int> c = columns(block);
     if (c.empty()) return 0;
     Matrix p = inverse(c, c), w = weights(c, Eigen::all);
-    return (w.array() * p.ldlt().solve(w).array()).sum() * scale;
+    return (w.array() * p.llt().solve(w).array()).sum() * scale;
   }
 
   void remove(int block) {
     std::vector<int> c = columns(block);
     if (c.empty()) return;
     Matrix p = inverse(c, c), rows = inverse(c, Eigen::all), w = weights(c, Eigen::all);
-    auto solver = p.ldlt();
+    auto solver = p.llt();
     weights -= rows.transpose() * solver.solve(w);
     inverse -= rows.transpose() * solver.solve(rows);
     for (int column : c) {  // exactly gone, so that rounding cannot bring it back
@@ -164,7 +164,7 @@ Fit fit(const NormalEquations& e, const std::vector<int>& kept, double ridge,
             (gram_all(columns[i], columns[i]) - plain(columns[i], columns[i])) *
             prior[static_cast<std::size_t>(o) * e.inputs * e.taps + columns[i]];
   Matrix gram = gram_all(columns, columns);
-  Matrix w = gram.ldlt().solve(right);
+  Matrix w = gram.llt().solve(right);
 
   Fit result;
   auto used = static_cast<Eigen::Index>(columns.size()) - 1;
@@ -188,7 +188,7 @@ Elimination eliminate(const std::vector<const NormalEquations*>& layers,
   double base = 0;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const NormalEquations& e = *layers[i];
-    Matrix gram = ridged(e, ridge), inverse = gram.ldlt().solve(Matrix::Identity(gram.rows(), gram.cols()));
+    Matrix gram = ridged(e, ridge), inverse = gram.llt().solve(Matrix::Identity(gram.rows(), gram.cols()));
     Matrix weights = inverse * View(e.cross.data(), e.columns(), e.outputs);
     parts.push_back({inverse, weights, 1.0 / (e.rows * variance(e)), blocks_per_layer[i], e.taps});
     std::vector<int> all(e.inputs);

@@ -1,0 +1,115 @@
+#include "tailor/runtime/profile.h"
+
+#include "tailor/base/error.h"
+#include "tailor/base/file.h"
+
+#include <gtest/gtest.h>
+
+namespace tailor::runtime {
+namespace {
+
+const latency::Context kHere = {"fake", "1", "none", "p", 1, "evicted"};
+
+latency::Workload gemm(int n) {
+  latency::Workload w;
+  w.kind = latency::Kind::gemm;
+  w.ic = 8, w.oc = n;
+  return w;
+}
+Measured measured(int n, double us) { return {kHere, gemm(n), {{us, us + 2, us + 1}, "thread cpu", "k"}}; }
+
+class Profiles : public ::testing::Test {
+ protected:
+  std::string content() const { return std::string(map_file(path).view()); }
+  TemporaryFolder folder;
+  std::filesystem::path path = folder.path() / "p.jsonl";
+};
+
+TEST_F(Profiles, WhatIsAppendedIsFoundAgain) {
+  Profile writing(path);
+  writing.append({measured(1, 10), measured(2, 20)});
+  writing.append({measured(1, 30)});
+  Profile reading(path);
+  EXPECT_EQ(reading.size(), 2u);
+  ASSERT_NE(reading.find(kHere, gemm(1)), nullptr);
+  EXPECT_EQ(reading.find(kHere, gemm(1))->samples.us.front(), 30);
+  latency::Context elsewhere = kHere;
+  elsewhere.threads = 2;
+  EXPECT_EQ(reading.find(elsewhere, gemm(1)), nullptr);
+  EXPECT_EQ(reading.contexts(), std::vector{kHere});
+}
+
+TEST_F(Profiles, SurviveBeingKilledWhileWriting) {
+  Profile(path).append({measured(1, 10), measured(2, 20)});
+  const std::string whole = content();
+  for (std::size_t cut = 0; cut < whole.size(); cut += 7) {
+    write_file(path, whole.substr(0, cut));
+    Profile torn(path);
+    EXPECT_LE(torn.size(), 2u);
+    torn.append({measured(3, 5)});
+    Profile again(path);
+    EXPECT_NE(again.find(kHere, gemm(3)), nullptr) << cut;
+    EXPECT_EQ(again.size(), torn.size()) << cut;
+  }
+}
+
+TEST_F(Profiles, AnotherSchemaIsRefused) {
+  for (const char* line : {R"({"schema":"tailor/plan/1"})", "[]", "{}", R"({"schema":"tailor/profile/1"})",
+                           R"({"schema":"tailor/profile/1","context":{}})"}) {
+    write_file(path, std::string(line) + "\n");
+    try {
+      Profile profile(path);
+      ADD_FAILURE() << line;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::bad_json);
+      EXPECT_NE(error.place().find(":1"), std::string::npos);
+    }
+  }
+}
+
+TEST_F(Profiles, ReplayAnswersOnlyWhatWasMeasured) {
+  Profile profile(path);
+  profile.append({measured(1, 10)});
+  ReplayOracle oracle(profile, kHere);
+  std::vector<latency::Workload> known = {gemm(1), gemm(1)};
+  auto estimates = oracle.evaluate(known);
+  ASSERT_EQ(estimates.size(), 2u);
+  EXPECT_EQ(estimates[0].value.value, 11);
+  EXPECT_EQ(estimates[0].lo.value, 10.5);
+  EXPECT_EQ(estimates[0].kernel, "k");
+  known.push_back(gemm(2));
+  try {
+    oracle.evaluate(known);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::unknown_name);
+  }
+}
+
+// A runner that answers two jobs with 5 and 7 us, once.
+TEST_F(Profiles, MeasuringAsksOnlyForWhatIsMissing) {
+  RunnerOptions options;
+  options.command =
+      R"(read line; echo '{"id":1,"ok":true,"protocol":1,"runtime":"fake","version":"1","isa":"none","processor":"p",)"
+      R"("library":"","cores":1,"clock":"thread cpu","workloads":true,"profiles":false}'; read line; )"
+      R"(case "$line" in *gemm_m1_k8_n2_f32*gemm_m1_k8_n3_f32*) ;; *) exit 9;; esac; )"
+      R"(echo '{"id":2,"ok":true,"jobs":[{"us":[5],"clock":"thread cpu"},{"us":[7],"clock":"thread cpu"}]}'; read line)";
+  Runner runner(options);
+  Profile profile(path);
+  profile.append({measured(1, 10)});
+  MeasuringOracle oracle(runner, profile);
+  EXPECT_EQ(oracle.context(), kHere);
+  std::vector<latency::Workload> wanted = {gemm(3), gemm(1), gemm(2), gemm(3)};
+  for (int i = 0; i < 2; ++i) {  // the second time nothing is measured: the runner would not answer
+    auto estimates = oracle.evaluate(wanted);
+    EXPECT_EQ(estimates[0].value.value, 7);
+    EXPECT_EQ(estimates[1].value.value, 11);
+    EXPECT_EQ(estimates[2].value.value, 5);
+    EXPECT_EQ(estimates[3].value.value, 7);
+  }
+  EXPECT_EQ(oracle.measured(), 2u);
+  EXPECT_EQ(Profile(path).size(), 3u);
+}
+
+}  // namespace
+}  // namespace tailor::runtime
