@@ -125,8 +125,8 @@ Scene scene(int shape, Random& random) {
   s.covered = random.uniform() < .5;
   Spot off = direction(random);
   double away = radius * random.uniform(.5, 1.1);
-  s.cover = frame(random, {centre.x + off.x * away, centre.y + off.y * away}, random.uniform(3, 9),
-                  random.uniform(.2, .5));
+  double cover_stretch = random.uniform(.2, .5), cover_length = random.uniform(3, 9);
+  s.cover = frame(random, {centre.x + off.x * away, centre.y + off.y * away}, cover_length, cover_stretch);
   s.cover_fill = colour(random);
   return s;
 }
