@@ -110,7 +110,11 @@ struct Settled {
 
 Settled settle(runtime::Runner& runner, const Subject& original, const Surgery& before, const Present& present, const CandidateTable& table,
                const plan::Problem& problem, double original_us, double present_ratio, double goal, const RoundOptions& options) {
+  std::size_t entries = 0;
+  for (const plan::Factor& f : problem.factors) entries += f.table.size();
+  if (options.say) options.say(fmt::format("    planning: {} variables, {} factors, {} entries", problem.variables.size(), problem.factors.size(), entries));
   plan::Front front = plan::plan_widths(problem, {});
+  if (options.say) options.say(fmt::format("    front of {} points", front.points.size()));
   std::vector<int> nothing;
   for (const GroupCandidates& g : table.groups) nothing.push_back(static_cast<int>(g.widths.size()) - 1);
   nothing.insert(nothing.end(), table.branches.size(), 0);

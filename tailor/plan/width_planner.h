@@ -23,7 +23,7 @@ struct PlannerOptions {
   double quantum_us = 0;              // 0: the budget (or the front's range) / ticks
   std::size_t ticks = 16384;          // of the automatic quantum
   std::size_t max_points = 4096;      // of one exact front, a longer one is rounded; of the result
-  std::size_t max_pairs = 4000000;    // of points that one exact step adds; a larger step is rounded
+  std::size_t max_pairs = 2000000;    // of points that one exact step adds; a larger step is rounded
   std::size_t max_entries = 4000000;  // table entries of one elimination step, before the search takes over
   std::size_t max_memory =
       1500000000;          // bytes of all tables; beyond, the quantum is made coarser, then search

@@ -177,7 +177,10 @@ Problem chain_problem(int layers, int widths, std::uint64_t seed) {
 
 Problem independent_problem(int groups, int candidates, std::uint64_t seed) {
   Network net{{}, {}, Random(seed), candidates};
-  for (int i = 0; i < groups; ++i) net.end_layer(net.group(64), net.random.uniform(50, 300));
+  for (int i = 0; i < groups; ++i) {
+    int group = net.group(64);
+    net.end_layer(group, net.random.uniform(50, 300));
+  }
   return net.problem;
 }
 

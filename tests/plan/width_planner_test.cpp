@@ -65,6 +65,23 @@ TEST_P(EveryStructure, EqualsEnumeration) {
 
 INSTANTIATE_TEST_SUITE_P(Structures, EveryStructure, ::testing::Range(0, testing::structures));
 
+TEST(WidthPlanner, RealNumbersEqualEnumeration) {
+  Random random(10);
+  for (int i = 0; i < 1500; ++i) {
+    Problem problem = some_problem(random);
+    for (Factor& factor : problem.factors)
+      for (Cost& cost : factor.table)
+        cost = {cost.latency_us * random.uniform(0.5, 2), cost.loss + random.uniform()};
+    Front truth = plan_by_enumeration(problem), planned = plan_widths(problem);
+    ASSERT_EQ(planned.points.size(), truth.points.size()) << i;
+    for (std::size_t p = 0; p < truth.points.size(); ++p)
+      ASSERT_EQ(planned.points[p].choice, truth.points[p].choice) << i;
+    if (truth.points.empty()) continue;
+    const Point& one = truth.points[random.below(truth.points.size())];
+    ASSERT_EQ(plan_widths(problem, {.budget_us = one.cost.latency_us}).points.back().choice, one.choice) << i;
+  }
+}
+
 TEST(WidthPlanner, BudgetQueriesEqualEnumeration) {
   Random random(11);
   for (int i = 0; i < 2000; ++i) {
