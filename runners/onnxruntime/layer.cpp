@@ -39,7 +39,7 @@ class Builder {
 
   graph::Model finish() {
     model_.graph.nodes.back().outputs = {"y"};
-    model_.graph.outputs = {{"y", w_.type, output_shape()}};
+    model_.graph.outputs.insert(model_.graph.outputs.begin(), {"y", w_.type, output_shape()});
     return std::move(model_);
   }
 
@@ -69,6 +69,8 @@ class Builder {
     std::string weight = constant(name + "_w", {w_.oc, 1, 1, 1}, 0, true);
     std::string value = node("Conv", {name, weight}, kSourcePrefix + name);
     set("group", w_.oc);
+    model_.graph.outputs.push_back(
+        {value, w_.type, output_shape()});  // so that the sum is not fused into this one
     std::rotate(model_.graph.nodes.begin(), model_.graph.nodes.end() - 1, model_.graph.nodes.end());
     return value;
   }
