@@ -173,7 +173,7 @@ class Sampler {
   }
 
   static bool computes(const NodeEvent& node) {
-    return node.op != "ReorderInput" && node.op != "ReorderOutput";
+    return node.op != "ReorderInput" && node.op != "ReorderOutput" && !node.name.starts_with(kSourcePrefix);
   }
 
   // Mean over the undisturbed runs of one round; over all if there is none. The profiler counts whole
