@@ -5,9 +5,14 @@
 // answer.
 #include "runners/onnxruntime/evaluate.h"
 #include "runners/onnxruntime/host.h"
+#include "runners/onnxruntime/layer.h"
 #include "runners/onnxruntime/profile.h"
 #include "runners/onnxruntime/session.h"
 #include "runners/onnxruntime/timing.h"
+#include "runners/onnxruntime/trace.h"
+#include "tailor/base/file.h"
+#include "tailor/latency/workload.h"
+#include "tailor/onnx/onnx.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -87,41 +92,58 @@ class Service {
             {"version", api().version()},  {"isa", host.isa},
             {"processor", host.processor}, {"library", api().library()},
             {"cores", host.cores},         {"clock", StopWatch::of_threads(1).name()},
-            {"workloads", false},          {"profiles", true}};
+            {"workloads", true},           {"profiles", true}};
   }
 
-  std::shared_ptr<const LoadedModel> model_of(const Json& job, int threads) {
-    return models().get(text(job, "model", "job"), threads);
+  // What the profiler costs per node, found once.
+  double overhead() {
+    if (!overhead_) overhead_ = profiler_overhead(api());
+    return *overhead_;
   }
   static Json shapes_of(const Json& job) { return job.contains("inputs") ? job["inputs"] : Json(); }
+
+  TimedJob prepare(const Json& job, const Measurement& how) {
+    if (job.contains("workload")) {
+      auto workload = latency::parse_workload(text(job, "workload", "job"));
+      TemporaryFolder folder(true);
+      auto file = folder.fresh(".onnx");
+      onnx::write(layer_model(workload, how.seed), file);
+      auto trace = std::make_shared<TracedModel>(api(), file, how.threads, overhead());
+      auto model = trace->model();
+      return {Prepared(model, random_inputs(*model, resolve_shapes(*model, Json()), how.seed)), trace};
+    }
+    auto model = models().get(text(job, "model", "job"), how.threads);
+    return {Prepared(model, random_inputs(*model, resolve_shapes(*model, shapes_of(job)), how.seed))};
+  }
 
   Json time(const Json& request, const Progress& progress) {
     Measurement how = parse_measurement(request);
     const Json& jobs = member(request, "jobs", "request");
     if (!jobs.is_array()) throw Error(Code::usage, "\"jobs\" must be an array");
-    std::vector<Prepared> prepared;
+    std::vector<TimedJob> prepared;
     for (const Json& job : jobs) {
-      auto model = model_of(job, how.threads);
-      auto shapes = resolve_shapes(*model, shapes_of(job));
-      prepared.emplace_back(model, random_inputs(*model, shapes, how.seed));
+      prepared.push_back(prepare(job, how));
       progress(0);
     }
-    auto samples = measure(prepared, how, progress);
     Json list = Json::array();
-    for (const auto& us : samples)
-      list.push_back({{"us", us}, {"clock", StopWatch::of_threads(how.threads).name()}, {"kernel", ""}});
-    return {{"jobs", std::move(list)}, {"rounds", samples.empty() ? 0 : samples.front().size()}};
+    std::size_t rounds = 0;
+    for (const JobSamples& samples : measure(prepared, how, progress)) {
+      rounds = samples.us.size();
+      list.push_back({{"us", samples.us}, {"clock", samples.clock}, {"kernel", samples.kernel}});
+    }
+    return {{"jobs", std::move(list)}, {"rounds", rounds}};
   }
 
   Json profile(const Json& request, const Progress& progress) {
     const Json& job = member(request, "job", "request");
-    return profile_in_place(models(), text(job, "model", "job"), shapes_of(job), parse_measurement(request),
-                            progress);
+    return profile_in_place(models(), overhead(), text(job, "model", "job"), shapes_of(job),
+                            parse_measurement(request), progress);
   }
 
   std::string library_;
   std::optional<Api> api_;
   std::optional<ModelCache> models_;
+  std::optional<double> overhead_;
 };
 
 const char* kind_of(Code code) {

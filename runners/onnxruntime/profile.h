@@ -10,8 +10,9 @@
 namespace tailor::ort {
 
 /// Two sessions of one model, one profiled and one not, take turns for `how.rounds` rounds.
-/// @return members nodes, run_us, unprofiled_us, clock: see docs/runner-protocol.md
-Json profile_in_place(ModelCache& cache, const std::filesystem::path& path, const Json& shapes,
-                      const Measurement& how, const Progress& progress);
+/// @param overhead subtracted from every node's time, see profiler_overhead()
+/// @return members of the answer, see docs/runner-protocol.md
+Json profile_in_place(ModelCache& cache, double overhead, const std::filesystem::path& path,
+                      const Json& shapes, const Measurement& how, const Progress& progress);
 
 }  // namespace tailor::ort

@@ -4,6 +4,8 @@
 #include "runners/onnxruntime/timing.h"
 
 #include "runners/onnxruntime/host.h"
+#include "runners/onnxruntime/layer.h"
+#include "runners/onnxruntime/trace.h"
 #include "tailor/base/random.h"
 
 #include <fmt/format.h>
@@ -122,33 +124,119 @@ std::size_t warm_up(Prepared& model, const StopWatch& watch, double min_sample_u
   return repeats;
 }
 
-std::vector<std::vector<double>> measure(std::vector<Prepared>& models, const Measurement& how,
-                                         const Progress& progress) {
+namespace {
+
+// A job with what it needs between rounds.
+class Sampler {
+ public:
+  Sampler(TimedJob& job, const Measurement& how, const StopWatch& watch, double overhead)
+      : job_(job), how_(how), watch_(watch), overhead_(overhead) {
+    if (!job.trace) {
+      repeats_ = warm_up(job.model, watch, how.min_sample_us);
+      return;
+    }
+    for (std::size_t i = 0; i < kTraceWarmUps; ++i) job.model.run();
+    double us = std::max(1.0, timed_run(job.model).wall);
+    repeats_ =
+        std::clamp(static_cast<std::size_t>(how.min_sample_us / us), kFewestTracedRuns, kMostTracedRuns);
+  }
+
+  void sample(Evictor& evictor) {
+    if (job_.trace)
+      sample_traced(evictor);
+    else if (how_.evict)
+      keep(evicted_sample(job_.model, watch_, evictor, how_.min_sample_us) - overhead_);
+    else
+      keep((timed(job_.model, watch_, repeats_) - overhead_) / static_cast<double>(repeats_));
+  }
+
+  JobSamples finish() {
+    if (!job_.trace) return {std::move(us_), watch_.name(), {}};
+    JobSamples result{{}, "wall", {}};
+    std::vector<TracedRun> runs = job_.trace->read_trace();
+    std::size_t at = kTraceWarmUps + 1;
+    for (; at + repeats_ <= runs.size(); at += repeats_) result.us.push_back(round_mean(runs, at));
+    if (!runs.empty()) result.kernel = kernel_of(runs.back());
+    return result;
+  }
+
+ private:
+  static constexpr std::size_t kTraceWarmUps = 3, kFewestTracedRuns = 4, kMostTracedRuns = 16;
+
+  void keep(double us) { us_.push_back(std::max(us, 1e-3)); }
+
+  void sample_traced(Evictor& evictor) {
+    for (std::size_t i = 0; i < repeats_; ++i) {
+      if (how_.evict) evictor.evict();
+      turns_.push_back(timed_run(job_.model));
+    }
+  }
+
+  static bool computes(const NodeEvent& node) {
+    return node.op != "ReorderInput" && node.op != "ReorderOutput" && !node.name.starts_with(kSourcePrefix);
+  }
+
+  // Mean over the undisturbed runs of one round; over all if there is none. The profiler counts whole
+  // microseconds, which a mean smooths and a median would not.
+  double round_mean(const std::vector<TracedRun>& runs, std::size_t first) const {
+    double sums[2] = {0, 0};
+    int counts[2] = {0, 0};
+    for (std::size_t i = 0; i < repeats_; ++i) {
+      bool clean = turns_[first - kTraceWarmUps - 1 + i].clean(how_.threads);
+      for (const NodeEvent& node : runs[first + i].nodes)
+        if (computes(node)) sums[clean] += node.us;
+      ++counts[clean];
+    }
+    bool clean = counts[1] > 0;
+    return std::max(sums[clean] / counts[clean], 1e-3);
+  }
+
+  static std::string kernel_of(const TracedRun& run) {
+    std::string kernel;
+    for (const NodeEvent& node : run.nodes) {
+      if (!computes(node)) continue;
+      if (!kernel.empty()) kernel += "+";
+      kernel += node.op + (node.name.ends_with("_nchwc") ? " nchwc" : "");
+    }
+    return kernel;
+  }
+
+  TimedJob& job_;
+  const Measurement& how_;
+  const StopWatch& watch_;
+  double overhead_;
+  std::size_t repeats_ = 1;
+  std::vector<double> us_;
+  std::vector<Turn> turns_;
+};
+
+}  // namespace
+
+std::vector<JobSamples> measure(std::vector<TimedJob>& jobs, const Measurement& how,
+                                const Progress& progress) {
   const StopWatch watch = StopWatch::of_threads(how.threads), wall(CLOCK_MONOTONIC);
   const double overhead = watch.overhead_us();
   Evictor evictor(how.evict ? how.threads : 1, how.evict ? this_host().l2_bytes : 64);
-  std::vector<std::size_t> repeats, order(models.size());
-  for (Prepared& model : models) {
-    repeats.push_back(warm_up(model, watch, how.min_sample_us));
+  std::vector<Sampler> samplers;
+  for (TimedJob& job : jobs) {
+    samplers.emplace_back(job, how, watch, overhead);
     progress(0);
   }
+  std::vector<std::size_t> order(jobs.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   Random random(how.seed);
-  std::vector<std::vector<double>> samples(models.size());
   const double start = wall.now_us();
   for (int round = 0; round < how.rounds; ++round) {
     random.shuffle(order);
     for (std::size_t position = 0; position < order.size(); ++position) {
-      std::size_t i = order[position];
-      double us = how.evict
-                      ? evicted_sample(models[i], watch, evictor, how.min_sample_us) - overhead
-                      : (timed(models[i], watch, repeats[i]) - overhead) / static_cast<double>(repeats[i]);
-      samples[i].push_back(std::max(us, 1e-3));
+      samplers[order[position]].sample(evictor);
       progress((round + static_cast<double>(position) / static_cast<double>(order.size())) / how.rounds);
     }
     if (how.time_limit_s > 0 && wall.now_us() - start > how.time_limit_s * 1e6) break;
   }
-  return samples;
+  std::vector<JobSamples> results;
+  for (Sampler& sampler : samplers) results.push_back(sampler.finish());
+  return results;
 }
 
 }  // namespace tailor::ort

@@ -5,6 +5,7 @@
 
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -49,9 +50,21 @@ Measurement parse_measurement(const Json& request);
 /// Told now and then how much is done (0..1); may throw to stop.
 using Progress = std::function<void(double)>;
 
-/// One list per model, one sample (microseconds per run) per round.
-std::vector<std::vector<double>> measure(std::vector<Prepared>& models, const Measurement& how,
-                                         const Progress& progress);
+class TracedModel;
+
+/// A model to be timed as a whole or, if `trace` is set, by its computing nodes alone (reorderings of the
+/// layout at its borders, which a layer inside a network does not have, are left out).
+struct TimedJob {
+  Prepared model;
+  std::shared_ptr<TracedModel> trace = {};
+};
+struct JobSamples {
+  std::vector<double> us;  // per run, one per round
+  const char* clock = "";
+  std::string kernel;  // what computed, if traced: "Conv nchwc"
+};
+std::vector<JobSamples> measure(std::vector<TimedJob>& jobs, const Measurement& how,
+                                const Progress& progress);
 
 /// Runs until successive samples agree, and returns how many runs make a sample of `min_sample_us`.
 std::size_t warm_up(Prepared& model, const StopWatch& watch, double min_sample_us);

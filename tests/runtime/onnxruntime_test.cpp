@@ -124,6 +124,24 @@ TEST_F(OnnxRuntime, ProfilesNodesInPlace) {
   EXPECT_EQ(convs, 19u);
 }
 
+TEST_F(OnnxRuntime, TimesEveryKindOfWorkload) {
+  const char* texts[] = {"conv_mb1_g1_ic16ih8iw8_oc32oh8ow8_kh3kw3_sh1sw1_ph1pw1_f32+bias+add+relu",
+                         "conv_mb2_g16_ic16ih8iw8_oc16oh4ow4_kh3kw3_sh2sw2_pt0pl0pb1pr1_f32+bn+clip",
+                         "conv_mb1_g1_ic3ih9iw9_oc5oh5ow5_kh3kw3_sh1sw1_dh2dw2_ph0pw0_f32+sigmoid",
+                         "deconv_mb1_g1_ic8ih4iw4_oc6oh8ow8_kh3kw3_sh2sw2_ph1pw1_f32+bias+leakyrelu",
+                         "gemm_m3_k8_n5_f32+bias+tanh",
+                         "gemm_m3_k8_n5_f32+add+bias+hardswish"};
+  std::vector<Job> jobs;
+  for (const char* text : texts) jobs.push_back({.workload = latency::parse_workload(text)});
+  for (const Samples& s : runner->time(jobs, {.rounds = 2, .min_sample_us = 50, .evict = true})) {
+    EXPECT_EQ(s.us.size(), 2u);
+    EXPECT_FALSE(s.kernel.empty());
+  }
+  EXPECT_EQ(code_of({.workload = latency::parse_workload("gemm_m3_k8_n5_i8")}), Code::runtime_refused);
+  EXPECT_EQ(code_of({.workload = latency::parse_workload("gemm_m3_k8_n5_f32+swizzle")}),
+            Code::runtime_refused);
+}
+
 TEST_F(OnnxRuntime, BadJobsAreErrorsAndTheRunnerLivesOn) {
   auto refused = model("espcn_x3_subpixel_quant.onnx"), free = model("silero_vad.onnx"),
        good = model("mnist-8.onnx");
