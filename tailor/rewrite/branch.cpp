@@ -20,12 +20,28 @@ bool has_weights(const Model& model, const std::vector<int>& nodes) {
   });
 }
 
-// Backward from `value`: nodes all of whose readers are in the set already (the sum counts as in it).
-std::vector<int> exclusive_nodes(const Model& model, const Uses& uses, int sum, const std::string& value) {
+// Everything that `value` is computed from.
+std::set<int> ancestors(const Model& model, const Uses& uses, const std::string& value) {
+  std::set<int> found;
+  std::vector<std::string> open = {value};
+  while (!open.empty()) {
+    int producer = uses.producer(open.back());
+    open.pop_back();
+    if (producer < 0 || !found.insert(producer).second) continue;
+    for (std::string& name : graph::reads(model.graph.nodes[producer])) open.push_back(std::move(name));
+  }
+  return found;
+}
+
+// Backward from `value`: nodes all of whose readers are in the set already, or the sum, and that the other
+// operand does not need.
+std::vector<int> exclusive_nodes(const Model& model, const Uses& uses, int sum, const std::string& value,
+                                 const std::set<int>& needed) {
   std::set<int, std::greater<>> open;
   std::set<int> members;
   auto visit = [&](const std::string& name) {
-    if (int producer = uses.producer(name); producer >= 0) open.insert(producer);
+    if (int producer = uses.producer(name); producer >= 0 && !needed.contains(producer))
+      open.insert(producer);
   };
   visit(value);
   while (!open.empty()) {  // highest index first: all readers of a node are decided before it
@@ -103,8 +119,10 @@ std::vector<Branch> residual_branches(const Model& model, const graph::Shapes& s
     std::optional<Branch> larger;
     for (int side = 0; side < 2; ++side) {
       Branch branch{static_cast<int>(i), node.inputs[side], node.inputs[1 - side], {}, node.output(0)};
-      branch.nodes = exclusive_nodes(model, uses, branch.sum, branch.operand);
-      if (has_weights(model, branch.nodes) && (!larger || branch.nodes.size() > larger->nodes.size())) larger = std::move(branch);
+      branch.nodes =
+          exclusive_nodes(model, uses, branch.sum, branch.operand, ancestors(model, uses, branch.kept));
+      if (has_weights(model, branch.nodes) && (!larger || branch.nodes.size() > larger->nodes.size()))
+        larger = std::move(branch);
     }
     if (larger) branches.push_back(std::move(*larger));
   }
