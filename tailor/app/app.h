@@ -66,7 +66,7 @@ Global first_look(int count, char** arguments);
 /// verb's
 int run(int count, char** arguments, Global& global);
 
-/// Prints `error[E3012]: ...` on stderr and, with --json, a document on stdout. Returns the exit code.
+/// Prints `error[E3009]: ...` on stderr and, with --json, a document on stdout. Returns the exit code.
 int report(const Global& global, const Error& error);
 /// The stderr half: for outcomes that have a result document of their own.
 void print_error(const Global& global, const Error& error);

@@ -194,7 +194,7 @@ int run(int count, char** arguments, Global& global) {
   app.require_subcommand(0, 1);
   app.footer(
       "Exit codes: 0 done, 1 bug, 2 usage, 3 model, 4 goal or gate not met, 5 measurement not trustworthy,\n"
-      "6 device or runtime missing, 8 partial or not written, 130 interrupted.  tailor explain E3012 tells "
+      "6 device or runtime missing, 8 partial or not written, 130 interrupted.  tailor explain E3009 tells "
       "more.");
   Invocation invocation;
   bool version = false;

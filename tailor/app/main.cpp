@@ -2,12 +2,14 @@
 #include "tailor/app/app.h"
 #include "tailor/base/interrupt.h"
 
+#include <csignal>
 #include <exception>
 #include <new>
 
 int main(int count, char** arguments) {
   using namespace tailor;
   catch_interrupts();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is a failed write, not a death
   app::Global global = app::first_look(count, arguments);
   try {
     return app::run(count, arguments, global);

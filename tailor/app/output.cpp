@@ -50,6 +50,10 @@ void print_document(const Json& json) {
 }
 
 void print_error(const Global& global, const Error& error) {
+  if (error.code() == Code::interrupted) {
+    std::fputs("interrupted\n", stderr);
+    return;
+  }
   std::string text = painted(global, "1;31", fmt::format("error[{}]", spelling(error.code()))) + ": " +
                      indented(printable(error.what())) + "\n";
   if (!error.place().empty()) text += "  --> " + printable(error.place()) + "\n";

@@ -27,7 +27,7 @@ int explain_code(const Global& global, const std::string& code) {
   const CodeText* text = find_code(code);
   if (!text)
     throw Error(Code::unknown_name, fmt::format("there is no error code '{}'", code), "command line",
-                "codes look like E3012; an error message begins with its own");
+                "codes look like E3009; an error message begins with its own");
   int exit = exit_code(text->code);
   if (global.json) {
     print_document({{"code", spelling(text->code)},

@@ -35,10 +35,9 @@ graph::ShapeOverrides of_model(const graph::Model& model, graph::ShapeOverrides 
 graph::Shape resolved(const graph::ValueInfo& input, const graph::Shapes& shapes, const std::string& place) {
   const graph::Shape* shape = shapes.shape(input.name);
   if (shape && graph::element_count(*shape) != graph::kUnknown) return *shape;
-  throw Error(
-      Code::shape_unknown,
-      fmt::format("input '{}' has a free dimension: {}", input.name, shape ? graph::to_string(*shape) : "?"),
-      place, fmt::format("give its size, for instance --shape {}:1x3x224x224", input.name));
+  std::string known = shape ? graph::to_string(*shape) : "?x?";
+  throw Error(Code::shape_unknown, fmt::format("input '{}' has a free dimension: {}", input.name, known),
+              place, fmt::format("give it with --shape {}:{}, a size for each '?'", input.name, known));
 }
 
 // Appends what one runner process measures.
