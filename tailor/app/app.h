@@ -70,8 +70,8 @@ int run(int count, char** arguments, Global& global);
 int report(const Global& global, const Error& error);
 /// The stderr half: for outcomes that have a result document of their own.
 void print_error(const Global& global, const Error& error);
-/// A line on stderr unless --quiet.
-void remark(const Global& global, const std::string& line);
+/// A line on stderr if -v was given `level` times, and no -q.
+void say(const Global& global, int level, const std::string& line);
 
 /// Text to stdout, flushed. @throws Error write_failed (full disk, closed pipe)
 void print(const std::string& text);

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 
 namespace tailor::app {
@@ -171,7 +172,10 @@ int print_help(const CLI::App& app, const CLI::CallForHelp&) {
   return 0;
 }
 
-void apply(const Global& global) { set_quiet(global.quiet || global.progress == "none"); }
+void apply(const Global& global) {
+  set_quiet(global.quiet || global.progress == "none");
+  if (global.progress == "plain") ::setenv("TERM", "dumb", 1);  // a dumb terminal gets plain lines
+}
 
 }  // namespace
 

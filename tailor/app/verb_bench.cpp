@@ -39,6 +39,12 @@ Table table_of(const pipeline::BenchResult& result) {
   return table;
 }
 
+std::string describe(const runtime::Job& job) {
+  std::vector<std::string> inputs;
+  for (const auto& [name, shape] : job.inputs) inputs.push_back(name + ":" + graph::to_string(shape));
+  return fmt::format("{}: {}", job.model.string(), fmt::join(inputs, ", "));
+}
+
 }  // namespace
 
 std::string bench_text(const pipeline::BenchResult& result) {
@@ -62,6 +68,7 @@ pipeline::BenchOptions bench_options(const Global& global, const BenchArguments&
 int bench(const Global& global, const BenchArguments& arguments) {
   pipeline::BenchOptions options = bench_options(global, arguments);
   std::vector<runtime::Job> jobs = pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));
+  for (const runtime::Job& job : jobs) say(global, 1, describe(job));
   pipeline::BenchResult result;
   {
     Progress progress("bench");
