@@ -208,6 +208,7 @@ int serve_all(const std::string& library) {
   Answers answers(::dup(STDOUT_FILENO));
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is a failed write, not a death
   Service service(library);
   try {
     for (std::string line; read_request(line);)

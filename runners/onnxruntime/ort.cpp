@@ -65,9 +65,14 @@ void* open_first(const std::vector<std::string>& names) {
               "run scripts/get-onnxruntime, or name the library with --ort-library or TAILOR_ORT_LIBRARY");
 }
 
+// Official builds since 1.29 tell their maker about every model (its name, hashes, shapes) unless told not to
+// before they are loaded, and leave files in the temporary folder.
+void forbid_telemetry() { ::setenv("ORT_DISABLE_TELEMETRY", "1", 1); }
+
 }  // namespace
 
 Api::Api(const std::string& library) {
+  forbid_telemetry();
   void* handle = open_first(candidates(library));
   void* symbol = ::dlsym(handle, "OrtGetApiBase");
   if (!symbol)

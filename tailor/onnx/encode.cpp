@@ -6,6 +6,8 @@
 #include "tailor/onnx/decode.h"
 #include "tailor/onnx/proto.h"
 
+#include <fmt/format.h>
+
 #include <bit>
 
 namespace tailor::onnx {

@@ -3,11 +3,11 @@
 
 #include "tailor/base/error.h"
 
-#include <fmt/format.h>
 #include <onnx/onnx-ml.pb.h>
 
 #include <limits>
 #include <string>
+#include <string_view>
 
 namespace tailor::onnx {
 
@@ -17,7 +17,7 @@ Proto parse_proto(std::string_view bytes, std::string_view what) {
   Proto proto;
   if (bytes.size() > std::numeric_limits<int>::max() ||
       !proto.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
-    throw Error(Code::not_onnx, fmt::format("the bytes of a {} make no sense", what), {},
+    throw Error(Code::not_onnx, "the bytes of a " + std::string(what) + " make no sense", {},
                 "the file is damaged: fetch or export it again");
   return proto;
 }

@@ -26,13 +26,13 @@ double median(std::vector<double> values) {
   return quantile(values, 0.5);
 }
 
-Verdict judge(const Comparison& c, double margin) {
-  if (c.hi < 1 - margin) return Verdict::faster;
-  if (c.lo > 1 + margin) return Verdict::slower;
-  return c.lo >= 1 - margin && c.hi <= 1 + margin ? Verdict::same : Verdict::ambiguous;
-}
-
 }  // namespace
+
+Verdict judge(double lo, double hi, double margin) {
+  if (hi < 1 - margin) return Verdict::faster;
+  if (lo > 1 + margin) return Verdict::slower;
+  return lo >= 1 - margin && hi <= 1 + margin ? Verdict::same : Verdict::ambiguous;
+}
 
 Summary summarize(std::vector<double> samples) {
   if (samples.empty()) return {};
@@ -72,7 +72,7 @@ Comparison compare(const std::vector<double>& a, const std::vector<double>& b, d
   }
   std::sort(medians.begin(), medians.end());
   Comparison c{median(ratios), quantile(medians, 0.025), quantile(medians, 0.975), Verdict::ambiguous};
-  if (ratios.size() >= kFewestRounds) c.verdict = judge(c, margin);
+  if (ratios.size() >= kFewestRounds) c.verdict = judge(c.lo, c.hi, margin);
   return c;
 }
 

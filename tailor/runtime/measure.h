@@ -26,7 +26,9 @@ struct Comparison {
   Verdict verdict = Verdict::ambiguous;
 };
 /// FASTER: hi < 1 - margin; SLOWER: lo > 1 + margin; SAME: the interval lies within 1 +- margin; else
-/// AMBIGUOUS. Fewer than five rounds are always AMBIGUOUS. @pre a.size() == b.size(), all samples > 0
+/// AMBIGUOUS.
+Verdict judge(double lo, double hi, double margin);
+/// Judged by `judge`. Fewer than five rounds are always AMBIGUOUS. @pre a.size() == b.size(), all samples > 0
 Comparison compare(const std::vector<double>& a, const std::vector<double>& b, double margin = 0.01,
                    std::uint64_t seed = 0);
 

@@ -1,0 +1,29 @@
+# The front door. `make demo` and `make test` work alone on a fresh Debian 12: what is missing is installed first.
+#   make demo     a slow model becomes a fast one, with proof
+#   make test     all tests
+#   make format   clang-format on every source
+#   make clean    removes the build (not the downloads in deps/)
+PRESET ?= release
+BUILD  := build/$(PRESET)
+JOBS   ?= $(shell nproc)
+
+.PHONY: all demo test format clean ready
+all: ready
+	cmake --build $(BUILD) -j $(JOBS)
+
+ready:
+	@scripts/bootstrap
+	@scripts/configure $(PRESET)
+
+demo: ready
+	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-demo-shapes
+	scripts/demo $(BUILD)/bin
+
+test: all
+	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
+
+format:
+	git ls-files '*.cpp' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf build

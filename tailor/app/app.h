@@ -1,0 +1,105 @@
+/// \file The program: global options, one function per verb, and how results and errors are printed. Private.
+#pragma once
+
+#include "tailor/base/error.h"
+#include "tailor/base/json.h"
+#include "tailor/graph/shapes.h"
+#include "tailor/pipeline/bench.h"
+#include "tailor/runtime/runner.h"
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace tailor::app {
+
+/// What every verb obeys.
+struct Global {
+  bool json = false;              // one JSON document on stdout instead of text
+  int verbosity = 0;              // -v, -vv
+  bool quiet = false;             // no progress, no remarks
+  std::string color = "auto";     // auto | always | never: of stderr
+  std::string progress = "auto";  // auto | plain | none
+  runtime::RunnerOptions runner = {};
+};
+
+/// Options of the verbs, as they were written; each verb makes sense of its own.
+struct InspectOptions {
+  std::filesystem::path model;
+  std::vector<std::string> shapes;
+  bool groups = false;
+};
+struct BenchArguments {
+  std::vector<std::filesystem::path> models;
+  std::vector<std::string> shapes;
+  int threads = 1, rounds = 0;
+  std::uint64_t seed = 0;
+  std::string time = "3s", max_noise = "2%";
+};
+struct VerifyArguments {
+  std::filesystem::path eval, calib;
+  std::vector<double> mean, std;
+  double scale = 0;  // 0: as the data is
+  std::int64_t label_offset = 0, limit = 0;
+  std::string max_drop, min_speedup, latency;  // "": no such gate
+  BenchArguments bench;                        // two models
+};
+struct DoctorOptions {
+  std::string noise_test = "2s";  // 0: none
+};
+
+/// Each prints its result and returns the program's exit code; all else is thrown. @throws Error
+int doctor(const Global& global, const DoctorOptions& options);
+int inspect(const Global& global, const InspectOptions& options);
+int bench(const Global& global, const BenchArguments& arguments);
+int verify(const Global& global, const VerifyArguments& arguments);
+int explain_code(const Global& global, const std::string& code);
+int print_schema(const Global& global, const std::string& name);
+int print_version(const Global& global);
+
+/// Whether errors are wanted as JSON too; looks at the arguments before they are understood.
+Global first_look(int count, char** arguments);
+/// Understands the command line and runs the verb. @throws Error usage, unknown_name, bad_value and the
+/// verb's
+int run(int count, char** arguments, Global& global);
+
+/// Prints `error[E3009]: ...` on stderr and, with --json, a document on stdout. Returns the exit code.
+int report(const Global& global, const Error& error);
+/// The stderr half: for outcomes that have a result document of their own.
+void print_error(const Global& global, const Error& error);
+/// A line on stderr unless --quiet.
+void remark(const Global& global, const std::string& line);
+
+/// Text to stdout, flushed. @throws Error write_failed (full disk, closed pipe)
+void print(const std::string& text);
+/// The one document of --json. @throws Error write_failed
+void print_document(const Json& json);
+
+/// Name and text of every schema in schemas/, sorted by name.
+const std::vector<std::pair<std::string_view, std::string_view>>& schemas();
+
+/// "3", "3s", "500ms", "2m" -> seconds. @throws Error bad_value naming `option`
+double parse_seconds(const std::string& text, const char* option);
+/// "2%" or "0.02" -> 0.02. @throws Error bad_value
+double parse_share(const std::string& text, const char* option);
+/// "1.3x" or "1.3" -> 1.3. @throws Error bad_value
+double parse_factor(const std::string& text, const char* option);
+/// Every --shape. @throws Error bad_value, also for a name given twice
+graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts);
+
+/// "127.0 M", "300.0 k", "12"
+std::string engineering(double number);
+/// "914.2 us", "1.562 ms", "2.31 s"
+std::string duration(double us);
+/// "1x3x224x224" of a value, "?" if nothing is known
+std::string shape_text(const graph::Shapes& shapes, const std::string& value);
+
+/// Options of a measurement from the arguments. @throws Error bad_value
+pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
+/// The table of `bench`, which `verify` shows too.
+std::string bench_text(const pipeline::BenchResult& result);
+
+}  // namespace tailor::app

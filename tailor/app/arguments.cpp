@@ -1,0 +1,227 @@
+// The command line: what each verb takes, in CLI11's words. The only file that sees CLI11; its exit codes and
+// messages are turned into tailor's.
+#include "tailor/app/app.h"
+#include "tailor/base/progress.h"
+#include "tailor/base/text.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+namespace tailor::app {
+namespace {
+
+// What the command line asked for.
+struct Invocation {
+  std::string verb;
+  std::function<int(const Global&)> call;
+};
+
+constexpr const char* kShapeHelp = "size of an input, NAME:1x3x224x224; may be given several times";
+
+// A verb whose options live as long as the parser does; `act` is called with them afterwards.
+template <class Options>
+std::pair<CLI::App*, std::shared_ptr<Options>> verb(CLI::App& app, Invocation& invocation, const char* name,
+                                                    const char* help,
+                                                    int (*act)(const Global&, const Options&)) {
+  auto options = std::make_shared<Options>();
+  CLI::App* sub = app.add_subcommand(name, help);
+  sub->callback([&invocation, name, act, options] {
+    invocation = {name, [act, options](const Global& global) { return act(global, *options); }};
+  });
+  return {sub, options};
+}
+
+void add_doctor(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] = verb<DoctorOptions>(app, invocation, "doctor",
+                                      "what is usable on this host, and how to fix the rest", doctor);
+  sub->add_option("--noise-test", o->noise_test, "how long to test the timer; 0: not at all")
+      ->capture_default_str();
+}
+
+void add_inspect(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] =
+      verb<InspectOptions>(app, invocation, "inspect",
+                           "what a model is made of: layers, channel groups, what can be changed", inspect);
+  sub->add_option("MODEL", o->model, "ONNX file")->required();
+  sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
+  sub->add_flag("--groups", o->groups, "every channel group with the layers that share it");
+}
+
+void add_timing(CLI::App& sub, BenchArguments& o) {
+  sub.add_option("--shape", o.shapes, kShapeHelp)->allow_extra_args(false);
+  sub.add_option("--threads", o.threads, "threads of the runtime")->capture_default_str();
+  sub.add_option("--time", o.time, "how long to measure, all models together")->capture_default_str();
+  sub.add_option("--rounds", o.rounds, "measure so many rounds instead of a time");
+  sub.add_option("--max-noise", o.max_noise, "widest 95 % interval that is trusted")->capture_default_str();
+  sub.add_option("--seed", o.seed, "of the order and the random inputs")->capture_default_str();
+}
+
+void add_bench(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] = verb<BenchArguments>(app, invocation, "bench",
+                                       "time models against each other in interleaved rounds", bench);
+  sub->add_option("MODELS", o->models, "ONNX files; the first is the reference")->required();
+  add_timing(*sub, *o);
+}
+
+void add_verify(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] = verb<VerifyArguments>(app, invocation, "verify",
+                                        "is model B as good as model A, and faster? Checks gates", verify);
+  sub->add_option("MODELS", o->bench.models, "A, the reference, and B, the changed model")
+      ->required()
+      ->expected(2);
+  sub->add_option("--eval", o->eval, "labelled samples: top-1 of both models");
+  sub->add_option("--calib", o->calib, "samples without labels: agreement of both models");
+  sub->add_option("--mean", o->mean, "per channel, after scaling: 0.485,0.456,0.406")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  sub->add_option("--std", o->std, "per channel: 0.229,0.224,0.225")->delimiter(',')->allow_extra_args(false);
+  sub->add_option("--scale", o->scale, "values are divided by it (default: 255 for images, 1 for arrays)");
+  sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
+  sub->add_option("--limit", o->limit, "use only the first so many samples");
+  sub->add_option("--max-drop", o->max_drop, "gate: points of top-1 that B may lose");
+  sub->add_option("--min-speedup", o->min_speedup, "gate: how much faster B must be, 1.3x");
+  sub->add_option("--latency", o->latency, "gate: how long B may take, 5ms, or 0.68x of A");
+  add_timing(*sub, o->bench);
+}
+
+// Verbs that take one word or none.
+void add_word(CLI::App& app, Invocation& invocation, const char* name, const char* help, const char* word,
+              bool required, int (*act)(const Global&, const std::string&)) {
+  auto [sub, text] = verb<std::string>(app, invocation, name, help, act);
+  auto* option = sub->add_option(word, *text);
+  if (required) option->required();
+}
+
+void add_global(CLI::App& app, Global& global, bool& version) {
+  app.add_flag("--version", version, "version of tailor, its compiler, and the runtime that it finds");
+  app.add_flag("--json", global.json, "print exactly one JSON document (tailor schema lists the schemas)");
+  app.add_flag("-v,--verbose", global.verbosity, "say more on stderr; twice: still more");
+  app.add_flag("-q,--quiet", global.quiet, "no progress and no remarks");
+  app.add_option("--color", global.color, "auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}));
+  app.add_option("--progress", global.progress, "auto, plain or none")
+      ->check(CLI::IsMember({"auto", "plain", "none"}));
+  app.add_option("--runner", global.runner.command,
+                 "command of the program that measures, for instance over ssh");
+  app.add_option("--ort-library", global.runner.library, "libonnxruntime.so to use");
+}
+
+// Long and short names of all options, with their dashes, and how many values each takes (0: a flag).
+std::vector<std::pair<std::string, int>> options_of(const CLI::App& app) {
+  std::vector<std::pair<std::string, int>> names;
+  for (const CLI::Option* option : app.get_options()) {
+    int values = option->get_items_expected_max();
+    for (const std::string& name : option->get_lnames()) names.emplace_back("--" + name, values);
+    for (const std::string& name : option->get_snames()) names.emplace_back("-" + name, values);
+  }
+  return names;
+}
+
+[[noreturn]] void unknown(const char* what, const std::string& name, const std::vector<std::string>& known,
+                          const std::string& help) {
+  throw Error(Code::unknown_name, fmt::format("there is no {} '{}'{}", what, name, did_you_mean(name, known)),
+              "command line", help);
+}
+
+// Unknown verbs and long options, before CLI11 finds something less helpful to complain about.
+void check_names(const CLI::App& app, int count, char** arguments) {
+  std::vector<std::string> verbs;
+  for (const CLI::App* sub : app.get_subcommands({})) verbs.push_back(sub->get_name());
+  const CLI::App* verb = nullptr;
+  for (int i = 1; i < count; ++i) {
+    std::string token = arguments[i], name = token.substr(0, token.find('='));
+    if (token == "--") return;
+    auto known = options_of(app), more = verb ? options_of(*verb) : decltype(known){};
+    known.insert(known.end(), more.begin(), more.end());
+    auto it =
+        std::find_if(known.begin(), known.end(), [&](const auto& entry) { return entry.first == name; });
+    if (it != known.end()) {
+      if (it->second > 0 && name == token) ++i;  // its value
+    } else if (token.starts_with("--")) {
+      std::vector<std::string> names;
+      for (const auto& entry : known) names.push_back(entry.first);
+      unknown("option", name, names,
+              fmt::format("tailor {}--help lists them", verb ? verb->get_name() + " " : ""));
+    } else if (!verb && !token.starts_with('-')) {
+      if (std::find(verbs.begin(), verbs.end(), token) == verbs.end())
+        unknown("verb", token, verbs, fmt::format("verbs: {}", fmt::join(verbs, ", ")));
+      verb = app.get_subcommand(token);
+    }
+  }
+}
+
+const char* help_line(const CLI::App& app) {
+  return app.get_subcommands().empty() ? "tailor --help" : "tailor VERB --help lists the options";
+}
+
+// CLI11's complaints as ours.
+[[noreturn]] void rethrow(const CLI::App& app, const CLI::ParseError& error) {
+  std::string message = error.what();
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  bool value =
+      dynamic_cast<const CLI::ConversionError*>(&error) || dynamic_cast<const CLI::ValidationError*>(&error);
+  throw Error(value ? Code::bad_value : Code::usage, message, "command line", help_line(app));
+}
+
+int print_help(const CLI::App& app, const CLI::CallForHelp&) {
+  print(app.help());
+  return 0;
+}
+
+void apply(const Global& global) { set_quiet(global.quiet || global.progress == "none"); }
+
+}  // namespace
+
+Global first_look(int count, char** arguments) {
+  Global global;
+  for (int i = 1; i < count; ++i) {
+    std::string_view token = arguments[i];
+    if (token == "--") break;
+    if (token == "--json") global.json = true;
+    if (token == "--color=always") global.color = "always";
+    if (token == "--color=never") global.color = "never";
+  }
+  return global;
+}
+
+int run(int count, char** arguments, Global& global) {
+  CLI::App app("Tailor fits neural networks to the hardware that runs them: ONNX in, faster ONNX out.",
+               "tailor");
+  app.fallthrough();
+  app.require_subcommand(0, 1);
+  app.footer(
+      "Exit codes: 0 done, 1 bug, 2 usage, 3 model, 4 goal or gate not met, 5 measurement not trustworthy,\n"
+      "6 device or runtime missing, 8 partial or not written, 130 interrupted.  tailor explain E3009 tells "
+      "more.");
+  Invocation invocation;
+  bool version = false;
+  add_global(app, global, version);
+  add_doctor(app, invocation);
+  add_inspect(app, invocation);
+  add_bench(app, invocation);
+  add_verify(app, invocation);
+  add_word(app, invocation, "explain", "what an error code means", "CODE", true, explain_code);
+  add_word(app, invocation, "schema", "print the schema of a --json document, or list them", "NAME", false,
+           print_schema);
+  check_names(app, count, arguments);
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::CallForHelp& help) {
+    return print_help(app, help);
+  } catch (const CLI::ParseError& error) {
+    rethrow(app, error);
+  }
+  apply(global);
+  if (version) return print_version(global);
+  if (!invocation.call) {
+    if (count > 1) throw Error(Code::usage, "no verb given", "command line", "tailor --help lists the verbs");
+    print(app.help());
+    return 0;
+  }
+  return invocation.call(global);
+}
+
+}  // namespace tailor::app

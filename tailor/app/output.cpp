@@ -1,0 +1,85 @@
+// Where text goes: results to stdout, everything else to stderr.
+#include "tailor/app/app.h"
+#include "tailor/base/progress.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace tailor::app {
+namespace {
+
+// Control characters of names out of files must not reach the terminal. Line breaks stay.
+std::string printable(std::string text) {
+  for (char& c : text)
+    if ((static_cast<unsigned char>(c) < 32 && c != '\n') || c == 127) c = ' ';
+  return text;
+}
+
+bool coloured(const Global& global) {
+  if (global.color != "auto") return global.color == "always";
+  return progress_style().colour;
+}
+
+std::string painted(const Global& global, const char* code, const std::string& text) {
+  return coloured(global) ? fmt::format("\033[{}m{}\033[0m", code, text) : text;
+}
+
+// Lines behind the first are set in by two.
+std::string indented(const std::string& text) {
+  std::string result;
+  for (char c : text) result += c == '\n' ? std::string("\n  ") : std::string(1, c);
+  return result;
+}
+
+}  // namespace
+
+void print(const std::string& text) {
+  std::size_t written = std::fwrite(text.data(), 1, text.size(), stdout);
+  if (written == text.size() && std::fflush(stdout) == 0) return;
+  throw Error(Code::write_failed, fmt::format("the result cannot be written: {}", std::strerror(errno)),
+              "stdout");
+}
+
+void print_document(const Json& json) {
+  print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+void print_error(const Global& global, const Error& error) {
+  if (error.code() == Code::interrupted) {
+    std::fputs("interrupted\n", stderr);
+    return;
+  }
+  std::string text = painted(global, "1;31", fmt::format("error[{}]", spelling(error.code()))) + ": " +
+                     indented(printable(error.what())) + "\n";
+  if (!error.place().empty()) text += "  --> " + printable(error.place()) + "\n";
+  if (!error.help().empty()) text += "  help: " + indented(printable(error.help())) + "\n";
+  if (error.code() == Code::bug)
+    text += "  this is a fault of tailor: please report it together with the command line\n";
+  std::fputs(text.c_str(), stderr);
+}
+
+int report(const Global& global, const Error& error) {
+  print_error(global, error);
+  if (!global.json) return exit_code(error.code());
+  try {
+    print_document({{"schema", "tailor/error/1"},
+                    {"code", spelling(error.code())},
+                    {"exit", exit_code(error.code())},
+                    {"message", error.what()},
+                    {"place", error.place()},
+                    {"help", error.help()}});
+  } catch (const Error&) {  // stdout is what failed
+  }
+  return exit_code(error.code());
+}
+
+void remark(const Global& global, const std::string& line) {
+  if (!global.quiet) std::fputs((printable(line) + "\n").c_str(), stderr);
+}
+
+}  // namespace tailor::app

@@ -1,0 +1,75 @@
+// Quantities as people write and read them.
+#include "tailor/app/app.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+namespace tailor::app {
+namespace {
+
+struct Unit {
+  std::string_view suffix;
+  double factor;
+};
+
+template <std::size_t N>
+double parse(const std::string& text, const char* option, const std::array<Unit, N>& units,
+             const char* example) {
+  double value = 0;
+  auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  std::string_view rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  while (rest.starts_with(' ')) rest.remove_prefix(1);
+  for (const Unit& unit : units)
+    if (failed == std::errc{} && std::isfinite(value) && value >= 0 && rest == unit.suffix)
+      return value * unit.factor;
+  throw Error(Code::bad_value, fmt::format("'{}' is no value for {}", text, option), option,
+              fmt::format("write for instance {}", example));
+}
+
+}  // namespace
+
+double parse_seconds(const std::string& text, const char* option) {
+  constexpr std::array<Unit, 6> kUnits = {
+      {{"", 1}, {"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"m", 60}, {"h", 3600}}};
+  return parse(text, option, kUnits, "3s or 500ms");
+}
+
+double parse_share(const std::string& text, const char* option) {
+  constexpr std::array<Unit, 2> kUnits = {{{"", 1}, {"%", 0.01}}};
+  return parse(text, option, kUnits, "2% or 0.02");
+}
+
+double parse_factor(const std::string& text, const char* option) {
+  constexpr std::array<Unit, 2> kUnits = {{{"", 1}, {"x", 1}}};
+  return parse(text, option, kUnits, "1.3x");
+}
+
+graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts) {
+  graph::ShapeOverrides overrides;
+  for (const std::string& text : texts)
+    if (!overrides.insert(graph::parse_shape_override(text)).second)
+      throw Error(Code::bad_value, fmt::format("'{}' gives the shape of an input a second time", text),
+                  "--shape");
+  return overrides;
+}
+
+std::string engineering(double number) {
+  for (auto [unit, name] : {std::pair{1e9, "G"}, {1e6, "M"}, {1e3, "k"}})
+    if (number >= unit) return fmt::format("{:.1f} {}", number / unit, name);
+  return fmt::format("{:g}", number);
+}
+
+std::string duration(double us) {
+  if (us < 1e3) return fmt::format("{:.1f} us", us);
+  return us < 1e6 ? fmt::format("{:.3f} ms", us / 1e3) : fmt::format("{:.3f} s", us / 1e6);
+}
+
+std::string shape_text(const graph::Shapes& shapes, const std::string& value) {
+  const graph::Shape* shape = shapes.shape(value);
+  return shape ? graph::to_string(*shape) : "?";
+}
+
+}  // namespace tailor::app

@@ -1,0 +1,81 @@
+// tailor bench: the text of a comparison.
+#include "tailor/app/app.h"
+#include "tailor/base/progress.h"
+#include "tailor/base/table.h"
+#include "tailor/pipeline/bench.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace tailor::app {
+namespace {
+
+std::string ratio_text(const runtime::Comparison& c) {
+  return fmt::format("{:.3f}x [{:.3f}, {:.3f}]", c.ratio, c.lo, c.hi);
+}
+
+Table table_of(const pipeline::BenchResult& result) {
+  bool several = result.models.size() > 1;
+  Table table({{"model"},
+               {"min", Align::right},
+               {"p10", Align::right},
+               {"median", Align::right},
+               {"q3", Align::right},
+               {"max", Align::right},
+               {"spread", Align::right},
+               {"n", Align::right},
+               {several ? "time / first, 95 %" : ""},
+               {""}});
+  for (const pipeline::BenchModel& model : result.models) {
+    const runtime::Summary& s = model.summary;
+    bool first = &model == &result.models.front();
+    table.row({model.path.string(), duration(s.min), duration(s.p10), duration(s.median), duration(s.q3),
+               duration(s.max), fmt::format("{:.1f} %", 100 * s.spread()), std::to_string(s.n),
+               !several ? ""
+               : first  ? "1"
+                        : ratio_text(model.to_first),
+               first ? "" : runtime::name(model.to_first.verdict)});
+  }
+  return table;
+}
+
+}  // namespace
+
+std::string bench_text(const pipeline::BenchResult& result) {
+  return fmt::format("{} {}, {}, {} thread{}, {} clock, {} process{}, rounds interleaved\n", result.runtime,
+                     result.version, result.isa, result.threads, result.threads == 1 ? "" : "s", result.clock,
+                     result.processes, result.processes == 1 ? "" : "es") +
+         table_of(result).text();
+}
+
+pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments) {
+  pipeline::BenchOptions options;
+  options.threads = arguments.threads;
+  options.rounds = arguments.rounds;
+  options.seed = arguments.seed;
+  options.time_s = parse_seconds(arguments.time, "--time");
+  options.max_noise = parse_share(arguments.max_noise, "--max-noise");
+  options.runner = global.runner;
+  return options;
+}
+
+int bench(const Global& global, const BenchArguments& arguments) {
+  pipeline::BenchOptions options = bench_options(global, arguments);
+  std::vector<runtime::Job> jobs = pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));
+  pipeline::BenchResult result;
+  {
+    Progress progress("bench");
+    options.progress = [&](double done) { progress.update(100 * done, 100); };
+    result = pipeline::bench(jobs, options);
+  }
+  global.json ? print_document(to_json(result)) : print(bench_text(result));
+  if (result.trustworthy()) return 0;
+  Error error(Code::not_trustworthy,
+              fmt::format("the widest 95 % interval is {:.1f} %, and --max-noise allows {:.1f} %",
+                          100 * result.noise(), 100 * result.max_noise),
+              "", "give it more time (--time 30s), stop other programs, or allow more with --max-noise");
+  print_error(global, error);
+  return exit_code(error.code());
+}
+
+}  // namespace tailor::app

@@ -1,0 +1,155 @@
+// Channel rules of layers with weights: convolutions, Gemm and MatMul bind weights and make new labels.
+#include "tailor/base/error.h"
+#include "tailor/graph/channel_context.h"
+
+#include <algorithm>
+
+namespace tailor::graph::labels {
+namespace {
+
+// Inputs of convolutions differ in number only: Conv x w b; QLinearConv x xs xz w ws wz ys yz b.
+struct ConvSlots {
+  std::size_t x, w;
+  std::vector<std::size_t>
+      per_output;  // bias, scales: bound along the output channels where they are vectors
+};
+
+// In a grouped convolution every group must lose the same positions: unite position i over the groups.
+void unite_groups(ChannelBuilder& b, const Ids& ids, std::int64_t groups) {
+  if (!ids) return;
+  std::int64_t each = static_cast<std::int64_t>(ids->size()) / groups;
+  for (std::int64_t g = 1; g < groups; ++g)
+    for (std::int64_t i = 0; i < each; ++i) b.unite((*ids)[i], (*ids)[g * each + i]);
+}
+
+void bind_vectors(const Context& c, const std::vector<std::size_t>& inputs, const Ids& ids) {
+  for (std::size_t input : inputs) {
+    Shape shape = c.shape(input);
+    if (shape.size() == 1 && ids && shape[0] == static_cast<std::int64_t>(ids->size()))
+      c.bind(input, 0, ids, Role::produces);
+  }
+}
+
+void conv_with(const Context& c, const ConvSlots& slots) {
+  Shape w = c.shape(slots.w), out = c.out_shape();
+  AxisIds x = c.in(slots.x);
+  if (!c.constant(slots.w) || w.size() < 3 || out.size() != w.size())
+    return c.freeze("weights are not constant");
+  std::int64_t groups = c.node.integer("group", 1), oc = w[0], icg = w[1];
+  Ids in = at(x, 1), made;
+  for (std::size_t axis = 2; axis < x.size(); ++axis)
+    c.b.freeze(x[axis], c.node, "is a spatial axis of a convolution");
+  if (icg == 1 && groups > 1) {  // depthwise, with a multiplier
+    if (in) {
+      auto ids = std::make_shared<std::vector<int>>();
+      for (std::int64_t o = 0; o < oc; ++o) ids->push_back((*in)[o / (oc / groups)]);
+      made = ids;
+    }
+  } else {
+    made = c.b.fresh(oc);
+    if (groups > 1) unite_groups(c.b, made, groups), unite_groups(c.b, in, groups);
+    if (in) {
+      std::vector<std::int64_t> first(icg);
+      for (std::int64_t i = 0; i < icg; ++i) first[i] = i;
+      c.bind(slots.w, 1, groups > 1 ? pick(in, first) : in, Role::consumes);
+    }
+  }
+  c.bind(slots.w, 0, made, Role::produces);
+  bind_vectors(c, slots.per_output, made);
+  c.b.layer(c.index, in, made);
+  AxisIds axes(out.size());
+  axes[0] = at(x, 0), axes[1] = made;
+  c.b.set(c.node.output(0), axes);
+}
+
+// Two operands that both carry labels: batch axes are united, the contracted axis too.
+void matmul_of_values(const Context& c, const AxisIds& a, const AxisIds& b, std::size_t rank) {
+  AxisIds out(rank);
+  auto take = [&](const AxisIds& axes, std::size_t axis) {
+    std::size_t missing = rank - axes.size();
+    return axis < missing ? nullptr : axes[axis - missing];
+  };
+  for (std::size_t axis = 0; axis + 2 < rank; ++axis) {
+    Ids l = take(a, axis), r = take(b, axis);
+    if (l && r && l->size() == r->size())
+      c.b.unite(l, r), out[axis] = l;
+    else
+      c.b.freeze(l, c.node, "meets a fixed axis"), c.b.freeze(r, c.node, "meets a fixed axis");
+  }
+  Ids k1 = at(a, a.size() - 1), k2 = at(b, b.size() - 2);
+  if (k1 && k2)
+    c.b.unite(k1, k2);
+  else
+    c.b.freeze(k1, c.node, "meets a fixed axis"), c.b.freeze(k2, c.node, "meets a fixed axis");
+  out[rank - 2] = at(a, a.size() - 2), out[rank - 1] = at(b, b.size() - 1);
+  c.b.set(c.node.output(0), out);
+}
+
+}  // namespace
+
+void conv(const Context& c) { conv_with(c, {0, 1, {2}}); }
+
+void conv_transpose(const Context& c) {
+  Shape w = c.shape(1), out = c.out_shape();
+  AxisIds x = c.in(0);
+  if (!c.constant(1) || w.size() < 3 || out.size() != w.size()) return c.freeze("weights are not constant");
+  std::int64_t groups = c.node.integer("group", 1);
+  Ids in = at(x, 1), made;
+  for (std::size_t axis = 2; axis < x.size(); ++axis)
+    c.b.freeze(x[axis], c.node, "is a spatial axis of a convolution");
+  if (groups > 1 && w[1] == 1) {  // depthwise
+    made = in;
+    c.bind(1, 0, in, Role::produces);
+  } else {
+    made = c.b.fresh(w[1] * groups);
+    Ids rows = made;
+    if (groups > 1) {
+      unite_groups(c.b, made, groups), unite_groups(c.b, in, groups);
+      rows = std::make_shared<std::vector<int>>(made->begin(), made->begin() + w[1]);
+    }
+    c.bind(1, 0, in, Role::consumes);
+    c.bind(1, 1, rows, Role::produces);
+  }
+  bind_vectors(c, {2}, made);
+  c.b.layer(c.index, in, made);
+  AxisIds axes(out.size());
+  axes[0] = at(x, 0), axes[1] = made;
+  c.b.set(c.node.output(0), axes);
+}
+
+void qlinear_conv(const Context& c) { conv_with(c, {0, 3, {4, 5, 8}}); }
+
+void gemm(const Context& c) {
+  Shape a_shape = c.shape(0), w = c.shape(1), bias = c.shape(2);
+  if (!c.constant(1) || w.size() != 2 || a_shape.size() != 2) return c.freeze("weights are not constant");
+  bool flip_a = c.node.integer("transA", 0) != 0, flip_b = c.node.integer("transB", 0) != 0;
+  AxisIds a = c.in(0);
+  Ids in = at(a, flip_a ? 0 : 1), made = c.b.fresh(w[flip_b ? 0 : 1]);
+  c.bind(1, flip_b ? 1 : 0, in, Role::consumes);
+  c.bind(1, flip_b ? 0 : 1, made, Role::produces);
+  if (!bias.empty() && bias.back() == static_cast<std::int64_t>(made->size()) && bias.back() > 1)
+    c.bind(2, static_cast<int>(bias.size()) - 1, made, Role::produces);
+  else if (!bias.empty() && bias.back() == 1 && made->size() > 1 && !c.constant(2))
+    c.b.freeze(c.in(2), c.node, "is broadcast");
+  c.b.layer(c.index, in, made);
+  c.b.set(c.node.output(0), {at(a, flip_a ? 1 : 0), made});
+}
+
+void matmul(const Context& c) {
+  Shape a = c.shape(0), w = c.shape(1), out = c.out_shape();
+  if (a.size() < 2 || w.size() < 2 || out.size() < 2) return c.freeze("has an operand of rank below 2");
+  if (c.constant(1) && w.size() == 2) {
+    AxisIds axes = c.in(0);
+    Ids in = axes.back(), made = c.b.fresh(w[1]);
+    c.bind(1, 0, in, Role::consumes);
+    c.bind(1, 1, made, Role::produces);
+    c.b.layer(c.index, in, made);
+    axes.back() = made;
+    return c.b.set(c.node.output(0), axes);
+  }
+  if (c.constant(0) || c.constant(1))
+    return c.freeze("multiplies with a constant that is no matrix on the right");
+  matmul_of_values(c, c.in(0), c.in(1), out.size());
+}
+
+}  // namespace tailor::graph::labels
