@@ -218,7 +218,8 @@ CandidateTable fill_table(runtime::Runner& runner, const Subject& original, cons
     runtime::NamedTensors inputs = calibration.fit;
     inputs.emplace_back(branch.kept, known.get(present.model, {branch.kept}).front());
     rewrite::Activations now(runner, present.shapes, inputs, calibration.threads, calibration.memory);
-    rewrite::RepairOptions repair{options.ridge, options.positions, 0, next_layers(present, branch)};
+    rewrite::RepairOptions repair;
+    repair.ridge = options.ridge, repair.positions = options.positions, repair.only = next_layers(present, branch);
     model = rewrite::repair(original.model, wanted, model, now, kept, graph::infer_shapes(model, present.overrides), repair).model;
     table.branches.push_back({static_cast<int>(i), std::max(0.0, judge.loss(model, branch.kept) - table.base_loss)});
     step();

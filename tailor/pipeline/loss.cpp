@@ -14,11 +14,15 @@ using graph::Tensor;
 
 bool is_logits(const Tensor& t) { return t.type == graph::DataType::f32 && t.dims.size() == 2 && t.dims[1] > 1; }
 
+// Softened, as in distillation (Hinton et al., arXiv:1503.02531): on samples that a network has memorised the plain softmax is
+// nearly one-hot and hides what happens to the other classes.
+constexpr double kTemperature = 4;
+
 std::vector<double> log_softmax(std::span<const float> row) {
   double top = *std::max_element(row.begin(), row.end()), sum = 0;
-  for (float v : row) sum += std::exp(v - top);
+  for (float v : row) sum += std::exp((v - top) / kTemperature);
   std::vector<double> out;
-  for (float v : row) out.push_back(v - top - std::log(sum));
+  for (float v : row) out.push_back((v - top) / kTemperature - std::log(sum));
   return out;
 }
 

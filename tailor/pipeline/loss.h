@@ -9,7 +9,7 @@
 
 namespace tailor::pipeline {
 
-/// Outputs on the same samples -> one number, 0 for equal outputs. A float output of rank 2 counts as logits: mean KL divergence
+/// Outputs on the same samples -> one number, 0 for equal outputs. A float output of rank 2 counts as logits: mean KL divergence at temperature 4
 /// of softmax(changed) from softmax(original). Other float outputs: mean squared difference over the original's variance.
 /// Integer outputs (class maps): share of elements that differ. Several outputs are averaged.
 double divergence(const runtime::NamedTensors& original, const runtime::NamedTensors& changed);

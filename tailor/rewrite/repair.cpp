@@ -25,25 +25,50 @@ Tensor goal_of(const Model& original, Activations& wanted, const KeptChannels& k
   return it == kept.end() ? goal : take(goal, 1, it->second);
 }
 
-// The wanted output of the layer itself, as floats in the goal's layout.
-Tensor pull_back(const Model& pruned, const Destination& to, const Tensor& goal, const Tensor* other) {
-  std::vector<float> y = goal.values<float>();
-  if (other) {
-    std::vector<float> o = other->values<float>();
-    TAILOR_CHECK(o.size() == y.size());
-    for (std::size_t i = 0; i < y.size(); ++i) y[i] -= o[i];
+// A layer's destination on the sampled rows: what the original has there, what else flows into it, and
+// whether only a Relu reads it (then all that matters below zero is the sign).
+struct Goal {
+  std::vector<float> wanted, other;  // rows x outputs; other empty without a sum
+  std::vector<float> scale, offset;  // of the normalisation, 1 and 0 without
+  bool rectified = false;
+};
+
+float at_destination(const Goal& g, std::size_t i, float y) {
+  std::size_t c = i % g.scale.size();
+  return g.scale[c] * y + g.offset[c] + (g.other.empty() ? 0 : g.other[i]);
+}
+
+// The layer's own wanted output.
+std::vector<float> pull_back(const Goal& g) {
+  std::vector<float> y = g.wanted;
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    std::size_t c = i % g.scale.size();
+    float scale = g.scale[c], rest = y[i] - g.offset[c] - (g.other.empty() ? 0 : g.other[i]);
+    y[i] = std::abs(scale) > 1e-12f ? rest / scale : 0;
   }
-  if (to.normalisation >= 0) {
-    Affine a = affine(pruned, pruned.graph.nodes[to.normalisation]);
-    std::size_t channels = a.scale.size(), samples = static_cast<std::size_t>(goal.dims[0]),
-                plane = y.size() / (channels * samples);
-    for (std::size_t i = 0; i < channels * samples; ++i) {
-      float scale = a.scale[i % channels], offset = a.offset[i % channels];
-      float inverse = std::abs(scale) > 1e-12f ? 1.0f / scale : 0.0f;
-      for (std::size_t p = 0; p < plane; ++p) y[i * plane + p] = (y[i * plane + p] - offset) * inverse;
-    }
-  }
-  return graph::make_f32(goal.dims, std::move(y));
+  return y;
+}
+
+bool only_rectified(const Model& model, const std::string& value) {
+  graph::Uses uses(model.graph);
+  const auto& readers = uses.consumers(value);
+  return !readers.empty() && !uses.is_output(value) &&
+         std::all_of(readers.begin(), readers.end(),
+                     [&](int r) { return model.graph.nodes[r].op == "Relu"; });
+}
+
+Goal goal(const Model& pruned, const LinearLayer& layer, const saliency::Patches& patches,
+          const Tensor& wanted, const Tensor* other) {
+  Goal g;
+  g.wanted = saliency::sample_outputs(patches, wanted);
+  if (other) g.other = saliency::sample_outputs(patches, *other);
+  Affine a{std::vector<float>(static_cast<std::size_t>(layer.outputs), 1.0f),
+           std::vector<float>(static_cast<std::size_t>(layer.outputs), 0.0f)};
+  if (layer.destination.normalisation >= 0)
+    a = affine(pruned, pruned.graph.nodes[layer.destination.normalisation]);
+  g.scale = std::move(a.scale), g.offset = std::move(a.offset);
+  g.rectified = only_rectified(pruned, layer.destination.goal);
+  return g;
 }
 
 std::vector<bool> dead_outputs(const Model& pruned, const LinearLayer& layer) {
@@ -56,12 +81,29 @@ std::vector<bool> dead_outputs(const Model& pruned, const LinearLayer& layer) {
   return dead;
 }
 
-void refit(Model& pruned, const LinearLayer& layer, const saliency::NormalEquations& equations,
-           double ridge) {
-  std::vector<float> before = weights(pruned, layer);
-  std::vector<int> all(static_cast<std::size_t>(layer.inputs));
+// Best fit of all inputs. Behind a Relu the wanted values below zero are relaxed: where both the original and
+// the fit are negative, the fit is right as it is (nonlinear reconstruction, Zhang et al., arXiv:1505.06798,
+// by alternation).
+saliency::Fit fit_goal(const saliency::NormalEquations& equations, const saliency::Patches& patches,
+                       const Goal& g, const std::vector<float>& prior, const RepairOptions& options) {
+  std::vector<int> all(static_cast<std::size_t>(equations.inputs));
   std::iota(all.begin(), all.end(), 0);
-  saliency::Fit fit = saliency::fit(equations, all, ridge, before);
+  saliency::Fit fit = saliency::fit(equations, all, options.ridge, prior);
+  if (!g.rectified || options.rectify == 0) return fit;
+  saliency::NormalEquations relaxed = equations;
+  std::vector<float> wanted = pull_back(g);
+  for (int i = 0; i < options.rectify; ++i) {
+    std::vector<float> now = saliency::predict(patches, fit), target = wanted;
+    for (std::size_t k = 0; k < target.size(); ++k)
+      if (g.wanted[k] < 0 && at_destination(g, k, now[k]) < 0) target[k] = now[k];
+    saliency::replace_outputs(relaxed, patches, target);
+    fit = saliency::fit(relaxed, all, options.ridge, prior);
+  }
+  return fit;
+}
+
+void refit(Model& pruned, const LinearLayer& layer, saliency::Fit fit) {
+  std::vector<float> before = weights(pruned, layer);
   std::vector<bool> dead = dead_outputs(pruned, layer);
   std::size_t row = before.size() / dead.size();
   for (std::size_t o = 0; o < dead.size(); ++o) {
@@ -120,11 +162,16 @@ Repaired repair(const Model& original, Activations& wanted, const Model& pruned,
     std::vector<std::string> names = {layer.x};
     if (to.sum >= 0) names.push_back(to.other);
     std::vector<Tensor> now = present.get(result.model, names);
-    Tensor y = pull_back(result.model, to, goal_of(original, wanted, kept, to.goal),
-                         to.sum >= 0 ? &now[1] : nullptr);
+    Tensor wanted_value = goal_of(original, wanted, kept, to.goal);
+    auto plane = [&](std::size_t axis) {
+      return axis < wanted_value.dims.size() ? static_cast<int>(wanted_value.dims[axis]) : 1;
+    };
+    saliency::Patches patches =
+        saliency::sample_patches(layer.geometry, now[0], plane(2), plane(3), options.positions, options.seed);
+    Goal g = goal(result.model, layer, patches, wanted_value, to.sum >= 0 ? &now[1] : nullptr);
     saliency::NormalEquations equations(layer.inputs, layer.geometry.taps(), layer.outputs);
-    saliency::accumulate(equations, layer.geometry, now[0], y, options.positions, options.seed);
-    refit(result.model, layer, equations, options.ridge);
+    saliency::accumulate(equations, patches, pull_back(g));
+    refit(result.model, layer, fit_goal(equations, patches, g, weights(result.model, layer), options));
     result.equations.emplace(layer.y, std::move(equations));
   }
   return result;

@@ -122,31 +122,73 @@ NormalEquations::NormalEquations(int of_inputs, int of_taps, int of_outputs)
   total.assign(static_cast<std::size_t>(outputs), 0);
 }
 
-void accumulate(NormalEquations& e, const Geometry& g, const graph::Tensor& x_tensor,
-                const graph::Tensor& y_tensor, int positions, std::uint64_t seed) {
-  Planes x = planes(x_tensor), y = planes(y_tensor);
-  TAILOR_CHECK(x.samples == y.samples && x.channels == e.inputs && y.channels == e.outputs &&
-               g.taps() == e.taps);
-  int per_sample = std::min(positions, y.height * y.width), n = e.columns();
-  FloatMatrix patches(static_cast<Eigen::Index>(per_sample) * x.samples, n),
-      wanted(patches.rows(), e.outputs);
-  Eigen::Index row = 0;
+Patches sample_patches(const Geometry& g, const graph::Tensor& x_tensor, int oh, int ow, int per_sample,
+                       std::uint64_t seed) {
+  Planes x = planes(x_tensor);
+  Patches patches;
+  patches.columns = x.channels * g.taps() + 1;
   for (int s = 0; s < x.samples; ++s)
-    for (int at : sample_positions(y.height * y.width, per_sample, seed + static_cast<std::uint64_t>(s))) {
-      gather_patch(x, s, at / y.width, at % y.width, g, patches.row(row).data());
-      for (int o = 0; o < e.outputs; ++o) wanted(row, o) = y.at(s, o)[at];
-      ++row;
-    }
-  FloatMatrix gram = FloatMatrix::Zero(n, n), cross = patches.transpose() * wanted;
-  gram.selfadjointView<Eigen::Lower>().rankUpdate(patches.transpose());
+    for (int at :
+         sample_positions(oh * ow, std::min(per_sample, oh * ow), seed + static_cast<std::uint64_t>(s)))
+      patches.positions.emplace_back(s, at);
+  patches.rows = patches.positions.size();
+  patches.values.resize(patches.rows * static_cast<std::size_t>(patches.columns));
+  float* row = patches.values.data();
+  for (auto [s, at] : patches.positions) {
+    gather_patch(x, s, at / ow, at % ow, g, row);
+    row += patches.columns;
+  }
+  return patches;
+}
+
+std::vector<float> sample_outputs(const Patches& patches, const graph::Tensor& y_tensor) {
+  Planes y = planes(y_tensor);
+  std::vector<float> rows;
+  rows.reserve(patches.rows * static_cast<std::size_t>(y.channels));
+  for (auto [s, at] : patches.positions)
+    for (int c = 0; c < y.channels; ++c) rows.push_back(y.at(s, c)[at]);
+  return rows;
+}
+
+void replace_outputs(NormalEquations& e, const Patches& patches, const std::vector<float>& wanted) {
+  TAILOR_CHECK(patches.columns == e.columns() &&
+               wanted.size() == patches.rows * static_cast<std::size_t>(e.outputs));
+  auto rows = static_cast<Eigen::Index>(patches.rows);
+  Eigen::Map<const FloatMatrix> x(patches.values.data(), rows, e.columns()),
+      y(wanted.data(), rows, e.outputs);
+  FloatMatrix cross = x.transpose() * y;
+  Eigen::Map<Matrix>(e.cross.data(), e.columns(), e.outputs) = cross.cast<double>();
+  for (int o = 0; o < e.outputs; ++o) {
+    e.power[o] = y.col(o).cast<double>().squaredNorm();
+    e.total[o] = y.col(o).cast<double>().sum();
+  }
+}
+
+void accumulate(NormalEquations& e, const Patches& patches, const std::vector<float>& wanted) {
+  NormalEquations part(e.inputs, e.taps, e.outputs);
+  replace_outputs(part, patches, wanted);
+  int n = e.columns();
+  Eigen::Map<const FloatMatrix> x(patches.values.data(), static_cast<Eigen::Index>(patches.rows), n);
+  FloatMatrix gram = FloatMatrix::Zero(n, n);
+  gram.selfadjointView<Eigen::Lower>().rankUpdate(x.transpose());
   gram.triangularView<Eigen::StrictlyUpper>() = gram.transpose();
   Eigen::Map<Matrix>(e.gram.data(), n, n) += gram.cast<double>();
-  Eigen::Map<Matrix>(e.cross.data(), n, e.outputs) += cross.cast<double>();
-  for (int o = 0; o < e.outputs; ++o) {
-    e.power[o] += wanted.col(o).cast<double>().squaredNorm();
-    e.total[o] += wanted.col(o).cast<double>().sum();
-  }
-  e.rows += static_cast<double>(row);
+  for (std::size_t i = 0; i < e.cross.size(); ++i) e.cross[i] += part.cross[i];
+  for (std::size_t o = 0; o < e.power.size(); ++o) e.power[o] += part.power[o], e.total[o] += part.total[o];
+  e.rows += static_cast<double>(patches.rows);
+}
+
+std::vector<float> predict(const Patches& patches, const Fit& fit) {
+  auto rows = static_cast<Eigen::Index>(patches.rows),
+       outputs = static_cast<Eigen::Index>(fit.intercept.size());
+  Eigen::Map<const FloatMatrix> x(patches.values.data(), rows, patches.columns),
+      w(fit.weights.data(), outputs, patches.columns - 1);
+  Eigen::Map<const Eigen::RowVectorXf> c(fit.intercept.data(), outputs);
+  std::vector<float> result(static_cast<std::size_t>(rows * outputs));
+  Eigen::Map<FloatMatrix> y(result.data(), rows, outputs);
+  y = x.leftCols(patches.columns - 1) * w.transpose();
+  y.rowwise() += c;
+  return result;
 }
 
 Fit fit(const NormalEquations& e, const std::vector<int>& kept, double ridge,

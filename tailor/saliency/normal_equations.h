@@ -10,6 +10,7 @@
 #include "tailor/graph/model.h"
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace tailor::saliency {
@@ -36,11 +37,25 @@ struct NormalEquations {
   int columns() const { return inputs * taps + 1; }
 };
 
-/// Adds `x` (mb x ic x ih x iw, or mb x ic) and wanted outputs `y` (mb x oc x oh x ow, or mb x oc), both f32.
-/// At most `positions` output positions of each sample are used, drawn with `seed` (the same ones for the
-/// same seed and sample). O(rows * columns^2) through BLAS.
-void accumulate(NormalEquations& equations, const Geometry& geometry, const graph::Tensor& x,
-                const graph::Tensor& y, int positions, std::uint64_t seed);
+/// Input patches at sampled output positions, one row each, the intercept's 1 last.
+struct Patches {
+  int columns = 0;
+  std::size_t rows = 0;
+  std::vector<float> values;                   // rows x columns
+  std::vector<std::pair<int, int>> positions;  // sample, and position in the output plane
+};
+/// At most `per_sample` output positions of each sample of `x` (mb x ic x ih x iw, or mb x ic; f32), drawn
+/// with `seed`.
+Patches sample_patches(const Geometry& geometry, const graph::Tensor& x, int oh, int ow, int per_sample,
+                       std::uint64_t seed);
+/// The channels of `y` (mb x oc x oh x ow, or mb x oc; f32) at the same positions: rows x oc.
+std::vector<float> sample_outputs(const Patches& patches, const graph::Tensor& y);
+
+/// Adds rows and wanted outputs (rows x outputs). O(rows * columns^2) through BLAS.
+void accumulate(NormalEquations& equations, const Patches& patches, const std::vector<float>& wanted);
+/// Wanted outputs replaced, the Gram matrix kept. @pre the equations come from these patches alone. O(rows *
+/// columns * outputs)
+void replace_outputs(NormalEquations& equations, const Patches& patches, const std::vector<float>& wanted);
 
 /// Weights of the best fit on a subset of the inputs.
 struct Fit {
@@ -55,6 +70,9 @@ struct Fit {
 /// O((kept * taps)^3).
 Fit fit(const NormalEquations& equations, const std::vector<int>& kept, double ridge,
         const std::vector<float>& prior = {});
+
+/// What a fit over all inputs computes: rows x outputs.
+std::vector<float> predict(const Patches& patches, const Fit& fit);
 
 /// Removal order of blocks of inputs by backward elimination: each step removes the block whose loss, after
 /// refitting all that remains, grows least.
