@@ -1,21 +1,23 @@
 #include "tailor/pipeline/loss.h"
 
+#include "tailor/base/error.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <span>
-
-#include "tailor/base/error.h"
 
 namespace tailor::pipeline {
 namespace {
 
 using graph::Tensor;
 
-bool is_logits(const Tensor& t) { return t.type == graph::DataType::f32 && t.dims.size() == 2 && t.dims[1] > 1; }
+bool is_logits(const Tensor& t) {
+  return t.type == graph::DataType::f32 && t.dims.size() == 2 && t.dims[1] > 1;
+}
 
-// Softened, as in distillation (Hinton et al., arXiv:1503.02531): on samples that a network has memorised the plain softmax is
-// nearly one-hot and hides what happens to the other classes.
+// Softened, as in distillation (Hinton et al., arXiv:1503.02531): on samples that a network has memorised the
+// plain softmax is nearly one-hot and hides what happens to the other classes.
 constexpr double kTemperature = 4;
 
 std::vector<double> log_softmax(std::span<const float> row) {
@@ -31,7 +33,8 @@ double mean_kl(const Tensor& a, const Tensor& b) {
   auto classes = static_cast<std::size_t>(a.dims[1]), samples = x.size() / classes;
   double sum = 0;
   for (std::size_t s = 0; s < samples; ++s) {
-    auto p = log_softmax(std::span(x).subspan(s * classes, classes)), q = log_softmax(std::span(y).subspan(s * classes, classes));
+    auto p = log_softmax(std::span(x).subspan(s * classes, classes)),
+         q = log_softmax(std::span(y).subspan(s * classes, classes));
     for (std::size_t c = 0; c < classes; ++c) sum += std::exp(p[c]) * (p[c] - q[c]);
   }
   return sum / static_cast<double>(std::max<std::size_t>(samples, 1));
@@ -42,13 +45,16 @@ double relative_error(const Tensor& a, const Tensor& b) {
   double mean = 0, variance = 0, error = 0;
   for (float v : x) mean += v;
   mean /= static_cast<double>(std::max<std::size_t>(x.size(), 1));
-  for (std::size_t i = 0; i < x.size(); ++i) variance += (x[i] - mean) * (x[i] - mean), error += (x[i] - y[i]) * (x[i] - y[i]);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    variance += (x[i] - mean) * (x[i] - mean), error += (x[i] - y[i]) * (x[i] - y[i]);
   return error / std::max(variance, 1e-30);
 }
 
 double differing_bytes(const Tensor& a, const Tensor& b) {
-  std::size_t width = std::max<std::size_t>(graph::element_size(a.type), 1), count = a.data.size() / width, differ = 0;
-  for (std::size_t i = 0; i < count; ++i) differ += std::memcmp(a.data.data() + i * width, b.data.data() + i * width, width) != 0;
+  std::size_t width = std::max<std::size_t>(graph::element_size(a.type), 1), count = a.data.size() / width,
+              differ = 0;
+  for (std::size_t i = 0; i < count; ++i)
+    differ += std::memcmp(a.data.data() + i * width, b.data.data() + i * width, width) != 0;
   return count ? static_cast<double>(differ) / static_cast<double>(count) : 0;
 }
 
@@ -82,10 +88,14 @@ double average(const runtime::NamedTensors& a, const runtime::NamedTensors& b, F
 
 }  // namespace
 
-double divergence(const runtime::NamedTensors& original, const runtime::NamedTensors& changed) { return average(original, changed, one); }
+double divergence(const runtime::NamedTensors& original, const runtime::NamedTensors& changed) {
+  return average(original, changed, one);
+}
 
 double agreement(const runtime::NamedTensors& original, const runtime::NamedTensors& changed) {
-  return average(original, changed, [](const Tensor& a, const Tensor& b) { return is_logits(a) ? same_top(a, b) : std::max(0.0, 1 - one(a, b)); });
+  return average(original, changed, [](const Tensor& a, const Tensor& b) {
+    return is_logits(a) ? same_top(a, b) : std::max(0.0, 1 - one(a, b));
+  });
 }
 
 }  // namespace tailor::pipeline
