@@ -5,6 +5,7 @@
 #include "tailor/base/json.h"
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
+#include "tailor/pipeline/width_plan.h"
 #include "tailor/runtime/runner.h"
 
 #include <filesystem>
@@ -47,6 +48,20 @@ struct VerifyArguments {
   std::string max_drop, min_speedup, latency;  // "": no such gate
   BenchArguments bench;                        // two models
 };
+struct OptimizeArguments {
+  std::filesystem::path model, out, plan, plan_out, calib, eval, profile;
+  std::string latency, speedup, max_drop, device = "cpu", criterion = "reconstruction", time = "6s";
+  std::vector<double> mean, std;
+  double scale = 0;  // 0: as the data is
+  std::int64_t label_offset = 0, fit = 1024, judge = 512;
+  std::vector<std::string> shapes;
+  int threads = 1, rounds = 3, widths = 6;
+  std::uint64_t seed = 0;
+  bool best_effort = false, dry_run = false, no_augment = false;
+};
+struct PlanArguments {
+  std::vector<std::filesystem::path> plans;  // one to show, two to compare
+};
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
 };
@@ -56,6 +71,9 @@ int doctor(const Global& global, const DoctorOptions& options);
 int inspect(const Global& global, const InspectOptions& options);
 int bench(const Global& global, const BenchArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
+int optimize(const Global& global, const OptimizeArguments& arguments);
+int plan_show(const Global& global, const PlanArguments& arguments);
+int plan_diff(const Global& global, const PlanArguments& arguments);
 int explain_code(const Global& global, const std::string& code);
 int print_schema(const Global& global, const std::string& name);
 int print_version(const Global& global);
@@ -99,6 +117,8 @@ std::string shape_text(const graph::Shapes& shapes, const std::string& value);
 
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
+/// The table of `plan show`, which `optimize` shows too.
+std::string plan_text(const pipeline::WidthPlan& plan);
 /// The table of `bench`, which `verify` shows too.
 std::string bench_text(const pipeline::BenchResult& result);
 

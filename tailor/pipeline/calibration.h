@@ -19,10 +19,11 @@ struct CalibrationOptions {
   std::size_t memory = std::size_t{3} << 30;  // bytes of activations kept at a time
 };
 
-/// Two disjoint parts of the set, drawn with the seed: two thirds at most for the fit. The original's own outputs on the
-/// samples are what is aimed at, so augmented samples serve as well as real ones, and show more of the function than samples
-/// that the network has memorised.
-/// @throws Error as data::read_dataset; dataset_mismatch for a model with several inputs or fewer than 8 samples
+/// Two disjoint parts of the set, drawn with the seed: two thirds at most for the fit. The original's own
+/// outputs on the samples are what is aimed at, so augmented samples serve as well as real ones, and show
+/// more of the function than samples that the network has memorised.
+/// @throws Error as data::read_dataset; dataset_mismatch for a model with several inputs or fewer than 8
+/// samples
 Calibration load_calibration(const Subject& subject, const CalibrationOptions& options);
 
 }  // namespace tailor::pipeline

@@ -31,8 +31,12 @@ struct Workshop {
   LatencyBook book;
 
   explicit Workshop(const OptimizeOptions& o)
-      : options(o), original(read_subject(o.model, o.overrides)), runner(o.bench.runner),
-        profile(o.profile.empty() ? cache_folder() / "profile.jsonl" : o.profile), oracle(runner, profile, timing(o)), book(oracle) {}
+      : options(o),
+        original(read_subject(o.model, o.overrides)),
+        runner(o.bench.runner),
+        profile(o.profile.empty() ? cache_folder() / "profile.jsonl" : o.profile),
+        oracle(runner, profile, timing(o)),
+        book(oracle) {}
 
   static runtime::TimingOptions timing(const OptimizeOptions& o) {
     runtime::TimingOptions t;
@@ -45,9 +49,11 @@ struct Workshop {
 };
 
 void check_changeable(const Subject& subject) {
-  bool any = std::any_of(subject.channels.groups.begin(), subject.channels.groups.end(), [](const graph::ChannelGroup& g) { return g.changeable(); });
+  bool any = std::any_of(subject.channels.groups.begin(), subject.channels.groups.end(),
+                         [](const graph::ChannelGroup& g) { return g.changeable(); });
   if (!any && subject.branches.empty())
-    throw Error(Code::nothing_to_change, "no channel of this model can be changed", subject.path.string(), "tailor inspect --groups says why");
+    throw Error(Code::nothing_to_change, "no channel of this model can be changed", subject.path.string(),
+                "tailor inspect --groups says why");
 }
 
 VerifyOptions proof_options(const OptimizeOptions& o) {
@@ -80,7 +86,7 @@ Agreement agreement_with(Workshop& shop, const graph::Model& model) {
   TemporaryFolder folder(true);
   fs::path path = folder.fresh(".onnx");
   onnx::write(model, path);
-  return compare_outputs(shop.runner, shop.original.path, path, proof_options(shop.options)).front();
+  return compare_outputs(shop.original.path, path, proof_options(shop.options)).front();
 }
 
 // Ever faster while the drop stays within the limit; the step shrinks where it does not.
@@ -92,10 +98,12 @@ Searched search_fastest(Workshop& shop, const Calibration& calibration) {
   best.model = shop.original.model;
   while (step < 0.985) {
     throw_if_interrupted();
-    Searched next = search_rounds(shop.runner, shop.original, calibration, shop.book, best.ratio * step, rounds, best.surgery, best.ratio);
+    Searched next = search_rounds(shop.runner, shop.original, calibration, shop.book, best.ratio * step,
+                                  rounds, {best.surgery, best.ratio});
     double drop = drop_of(agreement_with(shop, next.model));
     bool accepted = drop <= limit + 1e-9 && next.ratio < best.ratio;
-    shop.say(fmt::format("{:.3f} of the latency loses {:.2f} points: {}", next.ratio, drop, accepted ? "accepted" : "too much"));
+    shop.say(fmt::format("{:.3f} of the latency loses {:.2f} points: {}", next.ratio, drop,
+                         accepted ? "accepted" : "too much"));
     if (accepted) {
       next.rounds.insert(next.rounds.begin(), best.rounds.begin(), best.rounds.end());
       best = std::move(next);
@@ -117,15 +125,17 @@ Searched search(Workshop& shop, const Calibration& calibration) {
   if (shop.options.goal.fastest) return search_fastest(shop, calibration);
   double ratio = ratio_wanted(shop);
   if (ratio >= 1) return carry_out(shop.runner, shop.original, calibration, {}, rounds);
-  return search_rounds(shop.runner, shop.original, calibration, shop.book, ratio * 0.995, rounds, {}, 1);
+  return search_rounds(shop.runner, shop.original, calibration, shop.book, ratio * 0.995, rounds);
 }
 
 WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string& goal) {
   WidthPlan plan = describe(shop.original, found.surgery);
   const runtime::Hello& hello = shop.runner.hello();
-  plan.runtime = fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads, shop.options.bench.threads == 1 ? "" : "s",
-                             hello.processor);
-  plan.goal = goal, plan.loss = found.loss, plan.measured_ratio = found.ratio, plan.rounds = static_cast<int>(found.rounds.size());
+  plan.runtime =
+      fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
+                  shop.options.bench.threads == 1 ? "" : "s", hello.processor);
+  plan.goal = goal, plan.loss = found.loss, plan.measured_ratio = found.ratio,
+  plan.rounds = static_cast<int>(found.rounds.size());
   if (!found.rounds.empty()) {
     plan.predicted_ratio = found.rounds.back().predicted, plan.certificate = found.rounds.back().certificate;
     for (const RoundReport& round : found.rounds) plan.candidates += round.candidates;
@@ -134,8 +144,10 @@ WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string
 }
 
 std::string goal_text(const Goal& goal) {
-  std::string text = goal.fastest ? "as fast as possible" : goal.ratio ? fmt::format("at most {:.4g} of the latency", *goal.ratio)
-                     : goal.latency_us ? fmt::format("at most {:.4g} us", *goal.latency_us) : "carry out a plan";
+  std::string text = goal.fastest      ? "as fast as possible"
+                     : goal.ratio      ? fmt::format("at most {:.4g} of the latency", *goal.ratio)
+                     : goal.latency_us ? fmt::format("at most {:.4g} us", *goal.latency_us)
+                                       : "carry out a plan";
   return goal.max_drop ? fmt::format("{}, at most {:g} points lost", text, *goal.max_drop) : text;
 }
 
@@ -143,9 +155,11 @@ std::string goal_text(const Goal& goal) {
 std::string shortfall(const Goal& goal, const Verification& proof) {
   const BenchModel& b = proof.speed.models[1];
   if (goal.ratio && b.to_first.ratio > *goal.ratio)
-    return fmt::format("{:.3f} of the latency was reached, {:.3f} was asked for", b.to_first.ratio, *goal.ratio);
+    return fmt::format("{:.3f} of the latency was reached, {:.3f} was asked for", b.to_first.ratio,
+                       *goal.ratio);
   if (goal.latency_us && b.summary.median > *goal.latency_us)
-    return fmt::format("{:.0f} us were reached, {:.0f} us were asked for", b.summary.median, *goal.latency_us);
+    return fmt::format("{:.0f} us were reached, {:.0f} us were asked for", b.summary.median,
+                       *goal.latency_us);
   if (double drop = drop_of(proof.samples.front()); goal.max_drop && drop > *goal.max_drop + 1e-9)
     return fmt::format("{:.2f} points are lost, {:g} were allowed", drop, *goal.max_drop);
   return {};
@@ -172,7 +186,8 @@ void finish(Workshop& shop, const Searched& found, OptimizeResult& result) {
   result.goal_met = result.why_not.empty();
   const runtime::Comparison& speed = result.proof.speed.models[1].to_first;
   if (speed.verdict == runtime::Verdict::slower)
-    throw Error(Code::would_be_slower, fmt::format("the result takes {:.3f} of the original's time", speed.ratio), o.model.string(),
+    throw Error(Code::would_be_slower,
+                fmt::format("the result takes {:.3f} of the original's time", speed.ratio), o.model.string(),
                 "nothing was written; tailor analyze shows what limits this model");
   result.proof.b = o.out;
   result.proof.speed.models[1].path = o.out;
@@ -202,10 +217,23 @@ OptimizeResult optimize(const OptimizeOptions& options) {
 Json to_json(const OptimizeResult& result) {
   Json rounds = Json::array();
   for (const RoundReport& r : result.rounds)
-    rounds.push_back({{"goal", r.goal}, {"predicted", r.predicted}, {"measured", r.measured}, {"loss_before", r.base_loss}, {"table_loss", r.table_loss},
-                      {"optimal", r.certificate.optimal}, {"gap", r.certificate.gap}, {"variables", r.variables}, {"candidates", r.candidates}});
-  return {{"schema", "tailor/optimize/1"}, {"goal_met", result.goal_met}, {"why_not", result.why_not}, {"written", result.written.string()},
-          {"plan_written", result.plan_written.string()}, {"rounds", rounds}, {"plan", to_json(result.plan)}, {"proof", to_json(result.proof)}};
+    rounds.push_back({{"goal", r.goal},
+                      {"predicted", r.predicted},
+                      {"measured", r.measured},
+                      {"loss_before", r.base_loss},
+                      {"table_loss", r.table_loss},
+                      {"optimal", r.certificate.optimal},
+                      {"gap", r.certificate.gap},
+                      {"variables", r.variables},
+                      {"candidates", r.candidates}});
+  return {{"schema", "tailor/optimize/1"},
+          {"goal_met", result.goal_met},
+          {"why_not", result.why_not},
+          {"written", result.written.string()},
+          {"plan_written", result.plan_written.string()},
+          {"rounds", rounds},
+          {"plan", to_json(result.plan)},
+          {"proof", to_json(result.proof)}};
 }
 
 }  // namespace tailor::pipeline

@@ -124,9 +124,9 @@ double loss_of(runtime::Runner& runner, const Subject& original, const graph::Mo
 // What rounds hand on to each other.
 struct Progressing {
   Surgery surgery;
-  double ratio = 1;           // measured
-  double original_us = 0;     // sum of the original's layers: the unit in which the planner counts
-  double unexplained_us = 0;  // measured latency of the present network less the sum of its layers
+  double ratio = 1;                      // measured
+  double original_us = 0;                // sum of the original's layers: the unit in which the planner counts
+  std::optional<double> unexplained_us;  // measured latency less the sum of the layers; absent: not known yet
 };
 
 // Measures a point of the front and says whether it is the best so far.
@@ -147,14 +147,14 @@ Trial settle(runtime::Runner& runner, const Subject& original, Progressing& stat
   plan::Front front = plan::plan_widths(problem, {});
   std::optional<Trial> best;
   for (int attempt = 0; attempt < 4; ++attempt) {
-    const plan::Point* point = front.best_within(goal * state.original_us - state.unexplained_us);
+    const plan::Point* point = front.best_within(goal * state.original_us - *state.unexplained_us);
     bool fastest = point == nullptr || point == &front.points.front();
     if (!point) point = &front.points.front();
     Trial trial{merge(original, state.surgery, present.subject, table, point->choice), {}};
     RoundReport& r = trial.report;
     r.goal = goal, r.base_loss = table.base_loss, r.table_loss = point->cost.loss,
     r.certificate = point->certificate;
-    r.predicted = (point->cost.latency_us + state.unexplained_us) / state.original_us;
+    r.predicted = (point->cost.latency_us + *state.unexplained_us) / state.original_us;
     r.measured =
         measure_ratio(runner, original, widen_after(original, trial.surgery, apply(original, trial.surgery)),
                       options.threads, options.timing_rounds);
@@ -165,12 +165,26 @@ Trial settle(runtime::Runner& runner, const Subject& original, Progressing& stat
                               r.measured));
     if (!best || trial.better_than(*best, goal)) best = trial;
     double learned = r.measured * state.original_us - point->cost.latency_us,
-           moved = std::abs(learned - state.unexplained_us);
+           moved = std::abs(learned - *state.unexplained_us);
     state.unexplained_us = learned;
     bool close = trial.fits(goal) && r.measured >= goal * (1 - options.tolerance);
     if (close || moved < 0.002 * state.original_us || (fastest && !trial.fits(goal))) break;
   }
   return *best;
+}
+
+// Sum of the present network's layers, with the zeros that were added to it.
+double present_cost(const Subject& original, const Surgery& surgery, const Subject& present,
+                    LatencyBook& book) {
+  std::map<int, int> widths;
+  for (auto [group, of_original] : original_groups(original, surgery, present))
+    if (auto it = surgery.added.find(of_original); it != surgery.added.end())
+      widths[group] = present.channels.groups[group].width() + it->second;
+  std::vector<LayerWidths> layers = layer_widths(present);
+  std::vector<latency::Workload> needed;
+  for (const LayerWidths& layer : layers) needed.push_back(workload_at(present, layer, widths));
+  book.learn(needed);
+  return group_cost(present, layers, book, widths);
 }
 
 void one_round(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
@@ -179,6 +193,9 @@ void one_round(runtime::Runner& runner, const Subject& original, const Calibrati
   Present present = present_network(runner, original, state.surgery, calibration, options);
   std::vector<std::pair<int, std::vector<int>>> widths =
       worthwhile_widths(present.subject, book, options.widths);
+  if (!state.unexplained_us)
+    state.unexplained_us =
+        state.ratio * state.original_us - present_cost(original, state.surgery, present.subject, book);
   CandidateTable table = fill_table(runner, original, present.subject, present.kept, present.equations,
                                     calibration, widths, options.table);
   std::vector<LayerWidths> layers = layer_widths(present.subject);
@@ -187,6 +204,16 @@ void one_round(runtime::Runner& runner, const Subject& original, const Calibrati
   Trial settled = settle(runner, original, state, present, table, problem, aim, options);
   state.surgery = settled.surgery, state.ratio = settled.report.measured;
   reports.push_back(settled.report);
+}
+
+Searched finished(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
+                  const Surgery& surgery, const RoundOptions& options) {
+  Searched found;
+  found.surgery = surgery;
+  found.model = widen_after(original, surgery,
+                            present_network(runner, original, surgery, calibration, options).subject.model);
+  found.loss = loss_of(runner, original, found.model, calibration);
+  return found;
 }
 
 }  // namespace
@@ -248,22 +275,25 @@ double measure_ratio(runtime::Runner& runner, const Subject& original, const gra
 }
 
 Searched search_rounds(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
-                       LatencyBook& book, double goal, const RoundOptions& options) {
-  Searched found;
-  std::vector<LayerWidths> layers = layer_widths(original);
-  std::vector<latency::Workload> plain;
-  for (const LayerWidths& layer : layers) plain.push_back(layer.workload);
-  book.learn(plain);
-  Progressing state{{}, 1, group_cost(original, layers, book, {}), 0};
+                       LatencyBook& book, double goal, const RoundOptions& options, const Start& start) {
+  std::vector<RoundReport> reports;
+  Progressing state{start.surgery, start.ratio, present_cost(original, {}, original, book), std::nullopt};
   for (int round = 1; round <= options.rounds; ++round) {
-    double aim = std::pow(goal, static_cast<double>(round) / options.rounds);
-    if (options.say) options.say(fmt::format("round {} of {}: aiming at {:.3f}", round, options.rounds, aim));
-    one_round(runner, original, calibration, book, aim, state, found.rounds, options);
+    double aim = start.ratio * std::pow(goal / start.ratio, static_cast<double>(round) / options.rounds);
+    if (options.say)
+      options.say(fmt::format("round {} of {}: aiming at {:.3f} of the original's latency", round,
+                              options.rounds, aim));
+    one_round(runner, original, calibration, book, aim, state, reports, options);
   }
-  found.surgery = state.surgery, found.ratio = state.ratio;
-  Present last = present_network(runner, original, found.surgery, calibration, options);
-  found.model = widen_after(original, found.surgery, last.subject.model);
-  found.loss = loss_of(runner, original, found.model, calibration);
+  Searched found = finished(runner, original, calibration, state.surgery, options);
+  found.ratio = state.ratio, found.rounds = std::move(reports);
+  return found;
+}
+
+Searched carry_out(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
+                   const Surgery& surgery, const RoundOptions& options) {
+  Searched found = finished(runner, original, calibration, surgery, options);
+  found.ratio = measure_ratio(runner, original, found.model, options.threads, options.timing_rounds);
   return found;
 }
 

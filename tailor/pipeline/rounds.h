@@ -69,10 +69,20 @@ struct Searched {
   std::vector<RoundReport> rounds;
 };
 
+/// Where a search begins: decisions that stand (only more can be added to them) and their measured ratio.
+struct Start {
+  Surgery surgery = {};
+  double ratio = 1;
+};
+
 /// Finds a surgery with at most `goal` (0..1) of the original's latency. If no candidate gets there, the
 /// result's ratio says so.
 Searched search_rounds(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
-                       LatencyBook& book, double goal, const RoundOptions& options);
+                       LatencyBook& book, double goal, const RoundOptions& options, const Start& start = {});
+
+/// A surgery that is given, carried out: cut, repaired, widened, measured.
+Searched carry_out(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
+                   const Surgery& surgery, const RoundOptions& options);
 
 /// Median of paired ratios of `model` over the original, measured in interleaved rounds.
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,

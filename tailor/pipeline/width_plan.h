@@ -22,14 +22,14 @@ struct GroupPlan {
 };
 
 struct WidthPlan {
-  std::string model, sha256;        // the original
-  std::string runtime;              // "onnxruntime 1.30.0, 1 thread, AMD EPYC"
-  std::string goal;                 // as asked for
-  std::vector<GroupPlan> groups;    // those that change
-  std::vector<std::string> dropped; // residual branches, by the output of their sum
+  std::string model, sha256;                       // the original
+  std::string runtime;                             // "onnxruntime 1.30.0, 1 thread, AMD EPYC"
+  std::string goal;                                // as asked for
+  std::vector<GroupPlan> groups;                   // those that change
+  std::vector<std::string> dropped;                // residual branches, by the output of their sum
   double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
-  double loss = 0;                  // divergence on calibration samples
-  plan::Certificate certificate;    // of the last round's choice from its table
+  double loss = 0;                                 // divergence on calibration samples
+  plan::Certificate certificate;                   // of the last round's choice from its table
   int rounds = 0, candidates = 0;
 };
 
