@@ -46,7 +46,7 @@ struct RoundOptions {
   TableOptions table;
   rewrite::RepairOptions repair;
   int threads = 1;  // of the deployed runtime
-  int timing_rounds = 25;
+  int timing_rounds = 101;
   std::function<void(const std::string&)> say = {};  // one line per step
 };
 

@@ -222,8 +222,13 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
   Surgery surgery = before;
   surgery.added.clear();  // zeros are not part of the present network: they are chosen anew
   std::map<int, int> group_of = original_groups(original, before, present);
+  Variables v = variables(table);
   for (std::size_t i = 0; i < table.groups.size(); ++i) {
     const GroupCandidates& g = table.groups[i];
+    std::vector<int> around = branches_around(present, g.group, v);
+    if (std::any_of(around.begin(), around.end(),
+                    [&](int variable) { return choice[static_cast<std::size_t>(variable)] == 1; }))
+      continue;
     const WidthCandidate& chosen = g.widths[choice[i]];
     int group = group_of.at(g.group), present_width = present.channels.groups[g.group].width();
     if (chosen.width > present_width) surgery.added[group] = chosen.width - present_width;
