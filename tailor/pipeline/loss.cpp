@@ -41,7 +41,7 @@ double mean_kl(const Tensor& a, const Tensor& b) {
 }
 
 double relative_error(const Tensor& a, const Tensor& b) {
-  std::vector<float> x = a.values<float>(), y = b.values<float>();
+  std::vector<float> x = *graph::as_floats(a), y = *graph::as_floats(b);
   double mean = 0, variance = 0, error = 0;
   for (float v : x) mean += v;
   mean /= static_cast<double>(std::max<std::size_t>(x.size(), 1));
@@ -58,22 +58,26 @@ double differing_bytes(const Tensor& a, const Tensor& b) {
   return count ? static_cast<double>(differ) / static_cast<double>(count) : 0;
 }
 
+// A network that computes NaN or infinity where the original does not is lost; comparisons with NaN must not hide it.
+double finite_loss(double loss) { return std::isfinite(loss) ? std::clamp(loss, 0.0, kHopeless) : kHopeless; }
+
 double one(const Tensor& a, const Tensor& b) {
-  TAILOR_CHECK(a.dims == b.dims && a.type == b.type);
-  if (is_logits(a)) return std::max(0.0, mean_kl(a, b));
-  return a.type == graph::DataType::f32 ? relative_error(a, b) : differing_bytes(a, b);
+  if (a.dims != b.dims || a.type != b.type) return kHopeless;
+  if (a.data == b.data) return 0;
+  if (is_logits(a)) return finite_loss(mean_kl(a, b));
+  return graph::as_floats(a) ? finite_loss(relative_error(a, b)) : differing_bytes(a, b);
 }
 
 double same_top(const Tensor& a, const Tensor& b) {
+  if (a.dims != b.dims || a.type != b.type) return 0;
   std::vector<float> x = a.values<float>(), y = b.values<float>();
   auto classes = static_cast<std::ptrdiff_t>(a.dims[1]);
   std::size_t same = 0, samples = x.size() / static_cast<std::size_t>(classes);
   for (std::size_t s = 0; s < samples; ++s) {
-    auto top = [&](const std::vector<float>& v) {
-      auto first = v.begin() + static_cast<std::ptrdiff_t>(s) * classes;
-      return std::max_element(first, first + classes) - first;
-    };
-    same += top(x) == top(y);
+    auto row = [&](const std::vector<float>& v) { return std::span(v).subspan(s * static_cast<std::size_t>(classes), static_cast<std::size_t>(classes)); };
+    auto top = [&](const std::vector<float>& v) { return std::max_element(row(v).begin(), row(v).end()) - row(v).begin(); };
+    bool nan = std::any_of(row(y).begin(), row(y).end(), [](float v) { return std::isnan(v); });
+    same += !nan && top(x) == top(y);
   }
   return samples ? static_cast<double>(same) / static_cast<double>(samples) : 1;
 }
