@@ -62,6 +62,14 @@ struct OptimizeArguments {
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare
 };
+struct AnalyzeArguments {
+  std::filesystem::path model;
+  std::vector<std::string> shapes;
+  std::string device = "cpu", layer;
+  int threads = 1, top = 10;
+  std::uint64_t seed = 0;
+  bool all = false, fresh = false;
+};
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
 };
@@ -69,6 +77,7 @@ struct DoctorOptions {
 /// Each prints its result and returns the program's exit code; all else is thrown. @throws Error
 int doctor(const Global& global, const DoctorOptions& options);
 int inspect(const Global& global, const InspectOptions& options);
+int analyze(const Global& global, const AnalyzeArguments& arguments);
 int bench(const Global& global, const BenchArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);

@@ -51,6 +51,21 @@ void add_inspect(CLI::App& app, Invocation& invocation) {
   sub->add_flag("--groups", o->groups, "every channel group with the layers that share it");
 }
 
+void add_analyze(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] =
+      verb<AnalyzeArguments>(app, invocation, "analyze",
+                             "where the time goes, layer by layer, and which widths do not fit", analyze);
+  sub->add_option("MODEL", o->model, "ONNX file")->required();
+  sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
+  sub->add_option("-d,--device", o->device, "device: cpu")->capture_default_str();
+  sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
+  sub->add_option("--layer", o->layer, "also measure and draw the staircase of this layer");
+  sub->add_option("--top", o->top, "show so many layers")->capture_default_str();
+  sub->add_flag("--all", o->all, "show all layers, and what else is executed");
+  sub->add_flag("--fresh", o->fresh, "measure anew what an earlier run has measured");
+  sub->add_option("--seed", o->seed, "of the order and the random inputs")->capture_default_str();
+}
+
 void add_timing(CLI::App& sub, BenchArguments& o) {
   sub.add_option("--shape", o.shapes, kShapeHelp)->allow_extra_args(false);
   sub.add_option("--threads", o.threads, "threads of the runtime")->capture_default_str();
@@ -261,6 +276,7 @@ int run(int count, char** arguments, Global& global) {
   add_global(app, global, version);
   add_doctor(app, invocation);
   add_inspect(app, invocation);
+  add_analyze(app, invocation);
   add_bench(app, invocation);
   add_verify(app, invocation);
   add_optimize(app, invocation);

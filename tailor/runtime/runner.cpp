@@ -223,6 +223,7 @@ InPlaceProfile read_profile(const Json& answer) {
                              node.value("input_shapes", "")});
   profile.run_us = times(answer, "run_us");
   profile.unprofiled_us = times(answer, "unprofiled_us");
+  profile.node_overhead_us = answer.value("node_overhead_us", 0.0);
   for (const NodeTime& node : profile.nodes)
     if (node.us.size() != profile.run_us.size())
       throw Error(Code::bad_json, "a node has not one time per run");

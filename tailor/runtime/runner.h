@@ -81,6 +81,7 @@ struct InPlaceProfile {
   std::vector<NodeTime> nodes;
   std::vector<double> run_us;         // whole run as the profiler saw it, overhead of profiling included
   std::vector<double> unprofiled_us;  // whole run without profiler, interleaved with the former
+  double node_overhead_us = 0;        // already taken off each node by the runner
 };
 
 /// A live runner process. Movable; the destructor ends it. Not thread-safe. After runner_failed or

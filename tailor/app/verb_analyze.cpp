@@ -1,0 +1,228 @@
+// tailor analyze: the table of layers, the totals, the picture of a staircase.
+#include "tailor/app/app.h"
+#include "tailor/base/progress.h"
+#include "tailor/base/table.h"
+#include "tailor/base/text.h"
+#include "tailor/pipeline/analyze.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+#include <optional>
+
+namespace tailor::app {
+namespace {
+
+using pipeline::Analysis;
+using pipeline::AnalyzedLayer;
+using pipeline::InPlace;
+
+constexpr double kMostDifference = 0.05;  // of the layers' sum from the network
+
+std::string step_text(const std::optional<pipeline::WidthStep>& step) {
+  if (!step) return "-";
+  return fmt::format("{} ({:+.0f} us, {:+.0f} %)", step->width, -step->saved_us, -100 * step->saved_share);
+}
+
+std::string width_text(const latency::Workload& w) {
+  if (w.g > 1 && w.g == w.ic) return fmt::format("{} dw", w.ic);
+  return fmt::format("{} > {}", w.ic, w.oc);
+}
+
+// Most recoverable first, then longest.
+std::vector<std::size_t> ranking(const Analysis& analysis) {
+  std::vector<std::size_t> order(analysis.layers.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const AnalyzedLayer &x = analysis.layers[a], &y = analysis.layers[b];
+    return std::pair(x.recoverable_us, x.us) > std::pair(y.recoverable_us, y.us);
+  });
+  return order;
+}
+
+std::string layer_table(const Analysis& analysis, std::size_t rows) {
+  Table table({{"layer"},
+               {"width", Align::right},
+               {"us", Align::right},
+               {"share", Align::right},
+               {"MMAC", Align::right},
+               {"GFLOP/s", Align::right},
+               {"recover", Align::right},
+               {"verdict"},
+               {"narrower (group)"},
+               {"free up to"},
+               {"why"}});
+  for (std::size_t i : ranking(analysis)) {
+    if (rows-- == 0) break;
+    const AnalyzedLayer& l = analysis.layers[i];
+    table.row({l.name, width_text(l.workload), fmt::format("{:.1f}{}", l.us, l.in_place ? "" : "*"),
+               fmt::format("{:.1f} %", 100 * l.share),
+               fmt::format("{:.2f}", static_cast<double>(latency::macs(l.workload)) / 1e6),
+               fmt::format("{:.0f}", l.gflops),
+               l.recoverable_us == 0 ? "-" : fmt::format("{:.1f}", l.recoverable_us),
+               pipeline::name(l.verdict), step_text(l.down), l.up ? std::to_string(l.up->width) : "-",
+               l.why});
+  }
+  return table.text();
+}
+
+// Nodes that are no layer, one row per operator.
+std::string other_nodes(const InPlace& in_place) {
+  std::map<std::pair<std::string, std::string>, std::pair<int, double>> sums;
+  for (const pipeline::ExecutedNode& node : in_place.nodes) {
+    if (node.layer >= 0) continue;
+    auto& [count, us] = sums[{node.kind, node.op}];
+    ++count, us += node.us;
+  }
+  Table table({{"other nodes"}, {"operator"}, {"count", Align::right}, {"us", Align::right}});
+  for (const auto& [key, sum] : sums)
+    table.row({key.first, key.second, std::to_string(sum.first), fmt::format("{:.1f}", sum.second)});
+  return table.empty() ? "" : "\n" + table.text();
+}
+
+std::string kinds_text(const InPlace& in_place) {
+  std::map<std::string, int> counts;
+  for (const pipeline::ExecutedNode& node : in_place.nodes) ++counts[node.kind];
+  std::string text;
+  for (const auto& [kind, count] : counts)
+    text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", count, kind, duration(in_place.us_of(kind)));
+  return text;
+}
+
+std::string verdict_counts(const Analysis& analysis) {
+  std::map<std::string, int> counts;
+  for (const AnalyzedLayer& layer : analysis.layers) ++counts[pipeline::name(layer.verdict)];
+  std::string text;
+  for (const auto& [verdict, count] : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, verdict);
+  return text;
+}
+
+std::string matched_text(const Analysis& analysis) {
+  const InPlace& p = analysis.in_place;
+  const int by_name = p.matched("name"), by_shape = p.matched("shape"), by_order = p.matched("order");
+  return fmt::format("{} of {} layers found in the profile ({} by name, {} by shape, {} by order)",
+                     by_name + by_shape + by_order, analysis.layers.size(), by_name, by_shape, by_order);
+}
+
+std::string edges_text(const Analysis& analysis) {
+  std::string text;
+  for (const pipeline::GroupSweep& sweep : analysis.groups)
+    if (sweep.edge)
+      text +=
+          fmt::format("{}{} {} -> {}", text.empty() ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
+  return text;
+}
+
+std::string totals_text(const Analysis& analysis) {
+  const InPlace& p = analysis.in_place;
+  std::string text = fmt::format(
+      "network           {}  (unprofiled, {} runs)\n"
+      "sum of nodes      {}  ({:+.1f} %); as the profiler reported them {} ({:+.1f} %)\n"
+      "                  {:.2f} us per node taken off for the profiler's own cost, estimated from the other "
+      "half "
+      "of the runs ({:.2f} us by the runner before)\n"
+      "                  {}\n"
+      "matched           {}\n"
+      "verdicts          {}\n",
+      duration(p.network_us), p.unprofiled_runs, duration(p.sum_us), 100 * p.difference(),
+      duration(p.reported_us), 100 * p.reported_difference(), p.node_us, p.runner_node_us, kinds_text(p),
+      matched_text(analysis), verdict_counts(analysis));
+  const double share = p.network_us > 0 ? analysis.recoverable_us() / p.network_us : 0;
+  const std::string edges = edges_text(analysis);
+  if (edges.empty()) return text + "recoverable       nothing: no width lies just past an edge\n";
+  return text + fmt::format("recoverable       {} of {} ({:.0f} %), measured layer by layer, with {}\n",
+                            duration(analysis.recoverable_us()), duration(p.network_us), 100 * share, edges);
+}
+
+// One bar per width; an edge shows as a line between two of them.
+std::string picture_text(const Analysis& analysis) {
+  const latency::Staircase& s = *analysis.picture;
+  auto found = std::find_if(analysis.layers.begin(), analysis.layers.end(),
+                            [&](const auto& layer) { return layer.name == analysis.picture_layer; });
+  const std::int64_t present = found == analysis.layers.end() ? 0 : found->workload.oc;
+  const double most = *std::max_element(s.latencies_us.begin(), s.latencies_us.end());
+  std::string text = fmt::format("\n{}: time alone over its output width (noise {:.1f} %)\n",
+                                 analysis.picture_layer, 100 * s.sigma);
+  for (std::size_t i = 0; i < s.widths.size(); ++i) {
+    const auto length = static_cast<std::size_t>(40 * s.latencies_us[i] / most + 0.5);
+    const bool edge = std::any_of(s.edges.begin(), s.edges.end(),
+                                  [&](const latency::Edge& e) { return e.last == s.widths[i]; });
+    text += fmt::format("{:>6} {:>9.1f} us  {:<40}{}{}\n", s.widths[i], s.latencies_us[i],
+                        std::string(length, '#'), edge ? "  edge" : "",
+                        s.widths[i] == present ? "  <- present width" : "");
+  }
+  return text;
+}
+
+std::string header_text(const Analysis& analysis) {
+  return fmt::format(
+      "{}  {} layers  {} {}, {}, {} thread{}  {:.0f} GB/s streaming  {} sweeps of widths: {} "
+      "measured now, {} known\n",
+      analysis.model.string(), analysis.layers.size(), analysis.runtime, analysis.version, analysis.isa,
+      analysis.threads, analysis.threads == 1 ? "" : "s", analysis.streaming_gbytes, analysis.groups.size(),
+      analysis.measured, analysis.known);
+}
+
+std::string text_of(const Analysis& analysis, const AnalyzeArguments& arguments) {
+  const std::size_t all = analysis.layers.size();
+  const std::size_t rows = arguments.all ? all : std::min(all, static_cast<std::size_t>(arguments.top));
+  std::string text = header_text(analysis) + layer_table(analysis, rows);
+  if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
+  if (arguments.all) text += other_nodes(analysis.in_place);
+  return text + "\n" + totals_text(analysis) + (analysis.picture ? picture_text(analysis) : "");
+}
+
+void check(const AnalyzeArguments& arguments) {
+  if (arguments.device != "cpu")
+    throw Error(
+        Code::unknown_device,
+        fmt::format("there is no device '{}'{}", arguments.device, did_you_mean(arguments.device, {"cpu"})),
+        "--device", "devices: cpu");
+  if (arguments.top < 0) throw Error(Code::bad_value, "--top must not be negative", "--top");
+  if (arguments.threads < 1 || arguments.threads > 1024)
+    throw Error(Code::bad_value, fmt::format("{} threads", arguments.threads), "--threads", "1 to 1024");
+}
+
+pipeline::AnalyzeOptions options_of(const Global& global, const AnalyzeArguments& arguments) {
+  pipeline::AnalyzeOptions options;
+  options.threads = arguments.threads, options.seed = arguments.seed;
+  options.fresh = arguments.fresh, options.layer = arguments.layer;
+  options.runner = global.runner;
+  return options;
+}
+
+// One line of progress per phase.
+Analysis analyzed(const pipeline::Subject& subject, pipeline::AnalyzeOptions options) {
+  std::optional<Progress> progress;
+  std::string phase;
+  options.progress = [&](const std::string& name, double done) {
+    if (name != phase || !progress) progress.reset(), progress.emplace(name), phase = name;
+    progress->update(100 * done, 100);
+  };
+  return pipeline::analyze(subject, options);
+}
+
+}  // namespace
+
+int analyze(const Global& global, const AnalyzeArguments& arguments) {
+  check(arguments);
+  const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
+  const Analysis analysis = analyzed(subject, options_of(global, arguments));
+  global.json ? print_document(to_json(analysis)) : print(text_of(analysis, arguments));
+  const double difference = analysis.in_place.difference();
+  if (std::abs(difference) <= kMostDifference) return 0;
+  Error error(Code::not_trustworthy,
+              fmt::format("the nodes add up to {:+.1f} % of the network; more than {:.0f} % means that the "
+                          "profile was disturbed",
+                          100 * difference, 100 * kMostDifference),
+              arguments.model.string(), "run it again, and stop other programs meanwhile");
+  print_error(global, error);
+  return exit_code(error.code());
+}
+
+}  // namespace tailor::app

@@ -1,0 +1,135 @@
+/// \file Where a network's time goes, which of its widths do not fit the device, and what that costs.
+#pragma once
+
+#include "tailor/base/json.h"
+#include "tailor/latency/oracle.h"
+#include "tailor/latency/staircase.h"
+#include "tailor/pipeline/in_place.h"
+#include "tailor/pipeline/width_problem.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tailor::pipeline {
+
+struct AnalyzeOptions {
+  int threads = 1;
+  int rounds = 9;        // of the sweeps over widths
+  double profile_s = 6;  // of the profile in place
+  std::uint64_t seed = 0;
+  bool fresh = false;                  // measure anew what the cache knows
+  std::string layer = {};              // name, or a part that only one layer has: its staircase is measured
+  std::filesystem::path profile = {};  // file of measured layers; empty: profile.jsonl in the cache folder
+  runtime::RunnerOptions runner = {};
+  std::function<void(const std::string& phase, double done)> progress = {};  // 0..1
+};
+
+/// What keeps a layer from being faster, in the order in which it is decided:
+/// fallback: its input width leaves the runtime's fast path; the next multiple of 4 is faster.
+/// launch: below 5 us; starting it costs as much as its work.
+/// pad: its output width lies inside a step or just past an edge; a wider one costs the same.
+/// memory: it moves bytes about as fast as the device streams them, and computes little on them.
+enum class LayerVerdict { fallback, launch, pad, memory, ok };
+const char* name(LayerVerdict verdict);
+
+/// A change of one group's width, all layers that share it priced.
+struct WidthStep {
+  int width = 0;
+  double saved_us = 0;     // negative: it costs
+  double saved_share = 0;  // of the group's layers
+};
+
+/// Latency of all layers on a group over its width, everything else as it is. Measured alone, each layer
+/// scaled to its time in place.
+struct GroupSweep {
+  int group = 0;
+  std::string name;
+  int width = 0;
+  std::vector<int> widths;  // increasing, the present one among them
+  std::vector<double> us;
+  std::vector<int> layers;        // of Analysis::layers
+  std::optional<WidthStep> down;  // the widest narrower width that saves at least 2 %
+  std::optional<WidthStep> up;    // the widest wider width that costs at most 1 %
+  /// The width just past an edge is left: the narrower one that saves most beyond its share of channels, at
+  /// least 2 % and twice that share.
+  std::optional<WidthStep> edge;
+
+  double us_at(int at) const;  // 0 if not measured
+};
+
+struct AnalyzedLayer {
+  std::string name, op;
+  latency::Workload workload;
+  std::string in_group, out_group;  // name of the (first) changeable group, or empty
+  bool in_place = false;            // us was measured in place; else alone
+  double us = 0;
+  double alone_us = 0;            // caches evicted; 0: not measured
+  double share = 0;               // of the network
+  double gflops = 0, gbytes = 0;  // per second; a multiply-accumulate is two operations
+  LayerVerdict verdict = LayerVerdict::ok;
+  std::string why;
+  std::optional<WidthStep> down, up;  // of the output's group
+  double recoverable_us = 0;          // if all groups past an edge go back to it
+};
+
+struct Analysis {
+  std::string runtime, version, isa, processor;
+  int threads = 1;
+  std::filesystem::path model;
+  std::string sha256;
+  InPlace in_place;
+  std::vector<AnalyzedLayer> layers;  // in the model's order
+  std::vector<GroupSweep> groups;
+  double streaming_gbytes = 0;  // per second, read and written; 0: unknown
+  int measured = 0, known = 0;  // workloads measured now, and found in the cache
+  std::string picture_layer;    // of `picture`
+  std::optional<latency::Staircase> picture;
+
+  double recoverable_us() const;
+};
+
+/// Measures and judges.
+/// @throws Error as read_subject, runtime::Runner; unknown_name for AnalyzeOptions::layer; shape_unknown
+Analysis analyze(const Subject& subject, const AnalyzeOptions& options);
+
+/// The parts, for tests. Widths worth asking for around `width`: multiples of 4, 8 and 16 beside it, a coarse
+/// grid from half to one and a half of it.
+std::vector<int> widths_around(int width);
+/// Steps of a sweep whose widths and us are set.
+void find_steps(GroupSweep& sweep);
+/// One sweep per changeable group with layers. @param scale in place over alone, one per layer
+std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOracle& oracle,
+                                     const std::vector<double>& scale);
+/// What each layer saves if all groups past an edge go back to it at once.
+std::vector<double> joint_savings(const Subject& subject, latency::LatencyOracle& oracle,
+                                  const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps);
+/// The workload with another number of output channels (of a depthwise layer: of all its channels).
+latency::Workload with_outputs(const latency::Workload& workload, std::int64_t channels);
+/// Can it be timed alone? Float and, if grouped, depthwise or divisible.
+bool timeable(const latency::Workload& workload);
+
+/// What a verdict is made of. Times in us; 0: unknown.
+struct LayerEvidence {
+  latency::Workload workload;
+  double us = 0;  // in place
+  double alone_us = 0;
+  double aligned_us = 0;              // alone, inputs rounded up to a multiple of 4; 0: they are one
+  const GroupSweep* sweep = nullptr;  // of the output's group
+  double streaming_gbytes = 0;
+  double best_gflops = 0;  // of any layer of the network
+};
+struct Judgement {
+  LayerVerdict verdict = LayerVerdict::ok;
+  std::string why;
+};
+Judgement judge_layer(const LayerEvidence& evidence);
+
+/// Schema "tailor/analysis/1". from: @throws Error bad_json
+Json to_json(const Analysis& analysis);
+Analysis analysis_from_json(const Json& json, const std::string& place);
+
+}  // namespace tailor::pipeline

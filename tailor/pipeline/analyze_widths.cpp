@@ -1,0 +1,167 @@
+// Sweeps over the widths of channel groups: which widths, what they cost, which steps they show.
+#include "tailor/pipeline/analyze.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace tailor::pipeline {
+namespace {
+
+using latency::Workload;
+using Widths = std::map<int, int>;
+
+constexpr double kWorthwhile = 0.02, kFree = 0.01;
+
+int ceil_to(int value, int step) { return (value + step - 1) / step * step; }
+int floor_to(int value, int step) { return value / step * step; }
+
+bool depthwise(const Workload& w) { return w.g > 1 && w.g == w.ic; }
+
+bool mentions(const LayerWidths& layer, int group) {
+  auto is = [&](const auto& part) { return part.first == group; };
+  return std::any_of(layer.in.begin(), layer.in.end(), is) ||
+         std::any_of(layer.out.begin(), layer.out.end(), is);
+}
+
+// One batched question, asked in any order.
+class Prices {
+ public:
+  explicit Prices(latency::LatencyOracle& oracle) : oracle_(oracle) {}
+  void want(const Workload& workload) { wanted_.insert(workload); }
+  void ask() {
+    const std::vector<Workload> list(wanted_.begin(), wanted_.end());
+    const std::vector<latency::Estimate> answers = oracle_.evaluate(list);
+    for (std::size_t i = 0; i < list.size(); ++i) known_[list[i]] = answers[i].value.value;
+  }
+  double at(const Workload& workload) const { return known_.at(workload); }
+
+ private:
+  latency::LatencyOracle& oracle_;
+  std::set<Workload> wanted_;
+  std::map<Workload, double> known_;
+};
+
+// Layers of each changeable group that can be timed.
+std::map<int, std::vector<int>> layers_of_groups(const Subject& subject,
+                                                 const std::vector<LayerWidths>& layers) {
+  std::map<int, std::vector<int>> lists;
+  for (std::size_t g = 0; g < subject.channels.groups.size(); ++g)
+    for (std::size_t i = 0; i < layers.size(); ++i)
+      if (mentions(layers[i], static_cast<int>(g)) && timeable(layers[i].workload))
+        lists[static_cast<int>(g)].push_back(static_cast<int>(i));
+  return lists;
+}
+
+std::optional<WidthStep> step_to(const GroupSweep& sweep, std::size_t at) {
+  const double present = sweep.us_at(sweep.width), saved = present - sweep.us[at];
+  return WidthStep{sweep.widths[at], saved, present > 0 ? saved / present : 0};
+}
+
+GroupSweep empty_sweep(const Subject& subject, int group, const std::vector<int>& layers) {
+  GroupSweep sweep;
+  sweep.group = group, sweep.name = subject.channels.groups[group].name;
+  sweep.width = subject.channels.groups[group].width();
+  sweep.layers = layers;
+  return sweep;
+}
+
+}  // namespace
+
+double GroupSweep::us_at(int at) const {
+  auto it = std::lower_bound(widths.begin(), widths.end(), at);
+  return it != widths.end() && *it == at ? us[static_cast<std::size_t>(it - widths.begin())] : 0;
+}
+
+bool timeable(const Workload& w) {
+  return w.type == graph::DataType::f32 && w.ic > 0 && w.oc > 0 && w.ic % w.g == 0 && w.oc % w.g == 0;
+}
+
+Workload with_outputs(const Workload& workload, std::int64_t channels) {
+  Workload w = workload;
+  if (depthwise(w)) w.ic = w.g = channels;
+  w.oc = workload.oc / (depthwise(workload) ? workload.ic : workload.oc) * channels;
+  return w;
+}
+
+std::vector<int> widths_around(int width) {
+  std::set<int> widths = {width};
+  for (int step : {4, 8, 16}) {
+    widths.insert(floor_to(width - 1, step));
+    widths.insert(ceil_to(width + 1, step));
+  }
+  const int coarse = std::max(16, floor_to(width / 6, 16));
+  for (int i = 1; i <= 2; ++i) {
+    widths.insert(floor_to(width, 16) - i * coarse);
+    widths.insert(ceil_to(width, 16) + i * coarse);
+  }
+  widths.insert(ceil_to(std::max(1, width / 2), std::min(16, std::max(1, width / 4))));
+  std::erase_if(widths, [&](int w) { return w < 1 || 2 * w < width || w > 2 * width + 16; });
+  return {widths.begin(), widths.end()};
+}
+
+void find_steps(GroupSweep& sweep) {
+  const double present = sweep.us_at(sweep.width);
+  double best = 0;
+  for (std::size_t i = 0; i < sweep.widths.size(); ++i) {
+    const double given_up = 1 - static_cast<double>(sweep.widths[i]) / sweep.width;
+    const auto step = step_to(sweep, i);
+    if (sweep.widths[i] > sweep.width && sweep.us[i] <= present * (1 + kFree)) sweep.up = step;
+    if (sweep.widths[i] >= sweep.width || step->saved_share < kWorthwhile) continue;
+    sweep.down = step;
+    const double gain = step->saved_share - given_up;
+    if (gain > best && gain >= given_up) best = gain, sweep.edge = step;
+  }
+}
+
+std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOracle& oracle,
+                                     const std::vector<double>& scale) {
+  const std::vector<LayerWidths> layers = layer_widths(subject);
+  Prices prices(oracle);
+  std::vector<GroupSweep> sweeps;
+  for (const auto& [group, list] : layers_of_groups(subject, layers)) {
+    GroupSweep sweep = empty_sweep(subject, group, list);
+    for (int width : widths_around(sweep.width)) {
+      std::vector<Workload> workloads;
+      for (int i : list) workloads.push_back(workload_at(subject, layers[i], Widths{{group, width}}));
+      if (!std::all_of(workloads.begin(), workloads.end(), timeable)) continue;
+      for (const Workload& workload : workloads) prices.want(workload);
+      sweep.widths.push_back(width);
+    }
+    sweeps.push_back(std::move(sweep));
+  }
+  prices.ask();
+  for (GroupSweep& sweep : sweeps) {
+    for (int width : sweep.widths) {
+      double sum = 0;
+      for (int i : sweep.layers)
+        sum += scale[i] * prices.at(workload_at(subject, layers[i], Widths{{sweep.group, width}}));
+      sweep.us.push_back(sum);
+    }
+    find_steps(sweep);
+  }
+  return sweeps;
+}
+
+std::vector<double> joint_savings(const Subject& subject, latency::LatencyOracle& oracle,
+                                  const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps) {
+  const std::vector<LayerWidths> layers = layer_widths(subject);
+  Widths widths;
+  for (const GroupSweep& sweep : sweeps)
+    if (sweep.edge) widths[sweep.group] = sweep.edge->width;
+  Prices prices(oracle);
+  std::vector<Workload> changed;
+  for (const LayerWidths& layer : layers) {
+    Workload workload = workload_at(subject, layer, widths);
+    changed.push_back(timeable(workload) && timeable(layer.workload) ? workload : layer.workload);
+    if (changed.back() != layer.workload) prices.want(changed.back()), prices.want(layer.workload);
+  }
+  prices.ask();
+  std::vector<double> saved(layers.size(), 0);
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    if (changed[i] != layers[i].workload)
+      saved[i] = scale[i] * (prices.at(layers[i].workload) - prices.at(changed[i]));
+  return saved;
+}
+
+}  // namespace tailor::pipeline
