@@ -110,12 +110,14 @@ std::string matched_text(const Analysis& analysis) {
 }
 
 std::string edges_text(const Analysis& analysis) {
+  constexpr int kMost = 8;
   std::string text;
-  for (const pipeline::GroupSweep& sweep : analysis.groups)
-    if (sweep.edge)
-      text +=
-          fmt::format("{}{} {} -> {}", text.empty() ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
-  return text;
+  int count = 0;
+  for (const pipeline::GroupSweep& sweep : analysis.groups) {
+    if (!sweep.edge || ++count > kMost) continue;
+    text += fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
+  }
+  return count > kMost ? fmt::format("{} and {} more", text, count - kMost) : text;
 }
 
 std::string totals_text(const Analysis& analysis) {

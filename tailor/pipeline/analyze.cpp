@@ -124,6 +124,7 @@ struct Alone {
   double us = 0, aligned_us = 0;  // 0: not measured
 };
 
+// Asks for the sweeps too, so that what is compared was measured interleaved.
 std::vector<Alone> layers_alone(const Subject& subject, latency::LatencyOracle& oracle) {
   std::vector<Workload> wanted;
   for (const latency::LayerWorkload& layer : subject.layers) {
@@ -131,7 +132,10 @@ std::vector<Alone> layers_alone(const Subject& subject, latency::LatencyOracle& 
     wanted.push_back(layer.workload);
     if (unaligned(layer.workload)) wanted.push_back(aligned(layer.workload));
   }
+  const std::size_t own = wanted.size();
+  for (Workload& workload : sweep_workloads(subject)) wanted.push_back(std::move(workload));
   const std::vector<latency::Estimate> estimates = oracle.evaluate(wanted);
+  wanted.resize(own);
   std::map<Workload, double> us;
   for (std::size_t i = 0; i < wanted.size(); ++i) us[wanted[i]] = estimates[i].value.value;
   std::vector<Alone> alone;
@@ -269,18 +273,16 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   analysis.in_place = profile_in_place(bench, subject);
   analysis.streaming_gbytes = streaming_gbytes(bench);
   CachedOracle oracle(bench.runner, options);
-  bench.begin("layers alone");
+  bench.begin("widths");
   const std::vector<Alone> alone = layers_alone(subject, oracle);
   analysis.layers = measured_layers(subject, analysis.in_place, alone);
   std::vector<double> scale;
   for (const AnalyzedLayer& each : analysis.layers)
     scale.push_back(each.alone_us > 0 ? each.us / each.alone_us : 1);
-  bench.begin("widths");
   analysis.groups = sweep_groups(subject, oracle, scale);
   bench.begin("widths together");
   judge_layers(analysis, alone, joint_savings(subject, oracle, scale, analysis.groups));
-  bench.begin("staircase");
-  if (pictured) add_picture(analysis, layer, oracle);
+  if (pictured) bench.begin("staircase"), add_picture(analysis, layer, oracle);
   analysis.measured = oracle.measured(), analysis.known = oracle.known();
   return analysis;
 }

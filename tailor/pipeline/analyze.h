@@ -49,13 +49,13 @@ struct GroupSweep {
   int group = 0;
   std::string name;
   int width = 0;
-  std::vector<int> widths;  // increasing, the present one among them
-  std::vector<double> us;
-  std::vector<int> layers;        // of Analysis::layers
-  std::optional<WidthStep> down;  // the widest narrower width that saves at least 2 %
-  std::optional<WidthStep> up;    // the widest wider width that costs at most 1 %
-  /// The width just past an edge is left: the narrower one that saves most beyond its share of channels, at
-  /// least 2 % and twice that share.
+  std::vector<int> widths;         // increasing, the present one among them
+  std::vector<double> us, lo, hi;  // lo, hi: quartiles, or empty
+  std::vector<int> layers;         // of Analysis::layers
+  std::optional<WidthStep> down;   // the widest narrower width that surely saves 2 %
+  std::optional<WidthStep> up;     // the widest wider width that costs at most 1 %
+  /// If the present width lies just past an edge: the narrower one that saves most beyond its share of
+  /// channels, at least 4 % and twice that share.
   std::optional<WidthStep> edge;
 
   double us_at(int at) const;  // 0 if not measured
@@ -99,8 +99,10 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options);
 /// The parts, for tests. Widths worth asking for around `width`: multiples of 4, 8 and 16 beside it, a coarse
 /// grid from half to one and a half of it.
 std::vector<int> widths_around(int width);
-/// Steps of a sweep whose widths and us are set.
+/// Steps of a sweep whose widths and us are set. Savings that the quartiles do not separate are none.
 void find_steps(GroupSweep& sweep);
+/// Everything that sweeps and layers alone will ask for: asked in one call it is measured interleaved.
+std::vector<latency::Workload> sweep_workloads(const Subject& subject);
 /// One sweep per changeable group with layers. @param scale in place over alone, one per layer
 std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOracle& oracle,
                                      const std::vector<double>& scale);

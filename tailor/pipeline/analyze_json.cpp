@@ -146,6 +146,8 @@ Json group_json(const GroupSweep& sweep) {
           {"width", sweep.width},
           {"widths", sweep.widths},
           {"us", sweep.us},
+          {"lo", sweep.lo},
+          {"hi", sweep.hi},
           {"layers", sweep.layers},
           {"down", step_json(sweep.down)},
           {"up", step_json(sweep.up)},
@@ -158,6 +160,7 @@ GroupSweep read_group(const Json& json, const std::string& place) {
   sweep.name = text(json, "name", place);
   sweep.width = static_cast<int>(integer(json, "width", place));
   sweep.widths = numbers<int>(json, "widths", place), sweep.us = numbers<double>(json, "us", place);
+  sweep.lo = numbers<double>(json, "lo", place), sweep.hi = numbers<double>(json, "hi", place);
   if (sweep.us.size() != sweep.widths.size()) throw Error(Code::bad_json, "not one time per width", place);
   sweep.layers = numbers<int>(json, "layers", place);
   sweep.down = read_step(json, "down", place), sweep.up = read_step(json, "up", place);

@@ -11,7 +11,7 @@ namespace {
 using latency::Workload;
 using Widths = std::map<int, int>;
 
-constexpr double kWorthwhile = 0.02, kFree = 0.01;
+constexpr double kWorthwhile = 0.02, kFree = 0.01, kEdge = 0.04;
 
 int ceil_to(int value, int step) { return (value + step - 1) / step * step; }
 int floor_to(int value, int step) { return value / step * step; }
@@ -32,14 +32,15 @@ class Prices {
   void ask() {
     const std::vector<Workload> list(wanted_.begin(), wanted_.end());
     const std::vector<latency::Estimate> answers = oracle_.evaluate(list);
-    for (std::size_t i = 0; i < list.size(); ++i) known_[list[i]] = answers[i].value.value;
+    for (std::size_t i = 0; i < list.size(); ++i) known_[list[i]] = answers[i];
   }
-  double at(const Workload& workload) const { return known_.at(workload); }
+  const latency::Estimate& estimate(const Workload& workload) const { return known_.at(workload); }
+  double at(const Workload& workload) const { return estimate(workload).value.value; }
 
  private:
   latency::LatencyOracle& oracle_;
   std::set<Workload> wanted_;
-  std::map<Workload, double> known_;
+  std::map<Workload, latency::Estimate> known_;
 };
 
 // Layers of each changeable group that can be timed.
@@ -64,6 +65,43 @@ GroupSweep empty_sweep(const Subject& subject, int group, const std::vector<int>
   sweep.width = subject.channels.groups[group].width();
   sweep.layers = layers;
   return sweep;
+}
+
+// Do the quartiles tell the present width from `at`?
+bool separate(const GroupSweep& sweep, std::size_t at) {
+  if (sweep.lo.empty()) return true;
+  auto present = std::lower_bound(sweep.widths.begin(), sweep.widths.end(), sweep.width);
+  return sweep.lo[static_cast<std::size_t>(present - sweep.widths.begin())] > sweep.hi[at];
+}
+
+// Sweeps with their widths, not yet priced; `want` is called with every workload.
+template <class Want>
+std::vector<GroupSweep> planned(const Subject& subject, const std::vector<LayerWidths>& layers, Want want) {
+  std::vector<GroupSweep> sweeps;
+  for (const auto& [group, list] : layers_of_groups(subject, layers)) {
+    GroupSweep sweep = empty_sweep(subject, group, list);
+    for (int width : widths_around(sweep.width)) {
+      std::vector<Workload> workloads;
+      for (int i : list) workloads.push_back(workload_at(subject, layers[i], Widths{{group, width}}));
+      if (!std::all_of(workloads.begin(), workloads.end(), timeable)) continue;
+      for (const Workload& workload : workloads) want(workload);
+      sweep.widths.push_back(width);
+    }
+    sweeps.push_back(std::move(sweep));
+  }
+  return sweeps;
+}
+
+void price(GroupSweep& sweep, const Subject& subject, const std::vector<LayerWidths>& layers,
+           const std::vector<double>& scale, const Prices& prices) {
+  for (int width : sweep.widths) {
+    double us = 0, lo = 0, hi = 0;
+    for (int i : sweep.layers) {
+      const auto& e = prices.estimate(workload_at(subject, layers[i], Widths{{sweep.group, width}}));
+      us += scale[i] * e.value.value, lo += scale[i] * e.lo.value, hi += scale[i] * e.hi.value;
+    }
+    sweep.us.push_back(us), sweep.lo.push_back(lo), sweep.hi.push_back(hi);
+  }
 }
 
 }  // namespace
@@ -107,37 +145,28 @@ void find_steps(GroupSweep& sweep) {
     const double given_up = 1 - static_cast<double>(sweep.widths[i]) / sweep.width;
     const auto step = step_to(sweep, i);
     if (sweep.widths[i] > sweep.width && sweep.us[i] <= present * (1 + kFree)) sweep.up = step;
-    if (sweep.widths[i] >= sweep.width || step->saved_share < kWorthwhile) continue;
+    if (sweep.widths[i] >= sweep.width || step->saved_share < kWorthwhile || !separate(sweep, i)) continue;
     sweep.down = step;
     const double gain = step->saved_share - given_up;
-    if (gain > best && gain >= given_up) best = gain, sweep.edge = step;
+    if (gain > best && gain >= given_up && step->saved_share >= kEdge) best = gain, sweep.edge = step;
   }
+}
+
+std::vector<Workload> sweep_workloads(const Subject& subject) {
+  std::set<Workload> wanted;
+  planned(subject, layer_widths(subject), [&](const Workload& workload) { wanted.insert(workload); });
+  return {wanted.begin(), wanted.end()};
 }
 
 std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOracle& oracle,
                                      const std::vector<double>& scale) {
   const std::vector<LayerWidths> layers = layer_widths(subject);
   Prices prices(oracle);
-  std::vector<GroupSweep> sweeps;
-  for (const auto& [group, list] : layers_of_groups(subject, layers)) {
-    GroupSweep sweep = empty_sweep(subject, group, list);
-    for (int width : widths_around(sweep.width)) {
-      std::vector<Workload> workloads;
-      for (int i : list) workloads.push_back(workload_at(subject, layers[i], Widths{{group, width}}));
-      if (!std::all_of(workloads.begin(), workloads.end(), timeable)) continue;
-      for (const Workload& workload : workloads) prices.want(workload);
-      sweep.widths.push_back(width);
-    }
-    sweeps.push_back(std::move(sweep));
-  }
+  std::vector<GroupSweep> sweeps =
+      planned(subject, layers, [&](const Workload& workload) { prices.want(workload); });
   prices.ask();
   for (GroupSweep& sweep : sweeps) {
-    for (int width : sweep.widths) {
-      double sum = 0;
-      for (int i : sweep.layers)
-        sum += scale[i] * prices.at(workload_at(subject, layers[i], Widths{{sweep.group, width}}));
-      sweep.us.push_back(sum);
-    }
+    price(sweep, subject, layers, scale, prices);
     find_steps(sweep);
   }
   return sweeps;

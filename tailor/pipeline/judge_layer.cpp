@@ -26,9 +26,14 @@ std::string fallback_reason(const LayerEvidence& e) {
 std::string pad_reason(const GroupSweep* sweep) {
   if (!sweep || !sweep->up) return {};
   const double present = sweep->us_at(sweep->width);
-  for (std::size_t i = 0; i < sweep->widths.size() && sweep->widths[i] < sweep->width; ++i)
-    if (sweep->us[i] >= present * (1 - kSame))
-      return fmt::format("inside a step: widths {} to {} cost the same", sweep->widths[i], sweep->up->width);
+  int lowest = sweep->width;  // of the widths below it without gap that cost no less
+  for (std::size_t i = sweep->widths.size(); i-- > 0;) {
+    if (sweep->widths[i] >= sweep->width) continue;
+    if (sweep->us[i] < present * (1 - kSame)) break;
+    lowest = sweep->widths[i];
+  }
+  if (lowest < sweep->width)
+    return fmt::format("inside a step: widths {} to {} cost the same", lowest, sweep->up->width);
   if (!sweep->edge) return {};
   return fmt::format("past an edge: {} is {:.0f} % faster, and {} costs no more", sweep->edge->width,
                      100 * sweep->edge->saved_share, sweep->up->width);

@@ -94,8 +94,10 @@ std::vector<Shape> read_shapes(const std::string& text) {
 
 bool padded(std::int64_t found, std::int64_t wanted) { return found >= wanted && found < wanted + kPadding; }
 
+// Weights that the runtime has packed are not listed: the second shape is then the bias.
 bool product_shapes(const Workload& w, const Shape& x, const Shape& k) {
-  if (x.empty() || k.size() != 2 || x.back() != w.ic) return false;
+  if (x.empty() || k.empty() || k.size() > 2 || x.back() != w.ic) return false;
+  if (k.size() == 1) return k[0] == w.oc && graph::element_count(x) == w.mb * w.ic;
   const bool straight = k[0] == w.ic && k[1] == w.oc, flipped = k[1] == w.ic && k[0] == w.oc;
   return graph::element_count(x) == w.mb * w.ic && (straight || flipped);
 }

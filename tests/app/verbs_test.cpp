@@ -50,7 +50,7 @@ TEST_F(Verbs, VersionNamesCompiler) {
 }
 
 TEST_F(Verbs, HelpIsAResult) {
-  for (const char* verb : {"doctor", "inspect", "bench", "verify", "explain", "schema"}) {
+  for (const char* verb : {"analyze", "doctor", "inspect", "bench", "verify", "explain", "schema"}) {
     Finished finished = run({verb, "--help"});
     expect_done(finished);
     EXPECT_NE(finished.out.find("Usage"), std::string::npos) << verb;
@@ -197,7 +197,7 @@ TEST_F(Verbs, ExplainAndSchema) {
   expect_done(finished);
   EXPECT_TRUE(finished.out.starts_with("E3009: ")) << finished.out;
   EXPECT_EQ(document(run({"explain", "3009", "--json"}))["exit"], 3);
-  for (std::string name : {"bench", "doctor", "error", "inspect", "verify"})
+  for (std::string name : {"analysis", "bench", "doctor", "error", "inspect", "verify"})
     EXPECT_EQ(document(run({"schema", name}))["$id"], "tailor/" + name + "/1");
 }
 
