@@ -47,6 +47,17 @@ void move_plane(const float* from, float* to, int height, int width, int dy, int
     }
 }
 
+// Every second sample is blended with another one, up to half and half (mixup, Zhang et al., arXiv:1710.09412): the network is
+// least sure there, and shows most of itself.
+void mix(const std::vector<float>& from, std::vector<float>& to, std::size_t samples, Random& random) {
+  std::size_t size = to.size() / samples;
+  for (std::size_t s = 0; s < samples; s += 2) {
+    const float* other = from.data() + random.below(samples) * size;
+    auto share = static_cast<float>(random.uniform(0, 0.5));
+    for (std::size_t i = 0; i < size; ++i) to[s * size + i] = (1 - share) * to[s * size + i] + share * other[i];
+  }
+}
+
 Tensor augmented(const Tensor& images, std::uint64_t seed) {
   if (images.dims.size() != 4 || images.dims[2] < 16 || images.dims[3] < 16) return images;
   auto samples = static_cast<int>(images.dims[0]), channels = static_cast<int>(images.dims[1]);
@@ -66,6 +77,7 @@ Tensor augmented(const Tensor& images, std::uint64_t seed) {
       move_plane(from.data() + at, to.data() + at, height, width, dy, dx, mirror);
     }
   }
+  mix(from, to, static_cast<std::size_t>(samples), random);
   return graph::make_f32(images.dims, std::move(to));
 }
 

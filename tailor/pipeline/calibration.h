@@ -14,7 +14,7 @@ struct CalibrationOptions {
   std::filesystem::path path;  // unlabelled is enough; labels are not looked at
   data::Preparation preparation = {};
   std::int64_t fit = 1024, judge = 512;  // samples wanted; fewer if the set or the memory is smaller
-  bool augment = true;                   // images: shifted by up to an eighth and mirrored at random
+  bool augment = true;                   // images: shifted by up to an eighth, mirrored and blended at random
   std::uint64_t seed = 0;
   std::size_t memory = std::size_t{3} << 30;  // bytes of activations kept at a time
 };
