@@ -199,21 +199,29 @@ plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidth
   return problem;
 }
 
-std::map<int, int> original_groups(const Subject& original, const Surgery& surgery, const Subject& present) {
+// Atoms of the present subject -> atoms of the original, through the operands that both bind.
+namespace {
+std::map<int, std::set<int>> original_atoms(const Subject& original, const Surgery& surgery, const Subject& present) {
   using OperandAxis = std::tuple<std::string, int, int>;  // output of the node, input, axis
   std::vector<bool> keep = rewrite::kept_atoms(original.channels, {surgery.kept});
   std::map<OperandAxis, graph::Label> before;
-  for (const graph::Binding& b : original.channels.bindings)
-    before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
-  std::map<int, int> found;
+  for (const graph::Binding& b : original.channels.bindings) before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
+  std::map<int, std::set<int>> found;
   for (const graph::Binding& b : present.channels.bindings) {
     auto it = before.find({present.model.graph.nodes[b.node].output(0), b.input, b.axis});
     if (it == before.end()) continue;
     std::size_t i = 0;
     for (int atom : *it->second)
-      if (keep[atom] && i < b.label->size())
-        found.emplace(present.channels.atoms[(*b.label)[i++]].group, original.channels.atoms[atom].group);
+      if (keep[atom] && i < b.label->size()) found[(*b.label)[i++]].insert(atom);
   }
+  return found;
+}
+}  // namespace
+
+std::map<int, int> original_groups(const Subject& original, const Surgery& surgery, const Subject& present) {
+  std::map<int, int> found;
+  for (const auto& [now, then] : original_atoms(original, surgery, present))
+    found.emplace(present.channels.atoms[now].group, original.channels.atoms[*then.begin()].group);
   return found;
 }
 
@@ -221,8 +229,9 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
               const CandidateTable& table, const std::vector<int>& choice) {
   Surgery surgery = before;
   surgery.added.clear();  // zeros are not part of the present network: they are chosen anew
-  std::map<int, int> group_of = original_groups(original, before, present);
   Variables v = variables(table);
+  std::map<int, std::set<int>> atoms_of = original_atoms(original, before, present);
+  std::set<int> removed;  // atoms of the original: dropped branches may have joined or parted its groups
   for (std::size_t i = 0; i < table.groups.size(); ++i) {
     const GroupCandidates& g = table.groups[i];
     std::vector<int> around = branches_around(present, g.group, v);
@@ -230,13 +239,22 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
                     [&](int variable) { return choice[static_cast<std::size_t>(variable)] == 1; }))
       continue;
     const WidthCandidate& chosen = g.widths[choice[i]];
-    int group = group_of.at(g.group), present_width = present.channels.groups[g.group].width();
-    if (chosen.width > present_width) surgery.added[group] = chosen.width - present_width;
-    if (static_cast<int>(chosen.kept.size()) == present_width) continue;
-    auto it = before.kept.find(group);
-    std::vector<int> kept;
-    for (int unit : chosen.kept) kept.push_back(it == before.kept.end() ? unit : it->second[unit]);
-    surgery.kept[group] = std::move(kept);
+    const graph::ChannelGroup& group = present.channels.groups[g.group];
+    if (chosen.width > group.width() && atoms_of.contains(group.atoms[0]))
+      surgery.added[original.channels.atoms[*atoms_of[group.atoms[0]].begin()].group] = chosen.width - group.width();
+    for (int unit = 0; unit < group.width(); ++unit)
+      if (!std::binary_search(chosen.kept.begin(), chosen.kept.end(), unit)) {
+        const std::set<int>& then = atoms_of[group.atoms[unit]];
+        removed.insert(then.begin(), then.end());
+      }
+  }
+  std::vector<bool> keep = rewrite::kept_atoms(original.channels, {before.kept});
+  for (int atom : removed) surgery.kept[original.channels.atoms[atom].group].clear();
+  for (auto& [group, kept] : surgery.kept) {
+    kept.clear();
+    const std::vector<int>& atoms = original.channels.groups[group].atoms;
+    for (std::size_t unit = 0; unit < atoms.size(); ++unit)
+      if (keep[atoms[unit]] && !removed.contains(atoms[unit])) kept.push_back(static_cast<int>(unit));
   }
   for (std::size_t i = 0; i < table.branches.size(); ++i)
     if (choice[table.groups.size() + i] == 1)

@@ -130,7 +130,8 @@ void set_operand(Model& model, int index, std::size_t input, Tensor tensor) {
   graph::Uses uses(model.graph);
   if (node.inputs.size() <= input) node.inputs.resize(input + 1);
   const std::string name = node.inputs[input];
-  bool own = !name.empty() && uses.consumers(name).size() == 1 && !uses.is_output(name);
+  bool own = !name.empty() && uses.consumers(name).size() == 1 && !uses.is_output(name) &&
+             std::count(node.inputs.begin(), node.inputs.end(), name) == 1;
   int producer = uses.producer(name);
   if (own && producer < 0) {
     model.graph.initializers[name] = std::move(tensor);

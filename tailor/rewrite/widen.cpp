@@ -65,17 +65,14 @@ bool harmless(const Node& node) {
       "Mul",           "MaxPool",     "AveragePool", "GlobalAveragePool",
       "GlobalMaxPool", "Flatten",     "Concat",      "Identity",
       "Dropout",       "Gelu",        "Constant"};
-  if (node.op == "Conv" && node.integer("group", 1) != 1) {
-    return true;  // depthwise; grouped ones are excluded by their label, whose units repeat
-  }
   return ops.contains(node.op);
 }
 
-bool grouped(const Model& model, const graph::Shapes& shapes, const Node& node) {
-  (void)model;
-  std::int64_t groups = node.integer("group", 1);
-  const graph::Shape* w = shapes.shape(node.input(1));
-  return groups > 1 && (!w || w->size() < 2 || (*w)[1] != 1 || (*w)[0] != groups);
+// Groups of several inputs: as many channels would have to be added to each of them.
+bool grouped(const Model& model, const graph::Uses& uses, const Node& node) {
+  if (node.op != "Conv" || node.integer("group", 1) == 1) return false;
+  const graph::Tensor* w = graph::constant(model.graph, uses, node.input(1));
+  return !w || w->dims.size() < 2 || w->dims[1] != 1;
 }
 
 }  // namespace
@@ -94,11 +91,13 @@ std::string obstacle_to_widening(const Model& model, const Channels& channels, i
     if (!ordered(label)) return fmt::format("its channels are not in order in value '{}'", key.first);
     if (touches(channels, label, group)) values.insert(key.first);
   }
+  graph::Uses uses(model.graph);
   for (const Node& node : model.graph.nodes) {
     bool near = std::any_of(node.inputs.begin(), node.inputs.end(),
                             [&](const std::string& n) { return values.contains(n); }) ||
                 std::any_of(node.outputs.begin(), node.outputs.end(),
                             [&](const std::string& n) { return values.contains(n); });
+    if (near && grouped(model, uses, node)) return fmt::format("{} is a grouped convolution", node.label());
     if (near && !harmless(node))
       return fmt::format("{} ({}) could turn zeros into something else", node.label(), node.op);
   }
@@ -137,8 +136,6 @@ Model widen(const Model& model, const graph::Shapes& shapes, const Channels& cha
     Node& node = result.graph.nodes[i];
     Label x = node.op == "Conv" ? channels.find(node.input(0), 1) : nullptr;
     if (node.integer("group", 1) == 1 || !changed(x)) continue;
-    if (grouped(model, shapes, model.graph.nodes[i]))
-      throw Error(Code::bad_cut, "grouped convolutions cannot be widened", node.label());
     node.attributes["group"] = {static_cast<std::int64_t>(widened(channels, x, extra).size())};
   }
   for (const auto& [key, label] : channels.values) {

@@ -1,7 +1,7 @@
 // The pruned model against the masked one, in the runtime: every changeable group of every real model.
 #include "tailor/rewrite/cut.h"
 
-#include "tests/running.h"
+#include "tests/rewrite/graphs.h"
 
 #include <set>
 
@@ -110,6 +110,115 @@ TEST(Cut, AllGroupsTogether) {
     EXPECT_LE(apart(k, random_cut(k.channels, changeable(k.channels), 5)), name.ends_with("int8") ? 0 : 1e-3)
         << name;
   }
+}
+
+Known made(const std::vector<std::string>& lines, graph::Shape input,
+           std::map<std::string, graph::Tensor, std::less<>> constants = {}) {
+  return known(testing::graph_of(lines, std::move(input), std::move(constants)), 8);
+}
+
+int group_of(const Known& k, const std::string& value, int axis = 1) {
+  return k.channels.atoms[k.channels.find(value, axis)->at(0)].group;
+}
+
+graph::Tensor weights(graph::Shape dims) {
+  Random random(4);
+  return testing::smooth(std::move(dims), random);
+}
+
+TEST(Cut, SharedWeightsAreCopiedWhereTheyDiffer) {
+  TAILOR_NEEDS_RUNNER();
+  Known k = made({"Conv x w -> a", "Relu a -> b", "Conv b w -> c", "Conv c w -> d", "Conv d 2x8x1x1 -> y"},
+                 {1, 8, 5, 5}, {{"w", weights({8, 8, 1, 1})}});
+  Cut what{{{group_of(k, "c"), {0, 3, 5}}}};
+  Model small = cut(k.model, k.shapes, k.channels, what);
+  EXPECT_EQ(small.graph.initializers.at("w").dims, (graph::Shape{8, 8, 1, 1})) << "the first use keeps it";
+  EXPECT_EQ(small.graph.initializers.at(small.graph.nodes[2].inputs[1]).dims, (graph::Shape{3, 8, 1, 1}));
+  EXPECT_LE(apart(k, what), 1e-5);
+}
+
+TEST(Cut, SharedWeightsCutAlikeStayOne) {
+  TAILOR_NEEDS_RUNNER();
+  Known k =
+      made({"Conv x 8x4x1x1 v -> a", "BatchNormalization a v v v u -> b", "Conv b 2x8x1x1 -> y"},
+           {1, 4, 5, 5}, {{"v", weights({8})}, {"u", graph::make_f32({8}, std::vector<float>(8, 0.7f))}});
+  Cut what{{{group_of(k, "a"), {1, 2}}}};
+  EXPECT_EQ(cut(k.model, k.shapes, k.channels, what).graph.initializers.at("v").dims, (graph::Shape{2}));
+  EXPECT_LE(apart(k, what), 1e-5);
+}
+
+TEST(Cut, NamesStay) {
+  TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
+  Known k = known(onnx::read(testing::real_model("resnet20_cifar10")), 8);
+  Model small = cut(k.model, k.shapes, k.channels, random_cut(k.channels, changeable(k.channels), 1));
+  ASSERT_EQ(small.graph.nodes.size(), k.model.graph.nodes.size());
+  for (std::size_t i = 0; i < small.graph.nodes.size(); ++i) {
+    EXPECT_EQ(small.graph.nodes[i].name, k.model.graph.nodes[i].name);
+    EXPECT_EQ(small.graph.nodes[i].input(0), k.model.graph.nodes[i].input(0));
+    EXPECT_EQ(small.graph.nodes[i].outputs, k.model.graph.nodes[i].outputs);
+  }
+}
+
+TEST(Cut, OperatorsThatNameSizes) {
+  TAILOR_NEEDS_RUNNER();
+  const std::vector<std::vector<std::string>> graphs = {
+      {"Conv x 8x4x1x1 -> a", "Shape a -> s", "Gather s [0] -> n", "Cast [8] -> c | to=7",
+       "Concat n c [-1] -> t | axis=0", "Reshape a t -> b", "MatMul b 25x3 -> d", "Reshape d [1,8,3,1] -> e",
+       "Conv e 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Reshape a [1,2,4,5,5] -> b", "Transpose b -> c | perm=[0,2,1,3,4]",
+       "Reshape c [1,-1,5,5] -> d", "Split d [4,4] -> e f | axis=1", "Concat f e -> g | axis=1",
+       "Conv g 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Slice a [-6] [9223372036854775807] [1] -> b", "Conv b 2x6x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Split a -> e f | axis=1", "Mul e f -> g", "Conv g 2x4x1x1 -> y"},
+      {"Conv x 4x4x1x1 -> a", "Pad a [0,1,0,0,0,3,0,0] {2}f -> p", "Conv p 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Gather a [7,1,-1,0] -> b | axis=1", "Conv b 2x4x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Conv a 16x1x3x3 -> b | group=8", "ConvTranspose b 16x4x2x2 -> c | group=2",
+       "Conv c 2x8x1x1 -> y"},
+      {"Conv x 16x4x1x1 -> a", "ConvTranspose a 16x1x2x2 -> b | group=8", "Conv b 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "ReduceMean a -> m | axes=[2,3] keepdims=1", "Expand m [1,8,5,5] -> e",
+       "Add a e -> b", "Conv b 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Resize a - - [1,8,10,10] -> b", "Conv b 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 8 -> a", "Flatten a -> f", "Gemm f 200x6 6 -> g", "Relu g -> h",
+       "Gemm h 3x6 -> y | transB=1"},
+  };
+  for (std::size_t i = 0; i < graphs.size(); ++i) {
+    SCOPED_TRACE(i);
+    std::vector<std::string> lines = graphs[i];
+    Known k = made(lines, {1, 4, 5, 5});
+    EXPECT_FALSE(changeable(k.channels).empty());
+    for (int g : changeable(k.channels)) try {
+        EXPECT_LE(apart(k, random_cut(k.channels, {g}, i)), 1e-4) << k.channels.groups[g].name;
+      } catch (const Error& e) {
+        ADD_FAILURE() << e.what();
+      }
+  }
+}
+
+// Attention scaled by the root of its width, which the graph computes from a shape: the scale stays.
+TEST(Cut, NumbersComputedFromSizesStay) {
+  TAILOR_NEEDS_RUNNER();
+  Known k =
+      made({"MatMul x 4x6 -> q", "MatMul x 4x6 -> k0", "Add k0 6 -> k", "Transpose k -> t | perm=[0,2,1]",
+            "MatMul q t -> p", "Shape q -> s", "Gather s {2} -> d | axis=0", "Cast d -> f | to=1",
+            "Sqrt f -> r", "Div p r -> u", "Softmax u -> v | axis=-1", "MatMul v x -> y"},
+           {1, 5, 4});
+  int g = group_of(k, "q", 2);
+  ASSERT_TRUE(k.channels.groups[g].changeable()) << k.channels.groups[g].frozen;
+  EXPECT_LE(apart(k, Cut{{{g, {0, 2}}}}), 1e-5);
+}
+
+TEST(Cut, NonsenseIsRefused) {
+  Known k = made({"Conv x 8x4x1x1 -> a", "Relu a -> b", "Conv b 2x8x1x1 -> y"}, {1, 4, 5, 5});
+  int g = group_of(k, "a"), frozen = group_of(k, "y");
+  const std::vector<Cut> wrong = {{{{g, {}}}},   {{{g, {0, 0}}}},   {{{g, {8}}}},
+                                  {{{g, {-1}}}}, {{{g, {3, 1}}}},   {{{99, {0}}}},
+                                  {{{-1, {0}}}}, {{{frozen, {0}}}}, {{{g, {0, 0, 1, 2, 3, 4, 5, 6}}}}};
+  for (const Cut& what : wrong) try {
+      cut(k.model, k.shapes, k.channels, what);
+      ADD_FAILURE() << "not refused";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code(), Code::bad_cut) << e.what();
+    }
 }
 
 }  // namespace

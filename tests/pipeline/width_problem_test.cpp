@@ -1,0 +1,133 @@
+// The planner's problem against the surgery that a choice means, on a real residual network.
+#include "tailor/pipeline/width_problem.h"
+
+#include "tailor/base/random.h"
+#include "tailor/onnx/onnx.h"
+#include "tests/testing.h"
+
+#include <numeric>
+
+namespace tailor::pipeline {
+namespace {
+
+// Any function of the workload will do, as long as no two are alike.
+double made_up(const latency::Workload& w) {
+  double size = static_cast<double>(w.oh * w.ow);
+  return 3 + std::sqrt(static_cast<double>(w.ic * w.oc)) * size * 1e-3 +
+         0.1 * static_cast<double>((w.ic + 3) / 4) + 0.07 * static_cast<double>(w.oc);
+}
+
+double total(const Subject& subject) {
+  double sum = 0;
+  for (const latency::LayerWorkload& layer : subject.layers) sum += made_up(layer.workload);
+  return sum;
+}
+
+std::vector<int> random_units(int width, int count, Random& random) {
+  std::vector<int> units(static_cast<std::size_t>(width));
+  std::iota(units.begin(), units.end(), 0);
+  random.shuffle(units);
+  units.resize(static_cast<std::size_t>(count));
+  std::sort(units.begin(), units.end());
+  return units;
+}
+
+CandidateTable random_table(const Subject& subject, Random& random) {
+  CandidateTable table;
+  for (std::size_t g = 0; g < subject.channels.groups.size(); ++g) {
+    const graph::ChannelGroup& group = subject.channels.groups[g];
+    if (!group.changeable() || group.width() < 3) continue;
+    GroupCandidates candidates{static_cast<int>(g), {}};
+    for (int width : {group.width() / 3, group.width() * 2 / 3})
+      candidates.widths.push_back({width, random_units(group.width(), width, random), random.uniform()});
+    candidates.widths.push_back({group.width(), random_units(group.width(), group.width(), random), 0});
+    table.groups.push_back(std::move(candidates));
+  }
+  for (std::size_t b = 0; b < subject.branches.size(); ++b)
+    table.branches.push_back({static_cast<int>(b), random.uniform()});
+  return table;
+}
+
+std::vector<int> random_choice(const plan::Problem& problem, const CandidateTable& table, Random& random) {
+  std::vector<int> choice;
+  for (const plan::Variable& v : problem.variables)
+    choice.push_back(static_cast<int>(random.below(static_cast<std::size_t>(v.candidates))));
+  for (std::size_t i = table.groups.size(); i < choice.size(); ++i) choice[i] = random.below(4) == 0;
+  return choice;
+}
+
+plan::Problem problem_of(const Subject& subject, const CandidateTable& table) {
+  std::vector<LayerWidths> layers = layer_widths(subject);
+  std::map<latency::Workload, double> latency;
+  for (const latency::Workload& w : needed_workloads(subject, layers, table)) latency[w] = made_up(w);
+  plan::Problem problem = width_problem(subject, layers, table, latency);
+  plan::check(problem);
+  return problem;
+}
+
+// What is fused behind a layer differs once a sum is gone; the made-up latency does not look at it.
+TEST(WidthProblem, EvaluatesToWhatTheSurgeryCosts) {
+  TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
+  Subject original = make_subject(onnx::read(testing::real_model("resnet20_cifar10")), {});
+  Random random(1);
+  for (int round = 0; round < 12; ++round) {
+    CandidateTable table = random_table(original, random);
+    plan::Problem problem = problem_of(original, table);
+    std::vector<int> choice = random_choice(problem, table, random);
+    Surgery surgery = merge(original, {}, original, table, choice);
+    EXPECT_NEAR(plan::evaluate(problem, choice).latency_us, total(make_subject(apply(original, surgery), {})),
+                1e-6);
+  }
+}
+
+TEST(WidthProblem, KeepingAllIsTheOriginal) {
+  TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
+  Subject original = make_subject(onnx::read(testing::real_model("resnet20_cifar10")), {});
+  Random random(2);
+  CandidateTable table = random_table(original, random);
+  plan::Problem problem = problem_of(original, table);
+  std::vector<int> choice(problem.variables.size(), 0);
+  std::fill_n(choice.begin(), table.groups.size(), 2);
+  EXPECT_TRUE(merge(original, {}, original, table, choice).empty());
+  EXPECT_NEAR(plan::evaluate(problem, choice).latency_us, total(original), 1e-6);
+  EXPECT_EQ(plan::evaluate(problem, choice).loss, 0);
+}
+
+TEST(WidthProblem, RoundsCompose) {
+  TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
+  Subject original = make_subject(onnx::read(testing::real_model("resnet20_cifar10")), {});
+  Random random(3);
+  for (int repetition = 0; repetition < 6; ++repetition) {
+    Surgery surgery;
+    Subject present = make_subject(original.model, {});
+    for (int round = 0; round < 3; ++round) {
+      SCOPED_TRACE(std::to_string(repetition) + "." + std::to_string(round));
+      CandidateTable table = random_table(present, random);
+      plan::Problem problem = problem_of(present, table);
+      std::vector<int> choice = random_choice(problem, table, random);
+      Surgery here = merge(present, {}, present, table, choice);
+      graph::Model stepwise = apply(present, here);
+      surgery = merge(original, surgery, present, table, choice);
+      present = make_subject(apply(original, surgery), {});
+      EXPECT_NEAR(plan::evaluate(problem, choice).latency_us, total(present), 1e-6);
+      ASSERT_EQ(stepwise.graph.nodes.size(), present.model.graph.nodes.size());
+      for (const auto& [name, tensor] : present.model.graph.initializers)
+        if (auto it = stepwise.graph.initializers.find(name); it != stepwise.graph.initializers.end()) {
+          EXPECT_TRUE(tensor.dims == it->second.dims && tensor.data == it->second.data) << name;
+        }
+    }
+  }
+}
+
+TEST(WidthProblem, WidthsAfterCountWhatIsAdded) {
+  TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
+  Subject original = make_subject(onnx::read(testing::real_model("resnet20_cifar10")), {});
+  auto group = static_cast<int>(std::find_if(original.channels.groups.begin(), original.channels.groups.end(),
+                                             [](const auto& g) { return g.changeable(); }) -
+                                original.channels.groups.begin());
+  Surgery surgery{{{group, {0, 2, 4}}}, {{group, 5}}, {}};
+  EXPECT_EQ(width_after(original, surgery, group), 8);
+}
+
+}  // namespace
+}  // namespace tailor::pipeline
