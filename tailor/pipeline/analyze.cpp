@@ -189,15 +189,15 @@ double best_gflops(const std::vector<AnalyzedLayer>& layers) {
   return best;
 }
 
-void judge_layers(Analysis& analysis, const std::vector<Alone>& alone, const std::vector<double>& savings) {
+void judge_layers(Analysis& analysis, const std::vector<Alone>& alone, const std::vector<GroupSweep>& own) {
   const double best = best_gflops(analysis.layers);
   for (std::size_t i = 0; i < analysis.layers.size(); ++i) {
     AnalyzedLayer& layer = analysis.layers[i];
     const GroupSweep* sweep = sweep_of(analysis.groups, layer.out_group);
-    Judgement judgement = judge_layer(
-        {layer.workload, layer.us, alone[i].us, alone[i].aligned_us, sweep, analysis.streaming_gbytes, best});
+    Judgement judgement =
+        judge_layer({layer.workload, layer.us, alone[i].us, alone[i].aligned_us,
+                     own[i].widths.empty() ? nullptr : &own[i], analysis.streaming_gbytes, best});
     layer.verdict = judgement.verdict, layer.why = std::move(judgement.why);
-    layer.recoverable_us = savings[i];
     if (sweep) layer.down = sweep->down, layer.up = sweep->up;
   }
 }
@@ -280,8 +280,10 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   for (const AnalyzedLayer& each : analysis.layers)
     scale.push_back(each.alone_us > 0 ? each.us / each.alone_us : 1);
   analysis.groups = sweep_groups(subject, oracle, scale);
+  judge_layers(analysis, alone, own_sweeps(subject, oracle, scale, analysis.groups));
   bench.begin("widths together");
-  judge_layers(analysis, alone, joint_savings(subject, oracle, scale, analysis.groups));
+  const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
+  for (std::size_t i = 0; i < savings.size(); ++i) analysis.layers[i].recoverable_us = savings[i];
   if (pictured) bench.begin("staircase"), add_picture(analysis, layer, oracle);
   analysis.measured = oracle.measured(), analysis.known = oracle.known();
   return analysis;

@@ -106,6 +106,9 @@ std::vector<latency::Workload> sweep_workloads(const Subject& subject);
 /// One sweep per changeable group with layers. @param scale in place over alone, one per layer
 std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOracle& oracle,
                                      const std::vector<double>& scale);
+/// The same for each layer by itself, over the group of its output; without widths where there is none.
+std::vector<GroupSweep> own_sweeps(const Subject& subject, latency::LatencyOracle& oracle,
+                                   const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps);
 /// What each layer saves if all groups past an edge go back to it at once.
 std::vector<double> joint_savings(const Subject& subject, latency::LatencyOracle& oracle,
                                   const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps);
@@ -120,7 +123,7 @@ struct LayerEvidence {
   double us = 0;  // in place
   double alone_us = 0;
   double aligned_us = 0;              // alone, inputs rounded up to a multiple of 4; 0: they are one
-  const GroupSweep* sweep = nullptr;  // of the output's group
+  const GroupSweep* sweep = nullptr;  // of this layer, over its output's group
   double streaming_gbytes = 0;
   double best_gflops = 0;  // of any layer of the network
 };

@@ -10,6 +10,7 @@ constexpr double kLaunch = 5;       // us
 constexpr double kFallback = 0.03;  // how much faster the aligned width must be
 constexpr double kStreaming = 0.6;  // of the streaming bandwidth
 constexpr double kSame = 0.01;
+constexpr double kStep = 1.05;  // a step is at least so wide, from its first width to its last
 
 bool depthwise(const latency::Workload& w) { return w.g > 1 && w.g == w.ic; }
 
@@ -32,9 +33,9 @@ std::string pad_reason(const GroupSweep* sweep) {
     if (sweep->us[i] < present * (1 - kSame)) break;
     lowest = sweep->widths[i];
   }
-  if (lowest < sweep->width)
+  if (lowest < sweep->width && sweep->up->width >= kStep * lowest)
     return fmt::format("inside a step: widths {} to {} cost the same", lowest, sweep->up->width);
-  if (!sweep->edge) return {};
+  if (!sweep->edge || sweep->up->width < kStep * sweep->width) return {};
   return fmt::format("past an edge: {} is {:.0f} % faster, and {} costs no more", sweep->edge->width,
                      100 * sweep->edge->saved_share, sweep->up->width);
 }
