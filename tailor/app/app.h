@@ -5,6 +5,7 @@
 #include "tailor/base/json.h"
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
+#include "tailor/pipeline/width_plan.h"
 #include "tailor/runtime/runner.h"
 
 #include <filesystem>
@@ -47,6 +48,20 @@ struct VerifyArguments {
   std::string max_drop, min_speedup, latency;  // "": no such gate
   BenchArguments bench;                        // two models
 };
+struct OptimizeArguments {
+  std::filesystem::path model, out, plan, plan_out, calib, eval, profile;
+  std::string latency, speedup, max_drop, device = "cpu", criterion = "reconstruction", time = "6s";
+  std::vector<double> mean, std;
+  double scale = 0;  // 0: as the data is
+  std::int64_t label_offset = 0, fit = 1024, judge = 512;
+  std::vector<std::string> shapes;
+  int threads = 1, rounds = 3, widths = 6;
+  std::uint64_t seed = 0;
+  bool best_effort = false, dry_run = false, no_augment = false;
+};
+struct PlanArguments {
+  std::vector<std::filesystem::path> plans;  // one to show, two to compare
+};
 struct AnalyzeArguments {
   std::filesystem::path model;
   std::vector<std::string> shapes;
@@ -65,6 +80,9 @@ int inspect(const Global& global, const InspectOptions& options);
 int analyze(const Global& global, const AnalyzeArguments& arguments);
 int bench(const Global& global, const BenchArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
+int optimize(const Global& global, const OptimizeArguments& arguments);
+int plan_show(const Global& global, const PlanArguments& arguments);
+int plan_diff(const Global& global, const PlanArguments& arguments);
 int explain_code(const Global& global, const std::string& code);
 int print_schema(const Global& global, const std::string& name);
 int print_version(const Global& global);
@@ -79,8 +97,8 @@ int run(int count, char** arguments, Global& global);
 int report(const Global& global, const Error& error);
 /// The stderr half: for outcomes that have a result document of their own.
 void print_error(const Global& global, const Error& error);
-/// A line on stderr unless --quiet.
-void remark(const Global& global, const std::string& line);
+/// A line on stderr if -v was given `level` times, and no -q.
+void say(const Global& global, int level, const std::string& line);
 
 /// Text to stdout, flushed. @throws Error write_failed (full disk, closed pipe)
 void print(const std::string& text);
@@ -108,6 +126,8 @@ std::string shape_text(const graph::Shapes& shapes, const std::string& value);
 
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
+/// The table of `plan show`, which `optimize` shows too.
+std::string plan_text(const pipeline::WidthPlan& plan);
 /// The table of `bench`, which `verify` shows too.
 std::string bench_text(const pipeline::BenchResult& result);
 

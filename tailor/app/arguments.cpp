@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 
 namespace tailor::app {
@@ -81,6 +82,14 @@ void add_bench(CLI::App& app, Invocation& invocation) {
   add_timing(*sub, *o);
 }
 
+void add_preparation(CLI::App& sub, std::vector<double>& mean, std::vector<double>& std, double& scale) {
+  sub.add_option("--mean", mean, "per channel, after scaling: 0.485,0.456,0.406")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  sub.add_option("--std", std, "per channel: 0.229,0.224,0.225")->delimiter(',')->allow_extra_args(false);
+  sub.add_option("--scale", scale, "values are divided by it (default: 255 for images, 1 for arrays)");
+}
+
 void add_verify(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<VerifyArguments>(app, invocation, "verify",
                                         "is model B as good as model A, and faster? Checks gates", verify);
@@ -89,17 +98,65 @@ void add_verify(CLI::App& app, Invocation& invocation) {
       ->expected(2);
   sub->add_option("--eval", o->eval, "labelled samples: top-1 of both models");
   sub->add_option("--calib", o->calib, "samples without labels: agreement of both models");
-  sub->add_option("--mean", o->mean, "per channel, after scaling: 0.485,0.456,0.406")
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  sub->add_option("--std", o->std, "per channel: 0.229,0.224,0.225")->delimiter(',')->allow_extra_args(false);
-  sub->add_option("--scale", o->scale, "values are divided by it (default: 255 for images, 1 for arrays)");
+  add_preparation(*sub, o->mean, o->std, o->scale);
   sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
   sub->add_option("--limit", o->limit, "use only the first so many samples");
   sub->add_option("--max-drop", o->max_drop, "gate: points of top-1 that B may lose");
   sub->add_option("--min-speedup", o->min_speedup, "gate: how much faster B must be, 1.3x");
   sub->add_option("--latency", o->latency, "gate: how long B may take, 5ms, or 0.68x of A");
   add_timing(*sub, o->bench);
+}
+
+void add_search(CLI::App& sub, OptimizeArguments& o) {
+  sub.add_option("--latency", o.latency, "goal: at most 5ms, or 0.68x of the model's latency");
+  sub.add_option("--speedup", o.speedup, "goal: 1.4x, or max (as fast as --max-drop allows)");
+  sub.add_option("--max-drop", o.max_drop, "points of top-1 (of agreement without --eval) that may be lost");
+  sub.add_option("--criterion", o.criterion, "order in which channels go: reconstruction, l1, l2, bn")
+      ->capture_default_str();
+  sub.add_option("--rounds", o.rounds, "repair, table, plan, measurement: so many times")
+      ->capture_default_str();
+  sub.add_option("--widths", o.widths, "candidates per channel group")->capture_default_str();
+  sub.add_option("--fit", o.fit, "calibration samples that repair is fitted to")->capture_default_str();
+  sub.add_option("--judge", o.judge, "other calibration samples, on which loss is measured")
+      ->capture_default_str();
+  sub.add_flag("--no-augment", o.no_augment, "calibration images as they are, neither shifted nor mirrored");
+}
+
+void add_optimize(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] = verb<OptimizeArguments>(app, invocation, "optimize",
+                                          "a faster model at the accuracy that it states", optimize);
+  sub->add_option("MODEL", o->model, "ONNX file")->required();
+  sub->add_option("-o,--output", o->out, "ONNX file to write")->required();
+  add_search(*sub, *o);
+  sub->add_option("--calib", o->calib,
+                  "samples, labels not needed: CIFAR binary, IDX, npz, npy or a folder of images")
+      ->required();
+  sub->add_option("--eval", o->eval, "labelled samples: top-1 before and after");
+  add_preparation(*sub, o->mean, o->std, o->scale);
+  sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
+  sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
+  sub->add_option("--device", o->device, "what to optimize for")->capture_default_str();
+  sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
+  sub->add_option("--seed", o->seed, "of samples, order and random inputs")->capture_default_str();
+  sub->add_option("--time", o->time, "how long to compare the result with the original")
+      ->capture_default_str();
+  sub->add_option("--plan", o->plan, "carry out this plan instead of searching");
+  sub->add_option("--plan-output", o->plan_out, "where the plan goes (default: OUTPUT with .plan.json)");
+  sub->add_option("--profile", o->profile, "journal of measured layers (default: in the cache folder)");
+  sub->add_flag("--best-effort", o->best_effort, "write the nearest model if the goal is not met");
+  sub->add_flag("--dry-run", o->dry_run, "search and verify, write nothing");
+}
+
+void add_plan(CLI::App& app, Invocation& invocation) {
+  CLI::App* plan =
+      app.add_subcommand("plan", "plans as files: show one, compare two (optimize --plan carries one out)");
+  plan->require_subcommand(1);
+  auto [show, o] = verb<PlanArguments>(*plan, invocation, "show",
+                                       "what a plan changes, and what that measured", plan_show);
+  show->add_option("PLAN", o->plans, "JSON file")->required()->expected(1);
+  auto [diff, d] =
+      verb<PlanArguments>(*plan, invocation, "diff", "where two plans of one model differ", plan_diff);
+  diff->add_option("PLANS", d->plans, "two JSON files")->required()->expected(2);
 }
 
 // Verbs that take one word or none.
@@ -186,7 +243,10 @@ int print_help(const CLI::App& app, const CLI::CallForHelp&) {
   return 0;
 }
 
-void apply(const Global& global) { set_quiet(global.quiet || global.progress == "none"); }
+void apply(const Global& global) {
+  set_quiet(global.quiet || global.progress == "none");
+  if (global.progress == "plain") ::setenv("TERM", "dumb", 1);  // a dumb terminal gets plain lines
+}
 
 }  // namespace
 
@@ -219,6 +279,8 @@ int run(int count, char** arguments, Global& global) {
   add_analyze(app, invocation);
   add_bench(app, invocation);
   add_verify(app, invocation);
+  add_optimize(app, invocation);
+  add_plan(app, invocation);
   add_word(app, invocation, "explain", "what an error code means", "CODE", true, explain_code);
   add_word(app, invocation, "schema", "print the schema of a --json document, or list them", "NAME", false,
            print_schema);

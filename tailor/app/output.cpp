@@ -78,8 +78,8 @@ int report(const Global& global, const Error& error) {
   return exit_code(error.code());
 }
 
-void remark(const Global& global, const std::string& line) {
-  if (!global.quiet) std::fputs((printable(line) + "\n").c_str(), stderr);
+void say(const Global& global, int level, const std::string& line) {
+  if (!global.quiet && global.verbosity >= level) std::fputs((printable(line) + "\n").c_str(), stderr);
 }
 
 }  // namespace tailor::app

@@ -39,13 +39,42 @@ Table table_of(const pipeline::BenchResult& result) {
   return table;
 }
 
+// One sentence on a model against the first.
+std::string sentence(const pipeline::BenchModel& model, const std::string& first) {
+  const runtime::Comparison& c = model.to_first;
+  switch (c.verdict) {
+    case runtime::Verdict::faster:
+      return fmt::format("{} is {:.2f}x as fast as {} [{:.2f}, {:.2f}]\n", model.path.string(), 1 / c.ratio,
+                         first, 1 / c.hi, 1 / c.lo);
+    case runtime::Verdict::slower:
+      return fmt::format("{} takes {:.2f}x as long as {} [{:.2f}, {:.2f}]\n", model.path.string(), c.ratio,
+                         first, c.lo, c.hi);
+    case runtime::Verdict::same:
+      return fmt::format("{} is as fast as {}, within 1 %\n", model.path.string(), first);
+    case runtime::Verdict::ambiguous:
+      break;
+  }
+  return fmt::format("{} against {}: a difference of 1 % can be neither shown nor ruled out\n",
+                     model.path.string(), first);
+}
+
+std::string describe(const runtime::Job& job) {
+  std::vector<std::string> inputs;
+  for (const auto& [name, shape] : job.inputs) inputs.push_back(name + ":" + graph::to_string(shape));
+  return fmt::format("{}: {}", job.model.string(), fmt::join(inputs, ", "));
+}
+
 }  // namespace
 
 std::string bench_text(const pipeline::BenchResult& result) {
-  return fmt::format("{} {}, {}, {} thread{}, {} clock, {} process{}, rounds interleaved\n", result.runtime,
-                     result.version, result.isa, result.threads, result.threads == 1 ? "" : "s", result.clock,
-                     result.processes, result.processes == 1 ? "" : "es") +
-         table_of(result).text();
+  std::string text =
+      fmt::format("{} {}, {}, {} thread{}, {} clock, {} process{}, rounds interleaved\n", result.runtime,
+                  result.version, result.isa, result.threads, result.threads == 1 ? "" : "s", result.clock,
+                  result.processes, result.processes == 1 ? "" : "es") +
+      table_of(result).text();
+  for (std::size_t i = 1; i < result.models.size(); ++i)
+    text += sentence(result.models[i], result.models[0].path.string());
+  return text;
 }
 
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments) {
@@ -62,6 +91,7 @@ pipeline::BenchOptions bench_options(const Global& global, const BenchArguments&
 int bench(const Global& global, const BenchArguments& arguments) {
   pipeline::BenchOptions options = bench_options(global, arguments);
   std::vector<runtime::Job> jobs = pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));
+  for (const runtime::Job& job : jobs) say(global, 1, describe(job));
   pipeline::BenchResult result;
   {
     Progress progress("bench");

@@ -21,7 +21,8 @@ using pipeline::Subject;
 struct Totals {
   std::optional<std::int64_t> macs = 0;  // nullopt: a shape is unknown
   std::int64_t known_macs = 0;           // of the nodes whose shapes are known
-  std::int64_t parameters = 0;
+  std::int64_t parameters = 0;           // bodies of control flow included
+  bool bodies = false;                   // there is control flow, whose work nobody knows
   std::map<std::string, int> operators;
 };
 
@@ -35,19 +36,40 @@ std::int64_t parameters_of(const graph::Tensor& tensor) {
   return counted ? std::max<std::int64_t>(tensor.size(), 0) : 0;
 }
 
+const Graph* body_of(const graph::Attribute& attribute) {
+  const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute.value);
+  return body ? body->get() : nullptr;
+}
+
+bool has_body(const graph::Node& node) {
+  return std::any_of(node.attributes.begin(), node.attributes.end(),
+                     [](const auto& entry) { return body_of(entry.second) != nullptr; });
+}
+
+std::int64_t parameters_of(const Graph& graph) {
+  std::int64_t sum = 0;
+  for (const auto& [name, tensor] : graph.initializers) sum += parameters_of(tensor);
+  for (const graph::Node& node : graph.nodes) {
+    if (const auto* value = node.op == "Constant" ? node.find<graph::Tensor>("value") : nullptr)
+      sum += parameters_of(*value);
+    for (const auto& [name, attribute] : node.attributes)
+      if (const Graph* body = body_of(attribute)) sum += parameters_of(*body);
+  }
+  return sum;
+}
+
 Totals totals_of(const Subject& subject) {
   Totals totals;
+  totals.parameters = parameters_of(subject.model.graph);
   for (const graph::Node& node : subject.model.graph.nodes) {
     ++totals.operators[node.op];
     std::int64_t macs = graph::multiply_accumulates(node, subject.shapes);
+    totals.bodies = totals.bodies || has_body(node);
     if (macs < 0) totals.macs.reset();
     if (macs > 0) totals.known_macs += macs;
-    if (const auto* value = node.op == "Constant" ? node.find<graph::Tensor>("value") : nullptr)
-      totals.parameters += parameters_of(*value);
   }
+  if (totals.bodies) totals.macs.reset();
   if (totals.macs) totals.macs = totals.known_macs;
-  for (const auto& [name, tensor] : subject.model.graph.initializers)
-    totals.parameters += parameters_of(tensor);
   return totals;
 }
 
@@ -156,8 +178,9 @@ Json to_json(const Subject& subject) {
 std::string macs_text(const Subject& subject, const Totals& totals) {
   if (totals.macs) return engineering(static_cast<double>(*totals.macs));
   std::vector<std::string> missing = missing_shapes(subject);
-  std::string why = missing.empty() ? "shapes inside the model are unknown, see the notes"
-                                    : fmt::format("give --shape {}", fmt::join(missing, " --shape "));
+  std::string why = totals.bodies     ? "the bodies of If, Loop and Scan are not looked into"
+                    : missing.empty() ? "shapes inside the model are unknown, see the notes"
+                                      : fmt::format("give --shape {}", fmt::join(missing, " --shape "));
   return fmt::format("? (at least {}; {})", engineering(static_cast<double>(totals.known_macs)), why);
 }
 

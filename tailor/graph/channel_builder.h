@@ -14,6 +14,9 @@ using Ids = std::shared_ptr<const std::vector<int>>;
 /// One entry per axis of a value; empty if the rank is unknown.
 using AxisIds = std::vector<Ids>;
 
+/// Longest axis that is labelled: flattened images beyond it are left alone.
+inline constexpr std::int64_t kMostPositions = std::int64_t{1} << 24;
+
 /// State of the pass. Rules read the labels of a node's inputs and write those of its outputs; nodes come in
 /// topological order, so inputs are known by then.
 class ChannelBuilder {
@@ -31,7 +34,7 @@ class ChannelBuilder {
   Shape shape(const std::string& value) const;
   bool is_constant(const std::string& value) const { return shapes.constant(value) != nullptr; }
 
-  /// `count` new elements, each an atom of its own until united.
+  /// `count` new elements, each an atom of its own until united; null if unknown or more than kMostPositions.
   Ids fresh(std::int64_t count);
   void unite(int a, int b);
   /// Position by position. @pre same length

@@ -77,7 +77,7 @@ void matmul_of_values(const Context& c, const AxisIds& a, const AxisIds& b, std:
       c.b.freeze(l, c.node, "meets a fixed axis"), c.b.freeze(r, c.node, "meets a fixed axis");
   }
   Ids k1 = at(a, a.size() - 1), k2 = at(b, b.size() - 2);
-  if (k1 && k2)
+  if (k1 && k2 && k1->size() == k2->size())
     c.b.unite(k1, k2);
   else
     c.b.freeze(k1, c.node, "meets a fixed axis"), c.b.freeze(k2, c.node, "meets a fixed axis");
@@ -97,7 +97,7 @@ void conv_transpose(const Context& c) {
   Ids in = at(x, 1), made;
   for (std::size_t axis = 2; axis < x.size(); ++axis)
     c.b.freeze(x[axis], c.node, "is a spatial axis of a convolution");
-  if (groups > 1 && w[1] == 1) {  // depthwise
+  if (groups > 1 && w[1] == 1 && w[0] == groups) {  // depthwise
     made = in;
     c.bind(1, 0, in, Role::produces);
   } else {
@@ -140,6 +140,7 @@ void matmul(const Context& c) {
   if (a.size() < 2 || w.size() < 2 || out.size() < 2) return c.freeze("has an operand of rank below 2");
   if (c.constant(1) && w.size() == 2) {
     AxisIds axes = c.in(0);
+    if (axes.empty()) return c.freeze("has an operand of unknown rank");
     Ids in = axes.back(), made = c.b.fresh(w[1]);
     c.bind(1, 0, in, Role::consumes);
     c.bind(1, 1, made, Role::produces);

@@ -24,6 +24,7 @@ std::vector<Chunk> chunks_of(const Shape& from, const Shape& to) {
     Chunk chunk{i, i, j, j};
     std::int64_t a = i < from.size() ? from[i++] : 1, b = j < to.size() ? to[j++] : 1;
     while (a != b) {
+      if (a > kMostPositions * 4 || b > kMostPositions * 4 || a == 0 || b == 0) return {};
       if (a < b && i < from.size())
         a *= from[i++];
       else if (b < a && j < to.size())
@@ -60,6 +61,10 @@ Ids flatten(ChannelBuilder& b, const Node& node, const AxisIds& in, const Shape&
   for (std::size_t axis = chunk.from_begin; axis < which; ++axis) outer *= from[axis];
   for (std::size_t axis = which + 1; axis < chunk.from_end; ++axis) inner *= from[axis];
   if (outer == 1 && inner == 1) return in[which];
+  if (outer * inner * static_cast<std::int64_t>(in[which]->size()) > kMostPositions) {
+    b.freeze(in[which], node, "is merged into a very long axis");
+    return nullptr;
+  }
   auto out = std::make_shared<std::vector<int>>();
   for (std::int64_t o = 0; o < outer; ++o)
     for (int id : *in[which]) out->insert(out->end(), static_cast<std::size_t>(inner), id);

@@ -41,10 +41,12 @@ Ids unite_axis(const Context& c, std::size_t axis, std::size_t rank, std::int64_
       continue;
     else if (!ids)
       fixed = true;
-    else if (joined)
+    else if (!joined)
+      joined = ids;
+    else if (joined->size() == ids->size())
       c.b.unite(joined, ids);
     else
-      joined = ids;
+      c.b.freeze(ids, c.node, "meets an axis of another size"), fixed = true;
   }
   if (fixed) c.b.freeze(joined, c.node, "meets a fixed axis");
   return fixed ? nullptr : joined;
@@ -109,10 +111,10 @@ void concat_of(const Context& c, const std::vector<std::size_t>& inputs) {
         Ids ids = at(c.in(i), a);
         if (fixed)
           c.b.freeze(ids, c.node, "meets a fixed axis");
-        else if (axes[a])
-          c.b.unite(axes[a], ids);
-        else
+        else if (!axes[a])
           axes[a] = ids;
+        else if (axes[a]->size() == ids->size())
+          c.b.unite(axes[a], ids);
       }
       continue;
     }
@@ -123,6 +125,7 @@ void concat_of(const Context& c, const std::vector<std::size_t>& inputs) {
       if (!ids) {
         if (shape.size() != out.size() || shape[a] < 0) return c.freeze("joins a value of unknown size");
         ids = c.b.fresh(shape[a]);
+        if (!ids) return c.freeze("joins a very large value");
         c.b.freeze(ids, c.node, "comes from a value with fixed channels");
       }
       joined->insert(joined->end(), ids->begin(), ids->end());
@@ -151,7 +154,9 @@ void split(const Context& c) {
   std::int64_t first = 0;
   for (const std::string& name : c.node.outputs) {
     Shape shape = c.b.shape(name);
-    if (shape.size() != x.size() || shape[axis] < 0) return c.freeze("splits into parts of unknown size");
+    bool fits = axis < x.size() && shape.size() == x.size() && shape[axis] >= 0;
+    if (!fits || (x[axis] && first + shape[axis] > static_cast<std::int64_t>(x[axis]->size())))
+      return c.freeze("splits into parts of unknown size");
     AxisIds axes = x;
     if (x[axis])
       axes[axis] = std::make_shared<std::vector<int>>(x[axis]->begin() + first,
@@ -177,9 +182,10 @@ void slice_rule(const Context& c) {
     auto axis = static_cast<std::size_t>(
         wrap(axes_list && i < axes_list->size() ? (*axes_list)[i] : static_cast<std::int64_t>(i), x.size()));
     if (axis >= x.size() || !x[axis]) continue;
-    std::int64_t step = steps && i < steps->size() ? (*steps)[i] : 1, size = from[axis], first = (*starts)[i];
+    std::int64_t step = steps && i < steps->size() ? (*steps)[i] : 1,
+                 size = static_cast<std::int64_t>(x[axis]->size()), first = (*starts)[i];
     first = std::clamp<std::int64_t>(first < 0 ? first + size : first, 0, size);
-    if (step != 1 || size < 0 || to[axis] < 0 || first + to[axis] > size) {
+    if (step != 1 || from[axis] < 0 || to[axis] < 0 || first + to[axis] > size) {
       c.b.freeze(x[axis], c.node, "is cut with a stride");
       axes[axis] = nullptr;
     } else {
@@ -195,7 +201,8 @@ void pad(const Context& c) {
   AxisIds x = c.in(0);
   Shape to = c.out_shape();
   auto pads = c.node.attributes.contains("pads") ? std::optional(c.node.integers("pads")) : c.integers(1);
-  bool plain = c.node.text("mode", "constant") == "constant" && c.node.input(3).empty();
+  if (!c.node.input(3).empty()) return c.freeze("is padded along listed axes");
+  bool plain = c.node.text("mode", "constant") == "constant";
   AxisIds axes = x;
   for (std::size_t axis = 0; axis < x.size(); ++axis) {
     if (!x[axis]) continue;
@@ -208,9 +215,10 @@ void pad(const Context& c) {
       axes[axis] = nullptr;
       continue;
     }
-    auto joined = std::make_shared<std::vector<int>>(*c.b.fresh((*pads)[axis]));
+    Ids before = c.b.fresh((*pads)[axis]), after = c.b.fresh((*pads)[axis + x.size()]);
+    if (!before || !after) return c.freeze("is padded with very many channels");
+    auto joined = std::make_shared<std::vector<int>>(*before);
     joined->insert(joined->end(), x[axis]->begin(), x[axis]->end());
-    Ids after = c.b.fresh((*pads)[axis + x.size()]);
     joined->insert(joined->end(), after->begin(), after->end());
     if ((*pads)[axis] != 0 || (*pads)[axis + x.size()] != 0) axes[axis] = joined;
   }
@@ -228,6 +236,9 @@ void gather(const Context& c) {
   Ids picked;
   if (x[axis] && indices && index_shape.size() == 1) {
     for (std::int64_t& i : *indices) i = wrap(i, x[axis]->size());
+    auto size = static_cast<std::int64_t>(x[axis]->size());
+    if (std::any_of(indices->begin(), indices->end(), [&](std::int64_t i) { return i < 0 || i >= size; }))
+      return c.freeze("gathers what is not there");
     picked = pick(x[axis], *indices);
   } else {
     c.b.freeze(x[axis], c.node, "is gathered by single or computed indices");
@@ -240,6 +251,9 @@ void gather(const Context& c) {
 void transpose(const Context& c) {
   AxisIds x = c.in(0), axes(x.size());
   std::vector<std::int64_t> order = c.node.integers("perm");
+  auto wrong = [&](std::int64_t p) { return p < 0 || p >= static_cast<std::int64_t>(x.size()); };
+  if (!order.empty() && (order.size() != x.size() || std::any_of(order.begin(), order.end(), wrong)))
+    return c.freeze("is transposed in a way that does not fit its rank");
   for (std::size_t i = 0; i < x.size(); ++i)
     axes[i] = x[order.empty() ? x.size() - 1 - i : static_cast<std::size_t>(order[i])];
   c.b.set(c.node.output(0), axes);
@@ -323,7 +337,8 @@ void nothing(const Context&) {}
 // QLinearAdd: a as az b bs bz ys yz.
 void qlinear_add(const Context& c) {
   AxisIds a = c.in(0), b = c.in(3), axes(a.size());
-  if (a.size() != b.size()) return c.freeze("adds values of different rank");
+  if (a.size() != b.size() || a.size() != c.out_shape().size())
+    return c.freeze("adds values of different rank");
   for (std::size_t i = 0; i < a.size(); ++i) {
     if (a[i] && b[i] && a[i]->size() == b[i]->size())
       c.b.unite(a[i], b[i]), axes[i] = a[i];

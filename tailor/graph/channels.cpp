@@ -38,7 +38,7 @@ Shape ChannelBuilder::shape(const std::string& value) const {
 }
 
 Ids ChannelBuilder::fresh(std::int64_t count) {
-  if (count < 0) return nullptr;
+  if (count < 0 || count > kMostPositions) return nullptr;
   auto ids = std::make_shared<std::vector<int>>(count);
   std::iota(ids->begin(), ids->end(), static_cast<int>(parent_.size()));
   parent_.insert(parent_.end(), ids->begin(), ids->end());
@@ -76,8 +76,22 @@ void ChannelBuilder::freeze_inputs(const Node& node, const std::string& reason) 
   for (const std::string& name : reads(node)) freeze(of(name), node, reason);
 }
 
+// A label says how long its axis is; where inference says otherwise, nobody knows what the node does.
 void ChannelBuilder::set(const std::string& value, AxisIds axes) {
-  if (!value.empty()) axes_[value] = std::move(axes);
+  if (value.empty()) return;
+  const Node unsure{"a node of contradicting shapes", "", value, {}, {}};
+  const Shape* known = shapes.shape(value);
+  if (known && known->size() != axes.size()) {
+    freeze(axes, unsure, "reaches a value of unexpected rank");
+    axes.assign(known->size(), nullptr);
+  }
+  for (std::size_t axis = 0; known && axis < axes.size(); ++axis)
+    if (axes[axis] && (*known)[axis] >= 0 &&
+        static_cast<std::int64_t>(axes[axis]->size()) != (*known)[axis]) {
+      freeze(axes[axis], unsure, "reaches an axis of unexpected size");
+      axes[axis] = nullptr;
+    }
+  axes_[value] = std::move(axes);
 }
 
 void ChannelBuilder::bind(int node, int input, int axis, const Ids& ids, Binding::Role role) {

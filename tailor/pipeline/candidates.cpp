@@ -1,17 +1,17 @@
-// fill_table: the present network's own loss first, then each width of each group (cut, refit the readers, run what lies
-// behind), then each branch (drop, repair the next two layers, run). Judge samples are run from the nearest value that the
-// change does not touch.
+// fill_table: the present network's own loss first, then each width of each group (cut, refit the readers,
+// run what lies behind), then each branch (drop, repair the next two layers, run). Judge samples are run from
+// the nearest value that the change does not touch.
 #include "tailor/pipeline/candidates.h"
+
+#include "tailor/base/error.h"
+#include "tailor/pipeline/loss.h"
+#include "tailor/rewrite/tensors.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-
-#include "tailor/base/error.h"
-#include "tailor/pipeline/loss.h"
-#include "tailor/rewrite/tensors.h"
 
 namespace tailor::pipeline {
 namespace {
@@ -33,7 +33,8 @@ runtime::NamedTensors named(const std::vector<std::string>& names, std::vector<g
 }
 
 bool contains_group(const graph::Channels& channels, const Label& label, int group) {
-  return label && std::any_of(label->begin(), label->end(), [&](int atom) { return channels.atoms[atom].group == group; });
+  return label && std::any_of(label->begin(), label->end(),
+                              [&](int atom) { return channels.atoms[atom].group == group; });
 }
 
 Label input_label(const Subject& subject, int node) {
@@ -46,7 +47,9 @@ Label input_label(const Subject& subject, int node) {
 std::vector<LinearLayer> readers(const Subject& subject, const rewrite::Equations& equations, int group) {
   std::vector<LinearLayer> list;
   for (LinearLayer& layer : rewrite::linear_layers(subject.model, subject.shapes))
-    if (equations.contains(layer.y) && contains_group(subject.channels, input_label(subject, layer.node), group)) list.push_back(std::move(layer));
+    if (equations.contains(layer.y) &&
+        contains_group(subject.channels, input_label(subject, layer.node), group))
+      list.push_back(std::move(layer));
   return list;
 }
 
@@ -66,8 +69,11 @@ std::vector<double> magnitude(const Subject& subject, int group, Criterion crite
   for (const graph::Binding& b : subject.channels.bindings) {
     const graph::Node& node = subject.model.graph.nodes[b.node];
     bool scale = node.op == "BatchNormalization" && b.input == 1;
-    bool weight = (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" || node.op == "MatMul") && b.input == 1;
-    bool wanted = criterion == Criterion::bn_scale ? scale : weight && b.role == graph::Binding::Role::produces;
+    bool weight =
+        (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" || node.op == "MatMul") &&
+        b.input == 1;
+    bool wanted =
+        criterion == Criterion::bn_scale ? scale : weight && b.role == graph::Binding::Role::produces;
     if (!wanted || !contains_group(subject.channels, b.label, group)) continue;
     const graph::Tensor* tensor = subject.shapes.constant(node.inputs[b.input]);
     if (!tensor || tensor->type != graph::DataType::f32) continue;
@@ -75,7 +81,8 @@ std::vector<double> magnitude(const Subject& subject, int group, Criterion crite
       graph::AtomPlace place = subject.channels.atoms[(*b.label)[i]];
       if (place.group != group) continue;
       double sum = 0;
-      for (float w : rewrite::take(*tensor, b.axis, {static_cast<int>(i)}).values<float>()) sum += criterion == Criterion::l2 ? double{w} * w : std::abs(w);
+      for (float w : rewrite::take(*tensor, b.axis, {static_cast<int>(i)}).values<float>())
+        sum += criterion == Criterion::l2 ? double{w} * w : std::abs(w);
       score[static_cast<std::size_t>(place.unit)] += criterion == Criterion::l2 ? std::sqrt(sum) : sum;
     }
   }
@@ -85,7 +92,9 @@ std::vector<double> magnitude(const Subject& subject, int group, Criterion crite
 std::vector<int> ascending(const std::vector<double>& score) {
   std::vector<int> order(score.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return score[static_cast<std::size_t>(a)] < score[static_cast<std::size_t>(b)]; });
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return score[static_cast<std::size_t>(a)] < score[static_cast<std::size_t>(b)];
+  });
   return order;
 }
 
@@ -95,18 +104,24 @@ std::vector<int> survivors(const std::vector<int>& order, int width) {
   return kept;
 }
 
-// The value from which everything that the change of a group touches can be computed: input of its first producing layer.
+// The value from which everything that the change of a group touches can be computed: input of its first
+// producing layer.
 std::string seed_of(const Subject& subject, int group) {
   for (const graph::LayerChannels& layer : subject.channels.layers)
-    if (contains_group(subject.channels, layer.out, group)) return subject.model.graph.nodes[layer.node].input(0);
+    if (contains_group(subject.channels, layer.out, group))
+      return subject.model.graph.nodes[layer.node].input(0);
   return {};
 }
 
 // Runs judge samples through a changed model from a value that is known to be unchanged.
 class Judge {
  public:
-  Judge(runtime::Runner& runner, const Subject& original, const Subject& present, const Calibration& calibration)
-      : runner_(runner), present_(present), calibration_(calibration), names_(output_names(original.model)),
+  Judge(runtime::Runner& runner, const Subject& original, const Subject& present,
+        const Calibration& calibration)
+      : runner_(runner),
+        present_(present),
+        calibration_(calibration),
+        names_(output_names(original.model)),
         known_(runner, present.shapes, calibration.judge, calibration.threads, calibration.memory) {
     rewrite::Activations of_original(runner, original.shapes, calibration.judge, calibration.threads, 0);
     reference_ = named(names_, of_original.get(original.model, names_));
@@ -114,7 +129,8 @@ class Judge {
 
   double loss(const Model& model, const std::string& seed) {
     runtime::NamedTensors inputs = calibration_.judge;
-    bool is_input = seed.empty() || std::any_of(inputs.begin(), inputs.end(), [&](const auto& i) { return i.first == seed; });
+    bool is_input = seed.empty() ||
+                    std::any_of(inputs.begin(), inputs.end(), [&](const auto& i) { return i.first == seed; });
     if (!is_input) inputs.emplace_back(seed, known_.get(present_.model, {seed}).front());
     rewrite::Activations run(runner_, present_.shapes, inputs, calibration_.threads, 0);
     return divergence(reference_, named(names_, run.get(model, names_)));
@@ -145,12 +161,15 @@ const char* name(Criterion criterion) {
 }
 
 Criterion parse_criterion(const std::string& text) {
-  for (Criterion c : {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale, Criterion::activation})
+  for (Criterion c :
+       {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale, Criterion::activation})
     if (text == name(c)) return c;
-  throw Error(Code::unknown_name, fmt::format("there is no criterion '{}'", text), "--criterion", "reconstruction, l1, l2, bn or activation");
+  throw Error(Code::unknown_name, fmt::format("there is no criterion '{}'", text), "--criterion",
+              "reconstruction, l1, l2, bn or activation");
 }
 
-std::vector<int> removal_order(const Subject& present, int group, Criterion criterion, const rewrite::Equations& equations, double ridge,
+std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
+                               const rewrite::Equations& equations, double ridge,
                                const std::vector<double>& activation) {
   if (criterion == Criterion::activation && !activation.empty()) return ascending(activation);
   if (criterion == Criterion::reconstruction) {
@@ -162,13 +181,16 @@ std::vector<int> removal_order(const Subject& present, int group, Criterion crit
     }
     if (!layers.empty()) return saliency::eliminate(layers, of_layer, ridge).order;
   }
-  return ascending(magnitude(present, group, criterion == Criterion::reconstruction ? Criterion::l1 : criterion));
+  return ascending(
+      magnitude(present, group, criterion == Criterion::reconstruction ? Criterion::l1 : criterion));
 }
 
-Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group, const std::vector<int>& kept, double ridge) {
+Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group,
+                    const std::vector<int>& kept, double ridge) {
   Model model = rewrite::cut(present.model, present.shapes, present.channels, {{{group, kept}}});
   std::map<std::string, LinearLayer> after;
-  for (LinearLayer& layer : rewrite::linear_layers(model, graph::infer_shapes(model, present.overrides))) after[layer.y] = layer;
+  for (LinearLayer& layer : rewrite::linear_layers(model, graph::infer_shapes(model, present.overrides)))
+    after[layer.y] = layer;
   std::vector<bool> keep = rewrite::kept_atoms(present.channels, {{{group, kept}}});
   for (const LinearLayer& layer : readers(present, equations, group)) {
     auto it = after.find(layer.y);
@@ -177,41 +199,51 @@ Model cut_and_refit(const Subject& present, const rewrite::Equations& equations,
     std::vector<int> inputs;
     for (std::size_t i = 0; i < in->size(); ++i)
       if (keep[(*in)[i]]) inputs.push_back(static_cast<int>(i));
-    saliency::Fit fit = saliency::fit(equations.at(layer.y), inputs, ridge, rewrite::weights(present.model, layer));
+    saliency::Fit fit =
+        saliency::fit(equations.at(layer.y), inputs, ridge, rewrite::weights(present.model, layer));
     rewrite::set_weights(model, it->second, std::move(fit.weights), fit.intercept);
   }
   return model;
 }
 
-CandidateTable fill_table(runtime::Runner& runner, const Subject& original, const Subject& present, const rewrite::KeptChannels& kept,
-                          const rewrite::Equations& equations, const Calibration& calibration,
-                          const std::vector<std::pair<int, std::vector<int>>>& widths, const TableOptions& options) {
+CandidateTable fill_table(runtime::Runner& runner, const Subject& original, const Subject& present,
+                          const rewrite::KeptChannels& kept, const rewrite::Equations& equations,
+                          const Calibration& calibration,
+                          const std::vector<std::pair<int, std::vector<int>>>& widths,
+                          const TableOptions& options) {
   Judge judge(runner, original, present, calibration);
   CandidateTable table;
   table.base_loss = judge.loss(present.model, {});
   int all = options.branches ? static_cast<int>(present.branches.size()) : 0, done = 0;
-  for (const auto& [group, list] : widths) all += static_cast<int>(list.size());
+  for (const auto& [group, list] : widths)
+    for (int width : list) all += width < present.channels.groups[group].width();
   auto step = [&] {
     if (options.progress) options.progress(++done, all);
   };
   for (const auto& [group, list] : widths) {
     GroupCandidates candidates{group, {}};
+    int full = present.channels.groups[group].width();
     std::vector<int> order = removal_order(present, group, options.criterion, equations, options.ridge);
+    std::vector<int> everything = survivors(order, full);
     for (int width : list) {
+      if (width > full) break;
       std::vector<int> units = survivors(order, width);
-      double loss = judge.loss(cut_and_refit(present, equations, group, units, options.ridge), seed_of(present, group)) - table.base_loss;
+      double loss = judge.loss(cut_and_refit(present, equations, group, units, options.ridge),
+                               seed_of(present, group)) -
+                    table.base_loss;
       candidates.widths.push_back({width, std::move(units), std::max(0.0, loss)});
       step();
     }
-    int full = present.channels.groups[group].width();
-    std::vector<int> everything(static_cast<std::size_t>(full));
-    std::iota(everything.begin(), everything.end(), 0);
-    candidates.widths.push_back({full, std::move(everything), 0});
+    candidates.widths.push_back({full, everything, 0});
+    for (int width : list)
+      if (width > full) candidates.widths.push_back({width, everything, 0});
     table.groups.push_back(std::move(candidates));
   }
   if (!options.branches) return table;
-  rewrite::Activations wanted(runner, original.shapes, calibration.fit, calibration.threads, calibration.memory);
-  rewrite::Activations known(runner, present.shapes, calibration.fit, calibration.threads, calibration.memory);
+  rewrite::Activations wanted(runner, original.shapes, calibration.fit, calibration.threads,
+                              calibration.memory);
+  rewrite::Activations known(runner, present.shapes, calibration.fit, calibration.threads,
+                             calibration.memory);
   for (std::size_t i = 0; i < present.branches.size(); ++i) {
     const rewrite::Branch& branch = present.branches[i];
     Model model = rewrite::drop_branch(present.model, branch);
@@ -219,9 +251,13 @@ CandidateTable fill_table(runtime::Runner& runner, const Subject& original, cons
     inputs.emplace_back(branch.kept, known.get(present.model, {branch.kept}).front());
     rewrite::Activations now(runner, present.shapes, inputs, calibration.threads, calibration.memory);
     rewrite::RepairOptions repair;
-    repair.ridge = options.ridge, repair.positions = options.positions, repair.only = next_layers(present, branch);
-    model = rewrite::repair(original.model, wanted, model, now, kept, graph::infer_shapes(model, present.overrides), repair).model;
-    table.branches.push_back({static_cast<int>(i), std::max(0.0, judge.loss(model, branch.kept) - table.base_loss)});
+    repair.ridge = options.ridge, repair.positions = options.positions,
+    repair.only = next_layers(present, branch);
+    model = rewrite::repair(original.model, wanted, model, now, kept,
+                            graph::infer_shapes(model, present.overrides), repair)
+                .model;
+    table.branches.push_back(
+        {static_cast<int>(i), std::max(0.0, judge.loss(model, branch.kept) - table.base_loss)});
     step();
   }
   return table;

@@ -1,13 +1,13 @@
-/// \file The candidate table: per channel group the widths worth having, per residual branch the question whether to keep it,
-/// each with the loss that was measured for it on the network as it is now.
+/// \file The candidate table: per channel group the widths worth having, per residual branch the question
+/// whether to keep it, each with the loss that was measured for it on the network as it is now.
 #pragma once
+
+#include "tailor/pipeline/surgery.h"
+#include "tailor/runtime/runner.h"
 
 #include <functional>
 #include <string>
 #include <vector>
-
-#include "tailor/pipeline/surgery.h"
-#include "tailor/runtime/runner.h"
 
 namespace tailor::pipeline {
 
@@ -26,12 +26,14 @@ struct WidthCandidate {
   double loss = 0;
 };
 struct GroupCandidates {
-  int group = 0;                         // of the present subject
-  std::vector<WidthCandidate> widths;    // increasing; the last is the present width (loss 0) or a wider one (loss 0, all kept)
+  int group = 0;  // of the present subject
+  // Increasing. Below the present width with a measured loss; the present one and wider ones (zeros added)
+  // lose nothing.
+  std::vector<WidthCandidate> widths;
 };
 struct BranchCandidate {
-  int branch = 0;  // index into the present subject's branches
-  double loss = 0; // of dropping it
+  int branch = 0;   // index into the present subject's branches
+  double loss = 0;  // of dropping it
 };
 struct CandidateTable {
   double base_loss = 0;  // of the present network against the original
@@ -45,12 +47,15 @@ const char* name(Criterion criterion);
 /// @throws Error unknown_name
 Criterion parse_criterion(const std::string& text);
 
-/// Units of `group` in the order in which they go, first the least worth. `equations` serve reconstruction, `scores` activation.
-std::vector<int> removal_order(const Subject& present, int group, Criterion criterion, const rewrite::Equations& equations, double ridge,
+/// Units of `group` in the order in which they go, first the least worth. `equations` serve reconstruction,
+/// `scores` activation.
+std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
+                               const rewrite::Equations& equations, double ridge,
                                const std::vector<double>& activation = {});
 
 /// The present network with `group` cut to `kept` and the layers that read it refitted from the equations.
-graph::Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group, const std::vector<int>& kept, double ridge);
+graph::Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group,
+                           const std::vector<int>& kept, double ridge);
 
 struct TableOptions {
   Criterion criterion = Criterion::reconstruction;
@@ -60,10 +65,12 @@ struct TableOptions {
   std::function<void(int done, int all)> progress = {};
 };
 
-/// Measures every candidate. @param widths per group of `present` the widths to try (increasing, below the present width)
-/// O(candidates x cost of the network behind the change).
-CandidateTable fill_table(runtime::Runner& runner, const Subject& original, const Subject& present, const rewrite::KeptChannels& kept,
-                          const rewrite::Equations& equations, const Calibration& calibration,
-                          const std::vector<std::pair<int, std::vector<int>>>& widths, const TableOptions& options);
+/// Measures every candidate. @param widths per group of `present` the widths to try (increasing, without the
+/// present width) O(candidates x cost of the network behind the change).
+CandidateTable fill_table(runtime::Runner& runner, const Subject& original, const Subject& present,
+                          const rewrite::KeptChannels& kept, const rewrite::Equations& equations,
+                          const Calibration& calibration,
+                          const std::vector<std::pair<int, std::vector<int>>>& widths,
+                          const TableOptions& options);
 
 }  // namespace tailor::pipeline

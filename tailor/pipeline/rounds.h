@@ -1,20 +1,21 @@
 /// \file The search for a surgery that meets a latency goal: rounds of repair, table, plan, measurement.
 ///
-/// Losses of many cuts do not add up, and a least-squares repair changes what the next cut costs. So the goal is approached in
-/// rounds: each repairs the network as it is, measures the candidates anew, lets the exact planner choose within an
-/// intermediate budget, and measures what the choice really takes before it is accepted.
+/// Losses of many cuts do not add up, and a least-squares repair changes what the next cut costs. So the goal
+/// is approached in rounds: each repairs the network as it is, measures the candidates anew, lets the exact
+/// planner choose within an intermediate budget, and measures what the choice really takes before it is
+/// accepted.
 #pragma once
-
-#include <functional>
-#include <map>
-#include <string>
-#include <vector>
 
 #include "tailor/latency/oracle.h"
 #include "tailor/pipeline/candidates.h"
 #include "tailor/pipeline/width_problem.h"
 #include "tailor/plan/width_planner.h"
 #include "tailor/runtime/runner.h"
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
 
 namespace tailor::pipeline {
 
@@ -32,18 +33,20 @@ class LatencyBook {
   std::map<latency::Workload, double> known_;
 };
 
-/// Widths of each changeable group that are worth having: no wider one is as fast, all other groups at their present widths.
-/// At most `limit` per group, below the present width (and above it where `wider` and the group can be widened), increasing.
-std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book, int limit);
+/// Widths of each changeable group that are worth having: no wider one is as fast, all other groups at their
+/// present widths. At most `limit` per group, below the present width (and above it where `wider` and the
+/// group can be widened), increasing.
+std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
+                                                                int limit);
 
 struct RoundOptions {
   int rounds = 3;
-  int widths = 6;               // candidates per group
-  double tolerance = 0.015;     // how far below the goal a choice may end
+  int widths = 6;            // candidates per group
+  double tolerance = 0.015;  // how far below the goal a choice may end
   TableOptions table;
   rewrite::RepairOptions repair;
-  int threads = 1;              // of the deployed runtime
-  int timing_rounds = 15;
+  int threads = 1;  // of the deployed runtime
+  int timing_rounds = 101;
   std::function<void(const std::string&)> say = {};  // one line per step
 };
 
@@ -60,17 +63,29 @@ struct RoundReport {
 
 struct Searched {
   Surgery surgery;
-  graph::Model model;           // repaired
-  double ratio = 1;             // measured latency over the original's
-  double loss = 0;              // divergence on the judge samples
+  graph::Model model;  // repaired
+  double ratio = 1;    // measured latency over the original's
+  double loss = 0;     // divergence on the judge samples
   std::vector<RoundReport> rounds;
 };
 
-/// Finds a surgery with at most `goal` (0..1) of the original's latency. If no candidate gets there, the result's ratio says so.
-Searched search_rounds(runtime::Runner& runner, const Subject& original, const Calibration& calibration, LatencyBook& book, double goal,
-                       const RoundOptions& options);
+/// Where a search begins: decisions that stand (only more can be added to them) and their measured ratio.
+struct Start {
+  Surgery surgery = {};
+  double ratio = 1;
+};
+
+/// Finds a surgery with at most `goal` (0..1) of the original's latency. If no candidate gets there, the
+/// result's ratio says so.
+Searched search_rounds(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
+                       LatencyBook& book, double goal, const RoundOptions& options, const Start& start = {});
+
+/// A surgery that is given, carried out: cut, repaired, widened, measured.
+Searched carry_out(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
+                   const Surgery& surgery, const RoundOptions& options);
 
 /// Median of paired ratios of `model` over the original, measured in interleaved rounds.
-double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads, int rounds);
+double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,
+                     int rounds);
 
 }  // namespace tailor::pipeline

@@ -1,17 +1,17 @@
-// read_subject: the passes that need no runtime, in order. apply: cut, then drop. widen_after finds the original's groups again
-// in the changed model by the operands that they are bound to.
+// read_subject: the passes that need no runtime, in order. apply: cut, then drop. widen_after finds the
+// original's groups again in the changed model by the operands that they are bound to.
 #include "tailor/pipeline/surgery.h"
+
+#include "tailor/base/error.h"
+#include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/width_problem.h"
+#include "tailor/rewrite/widen.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-
-#include "tailor/base/error.h"
-#include "tailor/onnx/onnx.h"
-#include "tailor/pipeline/width_problem.h"
-#include "tailor/rewrite/widen.h"
 
 namespace tailor::pipeline {
 namespace {
@@ -33,8 +33,9 @@ void check_finite(const Subject& subject) {
     const graph::Node& node = subject.model.graph.nodes[binding.node];
     const graph::Tensor* tensor = subject.shapes.constant(node.inputs[binding.input]);
     if (tensor && !finite(*tensor))
-      throw Error(Code::not_finite, fmt::format("the weights '{}' hold NaN or infinity", node.inputs[binding.input]), "node " + node.label(),
-                  "mend the model: its outputs cannot be right");
+      throw Error(Code::not_finite,
+                  fmt::format("the weights '{}' hold NaN or infinity", node.inputs[binding.input]),
+                  "node " + node.label(), "mend the model: its outputs cannot be right");
   }
 }
 
@@ -62,7 +63,8 @@ Subject read_subject(const std::filesystem::path& path, const graph::ShapeOverri
 int width_after(const Subject& subject, const Surgery& surgery, int group) {
   auto kept = surgery.kept.find(group);
   auto added = surgery.added.find(group);
-  return (kept == surgery.kept.end() ? subject.channels.groups[group].width() : static_cast<int>(kept->second.size())) +
+  return (kept == surgery.kept.end() ? subject.channels.groups[group].width()
+                                     : static_cast<int>(kept->second.size())) +
          (added == surgery.added.end() ? 0 : added->second);
 }
 
@@ -70,9 +72,12 @@ graph::Model apply(const Subject& subject, const Surgery& surgery) {
   graph::Model model = subject.model;
   if (!surgery.kept.empty()) model = rewrite::cut(model, subject.shapes, subject.channels, {surgery.kept});
   for (const std::string& name : surgery.dropped) {
-    std::vector<rewrite::Branch> branches = rewrite::residual_branches(model, graph::infer_shapes(model, subject.overrides));
-    auto branch = std::find_if(branches.begin(), branches.end(), [&](const rewrite::Branch& b) { return b.name == name; });
-    if (branch == branches.end()) throw Error(Code::bad_cut, "there is no residual branch of that name", name);
+    std::vector<rewrite::Branch> branches =
+        rewrite::residual_branches(model, graph::infer_shapes(model, subject.overrides));
+    auto branch = std::find_if(branches.begin(), branches.end(),
+                               [&](const rewrite::Branch& b) { return b.name == name; });
+    if (branch == branches.end())
+      throw Error(Code::bad_cut, "there is no residual branch of that name", name);
     model = rewrite::drop_branch(model, *branch);
   }
   return model;

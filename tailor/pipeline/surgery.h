@@ -1,12 +1,6 @@
 /// \file What has been decided about a model so far, and the model that follows from it.
 #pragma once
 
-#include <filesystem>
-#include <map>
-#include <set>
-#include <string>
-#include <vector>
-
 #include "tailor/graph/channels.h"
 #include "tailor/graph/model.h"
 #include "tailor/graph/shapes.h"
@@ -14,6 +8,12 @@
 #include "tailor/rewrite/branch.h"
 #include "tailor/rewrite/cut.h"
 #include "tailor/rewrite/repair.h"
+
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace tailor::pipeline {
 
@@ -29,7 +29,8 @@ struct Subject {
   graph::ShapeOverrides overrides;
 };
 
-/// Reads, infers, groups. @throws Error as onnx::read and infer_shapes; not_finite if a weight is NaN or infinite
+/// Reads, infers, groups. @throws Error as onnx::read and infer_shapes; not_finite if a weight is NaN or
+/// infinite
 Subject read_subject(const std::filesystem::path& path, const graph::ShapeOverrides& overrides);
 /// The same for a model in memory.
 Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides);
@@ -47,11 +48,12 @@ struct Surgery {
 /// Width of a group after the surgery.
 int width_after(const Subject& subject, const Surgery& surgery, int group);
 
-/// Cut and branches dropped; weights otherwise untouched. What is to be added comes later, by widen_after: repair works on
-/// the channels that carry something. @throws Error bad_cut
+/// Cut and branches dropped; weights otherwise untouched. What is to be added comes later, by widen_after:
+/// repair works on the channels that carry something. @throws Error bad_cut
 graph::Model apply(const Subject& subject, const Surgery& surgery);
 
-/// `model` (made by apply, possibly repaired) with `surgery.added`. The function stays the same. @throws Error bad_cut
+/// `model` (made by apply, possibly repaired) with `surgery.added`. The function stays the same. @throws
+/// Error bad_cut
 graph::Model widen_after(const Subject& subject, const Surgery& surgery, const graph::Model& model);
 
 /// Positions that stay of every value of the original.

@@ -154,12 +154,17 @@ std::vector<GateResult> judge_gates(const Gates& gates, const std::vector<Agreem
   return results;
 }
 
+std::vector<Agreement> compare_outputs(const std::filesystem::path& a, const std::filesystem::path& b,
+                                       const VerifyOptions& options) {
+  Contender first = read_contender(a, options.overrides), second = read_contender(b, options.overrides);
+  check_same_interface(first, second);
+  return on_samples(first, second, options);
+}
+
 Verification verify(const std::filesystem::path& a, const std::filesystem::path& b,
                     const VerifyOptions& options) {
   check(options);
-  Contender first = read_contender(a, options.overrides), second = read_contender(b, options.overrides);
-  check_same_interface(first, second);
-  Verification result{a, b, on_samples(first, second, options), {}, {}};
+  Verification result{a, b, compare_outputs(a, b, options), {}, {}};
   result.speed = bench(timing_jobs({a, b}, options.overrides), options.bench);
   result.gates = judge_gates(options.gates, result.samples, result.speed);
   return result;

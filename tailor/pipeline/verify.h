@@ -71,6 +71,10 @@ struct Verification {
 Verification verify(const std::filesystem::path& a, const std::filesystem::path& b,
                     const VerifyOptions& options);
 
+/// The first half of verify: outputs only, nothing timed.
+std::vector<Agreement> compare_outputs(const std::filesystem::path& a, const std::filesystem::path& b,
+                                       const VerifyOptions& options);
+
 /// Each gate against what was found. A gate on time is ambiguous while its limit lies inside the 95 %
 /// interval.
 std::vector<GateResult> judge_gates(const Gates& gates, const std::vector<Agreement>& samples,

@@ -1,10 +1,10 @@
 #include "tailor/pipeline/width_problem.h"
 
+#include "tailor/base/error.h"
+
 #include <algorithm>
 #include <set>
 #include <tuple>
-
-#include "tailor/base/error.h"
 
 namespace tailor::pipeline {
 namespace {
@@ -15,13 +15,16 @@ std::vector<std::pair<int, int>> per_unit(const Subject& subject, const graph::L
   std::vector<std::pair<int, int>> list;
   for (auto [group, positions] : subject.channels.composition(label)) {
     const graph::ChannelGroup& g = subject.channels.groups[group];
-    if (g.changeable()) list.emplace_back(group, positions / g.width());
-    else fixed += positions;
+    if (g.changeable())
+      list.emplace_back(group, positions / g.width());
+    else
+      fixed += positions;
   }
   return list;
 }
 
-std::int64_t total(const Subject& subject, const std::vector<std::pair<int, int>>& parts, int fixed, const std::map<int, int>& widths) {
+std::int64_t total(const Subject& subject, const std::vector<std::pair<int, int>>& parts, int fixed,
+                   const std::map<int, int>& widths) {
   std::int64_t sum = fixed;
   for (auto [group, each] : parts) {
     auto it = widths.find(group);
@@ -32,8 +35,8 @@ std::int64_t total(const Subject& subject, const std::vector<std::pair<int, int>
 
 // Variables of the problem and the groups they stand for.
 struct Variables {
-  std::map<int, int> of_group;                  // group -> variable
-  std::vector<std::pair<int, int>> of_branch;   // (branch, variable)
+  std::map<int, int> of_group;                 // group -> variable
+  std::vector<std::pair<int, int>> of_branch;  // (branch, variable)
   std::vector<int> candidates;
 };
 
@@ -82,7 +85,8 @@ void for_each_choice(const std::vector<int>& scope, const std::vector<int>& cand
 }
 
 // Widths that a choice means for the layer; false if the layer is gone with its branch.
-bool widths_of(const CandidateTable& table, const std::vector<int>& scope, const std::vector<int>& choice, std::map<int, int>& widths) {
+bool widths_of(const CandidateTable& table, const std::vector<int>& scope, const std::vector<int>& choice,
+               std::map<int, int>& widths) {
   auto groups = static_cast<int>(table.groups.size());
   for (std::size_t i = 0; i < scope.size(); ++i) {
     if (scope[i] >= groups) {
@@ -95,13 +99,16 @@ bool widths_of(const CandidateTable& table, const std::vector<int>& scope, const
   return true;
 }
 
-// Branches that hold every producing layer of the group: dropping one of them makes the group's width irrelevant.
+// Branches that hold every producing layer of the group: dropping one of them makes the group's width
+// irrelevant.
 std::vector<int> branches_around(const Subject& subject, int group, const Variables& v) {
   std::vector<int> list;
   for (auto [branch, variable] : v.of_branch) {
     bool all = true, any = false;
     for (const graph::LayerChannels& layer : subject.channels.layers) {
-      if (!layer.out || std::none_of(layer.out->begin(), layer.out->end(), [&](int atom) { return subject.channels.atoms[atom].group == group; })) continue;
+      if (!layer.out || std::none_of(layer.out->begin(), layer.out->end(),
+                                     [&](int atom) { return subject.channels.atoms[atom].group == group; }))
+        continue;
       any = true, all = all && in_branch(subject, branch, layer.node);
     }
     if (any && all) list.push_back(variable);
@@ -109,10 +116,12 @@ std::vector<int> branches_around(const Subject& subject, int group, const Variab
   return list;
 }
 
-plan::Factor loss_factor(const Subject& subject, const CandidateTable& table, std::size_t index, const Variables& v) {
+plan::Factor loss_factor(const Subject& subject, const CandidateTable& table, std::size_t index,
+                         const Variables& v) {
   plan::Factor factor;
   factor.scope = {static_cast<int>(index)};
-  for (int variable : branches_around(subject, table.groups[index].group, v)) factor.scope.push_back(variable);
+  for (int variable : branches_around(subject, table.groups[index].group, v))
+    factor.scope.push_back(variable);
   for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
     bool gone = std::any_of(choice.begin() + 1, choice.end(), [](int c) { return c == 1; });
     factor.table.push_back({0, gone ? 0 : table.groups[index].widths[choice[0]].loss});
@@ -129,10 +138,14 @@ std::vector<LayerWidths> layer_widths(const Subject& subject) {
   for (const latency::LayerWorkload& layer : subject.layers) {
     LayerWidths widths{layer.workload, layer.node, {}, {}, 0, 0, 1};
     auto it = channels.find(layer.node);
-    if (it != channels.end() && it->second.in) widths.in = per_unit(subject, it->second.in, widths.fixed_in);
-    else widths.fixed_in = static_cast<int>(layer.workload.ic);
-    if (it != channels.end() && it->second.out) widths.out = per_unit(subject, it->second.out, widths.fixed_out);
-    else widths.fixed_out = static_cast<int>(layer.workload.oc);
+    if (it != channels.end() && it->second.in)
+      widths.in = per_unit(subject, it->second.in, widths.fixed_in);
+    else
+      widths.fixed_in = static_cast<int>(layer.workload.ic);
+    if (it != channels.end() && it->second.out)
+      widths.out = per_unit(subject, it->second.out, widths.fixed_out);
+    else
+      widths.fixed_out = static_cast<int>(layer.workload.oc);
     list.push_back(std::move(widths));
   }
   return list;
@@ -147,7 +160,8 @@ Workload workload_at(const Subject& subject, const LayerWidths& layer, const std
   return w;
 }
 
-std::vector<Workload> needed_workloads(const Subject& subject, const std::vector<LayerWidths>& layers, const CandidateTable& table) {
+std::vector<Workload> needed_workloads(const Subject& subject, const std::vector<LayerWidths>& layers,
+                                       const CandidateTable& table) {
   Variables v = variables(table);
   std::set<Workload> needed;
   for (const LayerWidths& layer : layers) {
@@ -160,22 +174,26 @@ std::vector<Workload> needed_workloads(const Subject& subject, const std::vector
   return {needed.begin(), needed.end()};
 }
 
-plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidths>& layers, const CandidateTable& table,
-                            const std::map<Workload, double>& latency) {
+plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidths>& layers,
+                            const CandidateTable& table, const std::map<Workload, double>& latency) {
   Variables v = variables(table);
   plan::Problem problem;
-  for (const GroupCandidates& g : table.groups) problem.variables.push_back({subject.channels.groups[g.group].name, static_cast<int>(g.widths.size())});
-  for (const BranchCandidate& b : table.branches) problem.variables.push_back({subject.branches[b.branch].name, 2});
+  for (const GroupCandidates& g : table.groups)
+    problem.variables.push_back({subject.channels.groups[g.group].name, static_cast<int>(g.widths.size())});
+  for (const BranchCandidate& b : table.branches)
+    problem.variables.push_back({subject.branches[b.branch].name, 2});
   for (const LayerWidths& layer : layers) {
     plan::Factor factor{scope_of(subject, layer, v), {}};
     for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
       std::map<int, int> widths;
       bool there = widths_of(table, factor.scope, choice, widths);
-      factor.table.push_back({there ? layer.correction * latency.at(workload_at(subject, layer, widths)) : 0, 0});
+      factor.table.push_back(
+          {there ? layer.correction * latency.at(workload_at(subject, layer, widths)) : 0, 0});
     });
     problem.factors.push_back(std::move(factor));
   }
-  for (std::size_t i = 0; i < table.groups.size(); ++i) problem.factors.push_back(loss_factor(subject, table, i, v));
+  for (std::size_t i = 0; i < table.groups.size(); ++i)
+    problem.factors.push_back(loss_factor(subject, table, i, v));
   for (std::size_t i = 0; i < table.branches.size(); ++i)
     problem.factors.push_back({{v.of_branch[i].second}, {{0, 0}, {0, table.branches[i].loss}}});
   return problem;
@@ -185,23 +203,32 @@ std::map<int, int> original_groups(const Subject& original, const Surgery& surge
   using OperandAxis = std::tuple<std::string, int, int>;  // output of the node, input, axis
   std::vector<bool> keep = rewrite::kept_atoms(original.channels, {surgery.kept});
   std::map<OperandAxis, graph::Label> before;
-  for (const graph::Binding& b : original.channels.bindings) before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
+  for (const graph::Binding& b : original.channels.bindings)
+    before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
   std::map<int, int> found;
   for (const graph::Binding& b : present.channels.bindings) {
     auto it = before.find({present.model.graph.nodes[b.node].output(0), b.input, b.axis});
     if (it == before.end()) continue;
     std::size_t i = 0;
     for (int atom : *it->second)
-      if (keep[atom] && i < b.label->size()) found.emplace(present.channels.atoms[(*b.label)[i++]].group, original.channels.atoms[atom].group);
+      if (keep[atom] && i < b.label->size())
+        found.emplace(present.channels.atoms[(*b.label)[i++]].group, original.channels.atoms[atom].group);
   }
   return found;
 }
 
-Surgery merge(const Subject& original, const Surgery& before, const Subject& present, const CandidateTable& table, const std::vector<int>& choice) {
+Surgery merge(const Subject& original, const Surgery& before, const Subject& present,
+              const CandidateTable& table, const std::vector<int>& choice) {
   Surgery surgery = before;
+  surgery.added.clear();  // zeros are not part of the present network: they are chosen anew
   std::map<int, int> group_of = original_groups(original, before, present);
+  Variables v = variables(table);
   for (std::size_t i = 0; i < table.groups.size(); ++i) {
     const GroupCandidates& g = table.groups[i];
+    std::vector<int> around = branches_around(present, g.group, v);
+    if (std::any_of(around.begin(), around.end(),
+                    [&](int variable) { return choice[static_cast<std::size_t>(variable)] == 1; }))
+      continue;
     const WidthCandidate& chosen = g.widths[choice[i]];
     int group = group_of.at(g.group), present_width = present.channels.groups[g.group].width();
     if (chosen.width > present_width) surgery.added[group] = chosen.width - present_width;
@@ -212,7 +239,8 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
     surgery.kept[group] = std::move(kept);
   }
   for (std::size_t i = 0; i < table.branches.size(); ++i)
-    if (choice[table.groups.size() + i] == 1) surgery.dropped.insert(present.branches[table.branches[i].branch].name);
+    if (choice[table.groups.size() + i] == 1)
+      surgery.dropped.insert(present.branches[table.branches[i].branch].name);
   return surgery;
 }
 

@@ -1,41 +1,45 @@
 /// \file From candidates and latencies to the planner's problem, and from its answer back to a surgery.
 #pragma once
 
-#include <map>
-#include <utility>
-#include <vector>
-
 #include "tailor/latency/oracle.h"
 #include "tailor/pipeline/candidates.h"
 #include "tailor/plan/problem.h"
 
+#include <map>
+#include <utility>
+#include <vector>
+
 namespace tailor::pipeline {
 
-/// A layer with weights as its latency depends on widths: how often each group lies on its input and output axis, and what is
-/// fixed there.
+/// A layer with weights as its latency depends on widths: how often each group lies on its input and output
+/// axis, and what is fixed there.
 struct LayerWidths {
-  latency::Workload workload;               // at the present widths
+  latency::Workload workload;  // at the present widths
   int node = 0;
-  std::vector<std::pair<int, int>> in, out; // (group, positions per unit)
-  int fixed_in = 0, fixed_out = 0;          // positions of unchangeable groups, or the whole axis where it is fixed
-  double correction = 1;                    // in place over alone, if known
+  std::vector<std::pair<int, int>> in, out;  // (group, positions per unit)
+  int fixed_in = 0, fixed_out = 0;  // positions of unchangeable groups, or the whole axis where it is fixed
+  double correction = 1;            // in place over alone, if known
 };
 std::vector<LayerWidths> layer_widths(const Subject& subject);
 
 /// The workload at other widths (group -> width; absent: present).
-latency::Workload workload_at(const Subject& subject, const LayerWidths& layer, const std::map<int, int>& widths);
+latency::Workload workload_at(const Subject& subject, const LayerWidths& layer,
+                              const std::map<int, int>& widths);
 
 /// All workloads that the problem will ask for.
-std::vector<latency::Workload> needed_workloads(const Subject& subject, const std::vector<LayerWidths>& layers, const CandidateTable& table);
+std::vector<latency::Workload> needed_workloads(const Subject& subject,
+                                                const std::vector<LayerWidths>& layers,
+                                                const CandidateTable& table);
 
-/// Variables 0..groups-1 are the table's groups, then its branches (0 keep, 1 drop). One factor per layer (latency), one per
-/// group and per branch (loss). A width in a dropped branch costs nothing.
+/// Variables 0..groups-1 are the table's groups, then its branches (0 keep, 1 drop). One factor per layer
+/// (latency), one per group and per branch (loss). A width in a dropped branch costs nothing.
 /// @param latency by workload; all of needed_workloads
-plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidths>& layers, const CandidateTable& table,
-                            const std::map<latency::Workload, double>& latency);
+plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidths>& layers,
+                            const CandidateTable& table, const std::map<latency::Workload, double>& latency);
 
 /// The surgery on the original that the choice means, on top of what was done before.
-Surgery merge(const Subject& original, const Surgery& before, const Subject& present, const CandidateTable& table, const std::vector<int>& choice);
+Surgery merge(const Subject& original, const Surgery& before, const Subject& present,
+              const CandidateTable& table, const std::vector<int>& choice);
 
 /// Which group of the original each group of the present subject is.
 std::map<int, int> original_groups(const Subject& original, const Surgery& surgery, const Subject& present);

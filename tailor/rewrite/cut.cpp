@@ -4,6 +4,7 @@
 //   remake_node       attributes and constant operands that name sizes (Reshape, Split, Slice, Pad, Gather,
 //   group counts) annotate          dimensions of value_infos confirm           inferred shapes of the result
 //   must equal the labels' counts
+//   keep_computed_numbers  floats that follow from sizes stay
 // mask() shares the first two steps.
 #include "tailor/rewrite/cut.h"
 
@@ -39,7 +40,11 @@ std::vector<int> removed_positions(const Label& label, const std::vector<bool>& 
 
 // How one operand slot changes: per axis, the positions to keep (or to zero). Equal changes of one constant
 // share a tensor.
-using Change = std::map<int, std::vector<int>>;
+struct Change {
+  std::map<int, std::vector<int>> axes;
+  std::byte fill{};  // of what is masked: weights of quantised layers are zero at their zero point
+  friend auto operator<=>(const Change&, const Change&) = default;
+};
 using Slot = std::pair<int, int>;  // node, input
 
 // Rewrites the constants behind the slots. A constant whose uses all change alike keeps its name; else each
@@ -93,7 +98,7 @@ class ConstantRewriter {
     } else if (graph::Node& node = model_.graph.nodes[producer]; node.find<graph::Tensor>("value")) {
       node.attributes.find("value")->second.value = std::move(tensor);
     } else {  // folded from other constants: those stay behind and die
-      node.outputs[0] = name + "_uncut";
+      std::replace(node.outputs.begin(), node.outputs.end(), name, name + "_uncut");
       model_.graph.initializers[name] = std::move(tensor);
     }
   }
@@ -115,14 +120,56 @@ class ConstantRewriter {
   graph::Uses uses_;
 };
 
-std::map<Slot, Change> changes_of(const Channels& channels, const std::vector<bool>& keep, bool masking) {
+std::map<Slot, Change> changes_of(const Channels& channels, const std::vector<bool>& keep) {
   std::map<Slot, Change> changes;
-  for (const graph::Binding& binding : channels.bindings) {
-    if (masking && binding.role != graph::Binding::Role::consumes) continue;
-    std::vector<int> removed = removed_positions(binding.label, keep);
-    if (removed.empty()) continue;
-    changes[{binding.node, binding.input}][binding.axis] =
-        masking ? removed : kept_positions(binding.label, keep);
+  for (const graph::Binding& binding : channels.bindings)
+    if (!removed_positions(binding.label, keep).empty())
+      changes[{binding.node, binding.input}].axes[binding.axis] = kept_positions(binding.label, keep);
+  return changes;
+}
+
+// Atoms that no weights read, or that a product of two values sums over: they vanish only if they are made
+// zero.
+std::vector<bool> zero_at_source(const Model& model, const graph::Shapes& shapes, const Channels& channels) {
+  std::vector<bool> source(channels.atoms.size(), true);
+  for (const graph::Binding& binding : channels.bindings)
+    if (binding.role == graph::Binding::Role::consumes)
+      for (int atom : *binding.label) source[atom] = false;
+  for (const graph::Node& node : model.graph.nodes) {
+    const graph::Shape* a = node.op == "MatMul" ? shapes.shape(node.input(0)) : nullptr;
+    if (!a || a->empty() || shapes.constant(node.input(1))) continue;
+    if (Label summed = channels.find(node.input(0), static_cast<int>(a->size()) - 1))
+      for (int atom : *summed) source[atom] = true;
+  }
+  return source;
+}
+
+std::byte zero_of(const graph::Node& node, int input, const graph::Shapes& shapes) {
+  if (node.op != "QLinearConv" || input != 3) return {};
+  const graph::Tensor* zero = shapes.constant(node.input(5));
+  if (!zero || zero->data.size() == 0) return {};
+  std::byte first = *zero->data.data();
+  if (std::any_of(zero->data.data(), zero->data.data() + zero->data.size(),
+                  [&](std::byte b) { return b != first; }))
+    throw Error(Code::bad_cut, "weights with several zero points cannot be masked", "node " + node.label());
+  return first;
+}
+
+std::map<Slot, Change> masks_of(const Model& model, const graph::Shapes& shapes, const Channels& channels,
+                                const std::vector<bool>& keep) {
+  using Role = graph::Binding::Role;
+  static const std::set<std::string> linear = {"Add", "Sub", "Sum", "Mul"};
+  std::vector<bool> source = zero_at_source(model, shapes, channels);
+  std::map<Slot, Change> changes;
+  for (const graph::Binding& b : channels.bindings) {
+    const graph::Node& node = model.graph.nodes[b.node];
+    if (b.role == Role::follows && !linear.contains(node.op)) continue;
+    std::vector<int> positions = removed_positions(b.label, keep);
+    if (b.role != Role::consumes) std::erase_if(positions, [&](int i) { return !source[(*b.label)[i]]; });
+    if (positions.empty()) continue;
+    Change& change = changes[{b.node, b.input}];
+    change.axes[b.axis] = std::move(positions);
+    change.fill = zero_of(node, b.input, shapes);
   }
   return changes;
 }
@@ -145,18 +192,34 @@ graph::ShapeOverrides input_shapes(const Model& model, const graph::Shapes& shap
   return overrides;
 }
 
-void confirm(const Model& result, const graph::Shapes& before, const Channels& channels,
+void confirm(const graph::Shapes& after, const graph::Shapes& before, const Channels& channels,
              const std::vector<bool>& keep) {
-  graph::Shapes after = graph::infer_shapes(result, input_shapes(result, before));
   for (const auto& [key, label] : channels.values) {
-    const graph::Shape* shape = after.shape(key.first);
-    if (!shape || key.second >= static_cast<int>(shape->size())) continue;
+    const graph::Shape *shape = after.shape(key.first), *old = before.shape(key.first);
+    auto axis = static_cast<std::size_t>(key.second);
+    if (!shape || axis >= shape->size()) continue;
+    bool never_known = (*shape)[axis] < 0 && old && axis < old->size() && (*old)[axis] < 0;
     auto expected = static_cast<std::int64_t>(kept_positions(label, keep).size());
-    if ((*shape)[key.second] != expected)
+    if ((*shape)[axis] != expected && !never_known)
       throw Error(Code::bad_cut,
                   fmt::format("the cut leaves {} positions on axis {} of '{}', but the graph computes {}",
                               expected, key.second, key.first, graph::to_string(*shape)));
   }
+}
+
+// Numbers that the graph computes from the sizes of what was cut (attention is scaled by the root of its
+// width) stay what they were: the weights were trained with them.
+void keep_computed_numbers(Model& model, const graph::Shapes& before, const graph::Shapes& after) {
+  graph::Uses uses(model.graph);
+  for (graph::Node& node : model.graph.nodes)
+    for (std::string& name : node.outputs) {
+      const graph::Tensor *then = before.constant(name), *now = after.constant(name);
+      bool number = then && now && graph::as_floats(*then) && then->type == now->type;
+      if (!number || then->dims != now->dims || then->data == now->data || uses.is_output(name)) continue;
+      model.graph.initializers[name] = *then;
+      name += "_uncut";
+    }
+  graph::remove_dead(model.graph);
 }
 
 }  // namespace
@@ -167,6 +230,13 @@ std::vector<bool> kept_atoms(const Channels& channels, const Cut& what) {
     if (g < 0 || g >= static_cast<int>(channels.groups.size()))
       throw Error(Code::bad_cut, fmt::format("there is no channel group {}", g));
     const graph::ChannelGroup& group = channels.groups[g];
+    if (std::adjacent_find(units.begin(), units.end(), std::greater_equal<>()) != units.end())
+      throw Error(Code::bad_cut, "the channels that stay must be listed once and in increasing order",
+                  group.name);
+    if (!units.empty() && (units.front() < 0 || units.back() >= group.width()))
+      throw Error(Code::bad_cut,
+                  fmt::format("the group has {} channels, not {}", group.width(), units.back() + 1),
+                  group.name);
     if (static_cast<int>(units.size()) == group.width()) continue;
     if (!group.changeable())
       throw Error(Code::bad_cut,
@@ -175,11 +245,7 @@ std::vector<bool> kept_atoms(const Channels& channels, const Cut& what) {
     if (units.empty())
       throw Error(Code::bad_cut, "a channel group must keep at least one channel", group.name);
     for (int atom : group.atoms) keep[atom] = false;
-    for (int unit : units) {
-      if (unit < 0 || unit >= group.width())
-        throw Error(Code::bad_cut, fmt::format("the group has no channel {}", unit), group.name);
-      keep[group.atoms[unit]] = true;
-    }
+    for (int unit : units) keep[group.atoms[unit]] = true;
   }
   return keep;
 }
@@ -187,17 +253,20 @@ std::vector<bool> kept_atoms(const Channels& channels, const Cut& what) {
 Model cut(const Model& model, const graph::Shapes& shapes, const Channels& channels, const Cut& what) {
   std::vector<bool> keep = kept_atoms(channels, what);
   Model result = model;
+  graph::Uses uses(model.graph);
   for (std::size_t i = 0; i < result.graph.nodes.size(); ++i)
-    remake_node(result, static_cast<int>(i), shapes, channels, keep);
+    remake_node(result, static_cast<int>(i), shapes, channels, keep, uses);
   ConstantRewriter(result, shapes)
-      .rewrite(changes_of(channels, keep, false), [](graph::Tensor tensor, const Change& change) {
-        for (const auto& [axis, positions] : change) tensor = take(tensor, axis, positions);
+      .rewrite(changes_of(channels, keep), [](graph::Tensor tensor, const Change& change) {
+        for (const auto& [axis, positions] : change.axes) tensor = take(tensor, axis, positions);
         return tensor;
       });
   annotate(result, channels, keep);
   graph::remove_dead(result.graph);
   graph::check(result.graph);
-  confirm(result, shapes, channels, keep);
+  graph::Shapes after = graph::infer_shapes(result, input_shapes(result, shapes));
+  confirm(after, shapes, channels, keep);
+  keep_computed_numbers(result, shapes, after);
   return result;
 }
 
@@ -205,8 +274,9 @@ Model mask(const Model& model, const graph::Shapes& shapes, const Channels& chan
   std::vector<bool> keep = kept_atoms(channels, what);
   Model result = model;
   ConstantRewriter(result, shapes)
-      .rewrite(changes_of(channels, keep, true), [](graph::Tensor tensor, const Change& change) {
-        for (const auto& [axis, positions] : change) tensor = zero_slices(tensor, axis, positions);
+      .rewrite(masks_of(model, shapes, channels, keep), [](graph::Tensor tensor, const Change& change) {
+        for (const auto& [axis, positions] : change.axes)
+          tensor = zero_slices(tensor, axis, positions, change.fill);
         return tensor;
       });
   return result;

@@ -26,7 +26,8 @@ graph::Model cut(const graph::Model& model, const graph::Shapes& shapes, const g
                  const Cut& what);
 
 /// The reference for cut(): nothing is removed, but whoever reads a removed channel reads it with weight
-/// zero. Same outputs as the pruned model, up to rounding.
+/// zero; where no weights read it (the product of query and key), it is made zero. Same outputs as the pruned
+/// model, up to rounding.
 graph::Model mask(const graph::Model& model, const graph::Shapes& shapes, const graph::Channels& channels,
                   const Cut& what);
 

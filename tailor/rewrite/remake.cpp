@@ -21,6 +21,7 @@ struct Site {
   const graph::Shapes& shapes;
   const graph::Channels& channels;
   const std::vector<bool>& keep;
+  const graph::Uses& uses;  // of the model before the surgery: who makes what
 
   Label label(const std::string& value, std::size_t axis) const {
     return channels.find(value, static_cast<int>(axis));
@@ -43,22 +44,32 @@ struct Site {
   }
 
   std::optional<std::vector<std::int64_t>> integers(std::size_t input) const {
-    const graph::Tensor* tensor = node.input(input).empty() ? nullptr : shapes.constant(node.input(input));
+    const graph::Tensor* tensor = node.input(input).empty() ? nullptr : find_constant(node.input(input));
     return tensor ? graph::as_integers(*tensor) : std::nullopt;
   }
-  void set_operand(std::size_t input, const std::vector<std::int64_t>& values) const {
-    if (values == integers(input)) return;
-    std::string stem = node.inputs[input] + "_cut", name = stem;
-    for (int i = 0; model.graph.initializers.contains(name); ++i) name = fmt::format("{}{}", stem, i);
-    const graph::Tensor* old = shapes.constant(node.inputs[input]);
-    graph::Shape dims = old ? old->dims : graph::Shape{static_cast<std::int64_t>(values.size())};
+  // The constant behind a name, those made meanwhile included.
+  const graph::Tensor* find_constant(const std::string& name) const {
+    auto it = model.graph.initializers.find(name);
+    return it != model.graph.initializers.end() ? &it->second : shapes.constant(name);
+  }
+  // A new initializer like the one of that name.
+  std::string add_integers(const std::string& like, const std::vector<std::int64_t>& values) const {
+    std::string stem = like + "_cut", name = stem;
+    for (int i = 0; model.graph.initializers.contains(name) || uses.producer(name) >= 0; ++i)
+      name = fmt::format("{}{}", stem, i);
+    const graph::Tensor* old = find_constant(like);
+    graph::Shape dims = {static_cast<std::int64_t>(values.size())};
+    if (old && old->size() == dims[0]) dims = old->dims;
     graph::Tensor made = graph::make_i64(dims, values);
     if (old && old->type == graph::DataType::i32) {
       std::vector<std::int32_t> narrow(values.begin(), values.end());
       made = {graph::DataType::i32, dims, Bytes::own(std::move(narrow))};
     }
-    model.graph.initializers[name] = made;
-    node.inputs[input] = name;
+    model.graph.initializers[name] = std::move(made);
+    return name;
+  }
+  void set_operand(std::size_t input, const std::vector<std::int64_t>& values) const {
+    if (values != integers(input)) node.inputs[input] = add_integers(node.inputs[input], values);
   }
   void set_attribute(const char* key, std::vector<std::int64_t> values) const {
     if (node.integers(key) != values) node.attributes[key] = {std::move(values)};
@@ -73,61 +84,64 @@ struct Site {
 };
 
 void conv(const Site& s) {
-  Label x = s.label(s.node.op == "QLinearConv" ? s.node.inputs[0] : s.node.input(0), 1);
+  Label x = s.label(s.node.input(0), 1);
   std::int64_t groups = s.node.integer("group", 1);
   if (groups == 1 || !s.changed(x)) return;
   if (static_cast<std::int64_t>(x->size()) == groups) s.node.attributes["group"] = {s.kept(x)};  // depthwise
 }
 
-// Entry `axis` of a shape that is computed by the graph: a literal in a Concat is replaced, -1 and computed
-// parts adapt.
-void patch_computed_shape(const Site& s, std::size_t input, std::size_t axis, std::int64_t size) {
-  graph::Uses uses(s.model.graph);
-  int producer = uses.producer(s.node.inputs[input]);
-  if (producer < 0 || s.model.graph.nodes[producer].op != "Concat") return;
-  std::size_t first = 0;
-  Node& concat = s.model.graph.nodes[producer];
-  for (std::string& part : concat.inputs) {
+// True if nothing behind `value` is known at run time only, sizes of values included.
+bool literal(const Site& s, const std::string& value, int depth = 16) {
+  if (graph::constant(s.model.graph, s.uses, value)) return true;
+  int producer = s.uses.producer(value);
+  if (producer < 0 || depth == 0) return false;
+  const Node& node = s.model.graph.nodes[producer];
+  return node.op != "Shape" && node.op != "Size" && !node.inputs.empty() &&
+         std::all_of(node.inputs.begin(), node.inputs.end(),
+                     [&](const std::string& name) { return name.empty() || literal(s, name, depth - 1); });
+}
+
+// Entry `axis` of a shape: a literal is replaced where the graph puts it together; -1 and what is computed
+// from other values adapt by themselves.
+void patch_shape(const Site& s, std::string& operand, std::size_t axis, std::int64_t size) {
+  const graph::Tensor* known = s.find_constant(operand);
+  if (known && literal(s, operand)) {
+    auto values = graph::as_integers(*known);
+    if (!values || axis >= values->size() || (*values)[axis] <= 0) return;
+    (*values)[axis] = size;
+    operand = s.add_integers(operand, *values);
+    return;
+  }
+  int producer = s.uses.producer(operand);
+  if (producer < 0) return;
+  Node& node = s.model.graph.nodes[producer];
+  if (node.op == "Cast" || node.op == "Identity") return patch_shape(s, node.inputs.at(0), axis, size);
+  if (node.op != "Concat") return;
+  for (std::string& part : node.inputs) {
     const graph::Shape* shape = s.shapes.shape(part);
-    if (!shape || shape->size() != 1) return;
-    const graph::Tensor* literal = graph::constant(s.model.graph, uses, part);
-    if (axis < first + static_cast<std::size_t>((*shape)[0])) {
-      if (!literal) return;
-      std::vector<std::int64_t> values = *graph::as_integers(*literal);
-      if (values[axis - first] <= 0) return;
-      values[axis - first] = size;
-      std::string name = fmt::format("{}_axis{}_cut", s.node.outputs[0], axis);
-      s.model.graph.initializers[name] = graph::make_i64(literal->dims, values);
-      part = name;
-      return;
-    }
-    first += static_cast<std::size_t>((*shape)[0]);
+    const graph::Tensor* replaced = s.find_constant(part);
+    std::int64_t count = shape ? graph::element_count(*shape) : replaced ? replaced->size() : graph::kUnknown;
+    if (count < 0) return;
+    if (axis < static_cast<std::size_t>(count)) return patch_shape(s, part, axis, size);
+    axis -= static_cast<std::size_t>(count);
   }
 }
 
 // Reshape and Expand: operand 1; Resize: operand 3 (sizes).
 void target_shape(const Site& s, std::size_t input) {
   if (s.node.input(input).empty()) return;
-  bool any = false;
   for (std::size_t axis = 0; axis < s.rank(s.node.output(0)); ++axis)
-    any = any || s.changed(s.label(s.node.output(0), axis));
-  if (!any) return;
-  graph::Uses uses(s.model.graph);
-  const graph::Tensor* literal = graph::constant(s.model.graph, uses, s.node.inputs[input]);
-  auto values = literal ? graph::as_integers(*literal) : std::nullopt;
-  for (std::size_t axis = 0; axis < s.rank(s.node.output(0)); ++axis) {
-    Label label = s.label(s.node.output(0), axis);
-    if (!s.changed(label)) continue;
-    if (values && axis < values->size() && (*values)[axis] > 0)
-      (*values)[axis] = s.kept(label);
-    else if (!values)
-      patch_computed_shape(s, input, axis, s.kept(label));
-  }
-  if (values) s.set_operand(input, *values);
+    if (Label label = s.label(s.node.output(0), axis); s.changed(label))
+      patch_shape(s, s.node.inputs[input], axis, s.kept(label));
 }
 
 void reshape(const Site& s) { target_shape(s, 1); }
 void resize(const Site& s) { target_shape(s, 3); }
+
+std::int64_t opset(const graph::Model& model) {
+  auto it = model.opsets.find("");
+  return it == model.opsets.end() ? 1 : it->second;
+}
 
 void split(const Site& s) {
   std::size_t rank = s.rank(s.node.input(0));
@@ -140,8 +154,7 @@ void split(const Site& s) {
     if (!part) s.fail("the parts of a Split are not understood");
     sizes.push_back(s.kept(part));
   }
-  if (s.node.attributes.contains("split") || s.model.opsets.find("")->second < 13)
-    return s.set_attribute("split", sizes);
+  if (s.node.attributes.contains("split") || opset(s.model) < 13) return s.set_attribute("split", sizes);
   s.node.attributes.erase("num_outputs");
   if (s.node.inputs.size() < 2) s.node.inputs.push_back(s.node.outputs[0] + "_sizes");
   s.set_operand(1, sizes);
@@ -195,22 +208,21 @@ void gather(const Site& s) {
     if (i < 0) i += static_cast<std::int64_t>(label->size());
     if (s.keep[(*label)[static_cast<std::size_t>(i)]]) moved.push_back(s.kept(label, 0, i));
   }
-  std::string name = s.node.inputs[1] + "_" + s.node.outputs[0] + "_cut";
-  auto count = static_cast<std::int64_t>(moved.size());
-  s.model.graph.initializers[name] = graph::make_i64({count}, std::move(moved));
-  s.node.inputs[1] = name;
+  if (moved.empty()) s.fail("nothing that it gathers would stay");
+  s.node.inputs[1] = s.add_integers(s.node.inputs[1], moved);
 }
 
 }  // namespace
 
 void remake_node(graph::Model& model, int index, const graph::Shapes& shapes, const graph::Channels& channels,
-                 const std::vector<bool>& keep) {
+                 const std::vector<bool>& keep, const graph::Uses& uses) {
   static const std::map<std::string, void (*)(const Site&), std::less<>> table = {
       {"Conv", conv},       {"FusedConv", conv}, {"ConvTranspose", conv}, {"QLinearConv", conv},
       {"Reshape", reshape}, {"Expand", reshape}, {"Resize", resize},      {"Split", split},
       {"Slice", slice},     {"Pad", pad},        {"Gather", gather}};
   Node& node = model.graph.nodes[index];
-  if (auto it = table.find(node.op); it != table.end()) it->second({model, node, shapes, channels, keep});
+  if (auto it = table.find(node.op); it != table.end())
+    it->second({model, node, shapes, channels, keep, uses});
 }
 
 }  // namespace tailor::rewrite

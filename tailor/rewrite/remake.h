@@ -12,8 +12,9 @@ namespace tailor::rewrite {
 /// Brings node `index` in line with the channels that stay: group counts of convolutions, Reshape and Expand
 /// targets, Resize sizes, Split sizes, Slice bounds, Pad amounts, Gather indices. New operands become
 /// initializers of their own.
+/// @param uses of the model as it was before the first node was remade
 /// @throws Error bad_cut naming the node
 void remake_node(graph::Model& model, int index, const graph::Shapes& shapes, const graph::Channels& channels,
-                 const std::vector<bool>& keep);
+                 const std::vector<bool>& keep, const graph::Uses& uses);
 
 }  // namespace tailor::rewrite

@@ -2,8 +2,8 @@
 
 #include "tailor/base/error.h"
 
+#include <algorithm>
 #include <cstring>
-#include <numeric>
 
 namespace tailor::rewrite {
 namespace {
@@ -53,12 +53,17 @@ graph::Tensor take(const graph::Tensor& tensor, int axis, const std::vector<int>
   return spread(tensor, axis, positions);
 }
 
-graph::Tensor zero_slices(const graph::Tensor& tensor, int axis, const std::vector<int>& positions) {
+graph::Tensor zero_slices(const graph::Tensor& tensor, int axis, const std::vector<int>& positions,
+                          std::byte fill) {
   Layout l = layout(tensor, axis);
-  std::vector<int> source(l.size);
-  std::iota(source.begin(), source.end(), 0);
-  for (int position : positions) source[position] = -1;
-  return spread(tensor, axis, source);
+  std::vector<std::byte> out(tensor.data.data(), tensor.data.data() + tensor.data.size());
+  for (std::size_t o = 0; o < l.outer; ++o)
+    for (int position : positions) {
+      TAILOR_CHECK(position >= 0 && static_cast<std::size_t>(position) < l.size);
+      auto at = static_cast<std::ptrdiff_t>((o * l.size + static_cast<std::size_t>(position)) * l.inner);
+      std::fill_n(out.begin() + at, l.inner, fill);
+    }
+  return {tensor.type, tensor.dims, Bytes::own(std::move(out)), tensor.origin};
 }
 
 }  // namespace tailor::rewrite

@@ -11,8 +11,9 @@ namespace tailor::rewrite {
 /// @throws Error bad_cut if the tensor's elements are no whole bytes
 graph::Tensor take(const graph::Tensor& tensor, int axis, const std::vector<int>& positions);
 
-/// The tensor with the slices at `positions` set to zero (bytes).
-graph::Tensor zero_slices(const graph::Tensor& tensor, int axis, const std::vector<int>& positions);
+/// The tensor with every byte of the slices at `positions` set to `fill`.
+graph::Tensor zero_slices(const graph::Tensor& tensor, int axis, const std::vector<int>& positions,
+                          std::byte fill = {});
 
 /// The tensor with slices inserted: result position i is old position source[i], or filled with `fill` where
 /// source[i] < 0.

@@ -65,9 +65,8 @@ std::vector<int> column_list(const std::vector<int>& inputs, int taps) {
 }
 
 double variance(const NormalEquations& e) {
-  double sum = 0;
-  for (int o = 0; o < e.outputs; ++o)
-    sum += e.power[o] / e.rows - (e.total[o] / e.rows) * (e.total[o] / e.rows);
+  double sum = 0, rows = std::max(1.0, e.rows);
+  for (int o = 0; o < e.outputs; ++o) sum += e.power[o] / rows - (e.total[o] / rows) * (e.total[o] / rows);
   return std::max(sum, 1e-30);
 }
 
@@ -232,7 +231,7 @@ Elimination eliminate(const std::vector<const NormalEquations*>& layers,
     const NormalEquations& e = *layers[i];
     Matrix gram = ridged(e, ridge), inverse = gram.llt().solve(Matrix::Identity(gram.rows(), gram.cols()));
     Matrix weights = inverse * View(e.cross.data(), e.columns(), e.outputs);
-    parts.push_back({inverse, weights, 1.0 / (e.rows * variance(e)), blocks_per_layer[i], e.taps});
+    parts.push_back({inverse, weights, 1.0 / (std::max(1.0, e.rows) * variance(e)), blocks_per_layer[i], e.taps});
     std::vector<int> all(e.inputs);
     for (int k = 0; k < e.inputs; ++k) all[k] = k;
     for (double error : fit(e, all, ridge).error) base += error / variance(e);

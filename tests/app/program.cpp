@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 namespace tailor::testing {
@@ -56,6 +58,24 @@ int wait_for(pid_t child, const Start& start) {
   return status;
 }
 
+// Is a process left that was started with this temporary folder in its environment?
+bool still_running(const std::string& temporary) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
+    std::ifstream file(entry.path() / "environ", std::ios::binary);
+    std::string environment((std::istreambuf_iterator<char>(file)), {});
+    if (environment.find("TMPDIR=" + temporary) != std::string::npos) return true;
+  }
+  return false;
+}
+
+// A runner that was told to end is given a moment.
+bool ends_soon(const std::string& temporary) {
+  for (int i = 0; i < 500 && still_running(temporary); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  return !still_running(temporary);
+}
+
 }  // namespace
 
 Finished run(const std::vector<std::string>& arguments, const Start& start) {
@@ -71,7 +91,8 @@ Finished run(const std::vector<std::string>& arguments, const Start& start) {
   finished.exit = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   if (start.stdout_file.empty()) finished.out = map_file(out).view();
   finished.err = map_file(err).view();
-  if (!std::filesystem::is_empty(temporary)) finished.err += "LEFT BEHIND";
+  if (!ends_soon(temporary.string())) finished.err += "LEFT BEHIND: a process";
+  if (!std::filesystem::is_empty(temporary)) finished.err += "LEFT BEHIND: files";
   return finished;
 }
 

@@ -25,7 +25,7 @@ struct Start {
 };
 
 /// Runs `tailor` with `arguments` until it ends. Temporary files go to a folder of its own, which must be
-/// empty afterwards: if not, `err` ends with "LEFT BEHIND". A program that hangs for two minutes is killed.
+/// empty afterwards: if not, `err` holds "LEFT BEHIND". A program that hangs for two minutes is killed.
 Finished run(const std::vector<std::string>& arguments, const Start& start = {});
 
 /// stdout as the one document that it must be. Fails the test and returns null if it is not.

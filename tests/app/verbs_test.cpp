@@ -132,6 +132,15 @@ TEST_F(Verbs, BenchOfOneModelHasNoRatio) {
   EXPECT_NE(finished.out.find("median"), std::string::npos);
 }
 
+TEST_F(Verbs, VerboseGoesToStderr) {
+  TAILOR_NEEDS_RUNTIME();
+  Finished finished = run(calm({"-v", "bench", small("a.onnx", 8), "--json"}));
+  EXPECT_EQ(finished.exit, 0);
+  EXPECT_NE(finished.err.find("x:1x3x32x32"), std::string::npos) << finished.err;
+  EXPECT_TRUE(document(finished).is_object());
+  EXPECT_EQ(run(calm({"-v", "-q", "bench", small("a.onnx", 8)})).err, "");
+}
+
 TEST_F(Verbs, BenchOfSeveralThreadsTakesThreeProcesses) {
   TAILOR_NEEDS_RUNTIME();
   Json json = document(run(calm({"bench", small("a.onnx", 8), "--threads", "2", "--json"})));

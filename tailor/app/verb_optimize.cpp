@@ -1,0 +1,121 @@
+// tailor optimize: words into options, the table of what was decided, the proof.
+#include "tailor/app/app.h"
+#include "tailor/base/progress.h"
+#include "tailor/base/table.h"
+#include "tailor/pipeline/optimize.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <unistd.h>
+
+namespace tailor::app {
+namespace {
+
+pipeline::Goal goal_of(const OptimizeArguments& a) {
+  pipeline::Goal goal;
+  int goals = !a.latency.empty() + !a.speedup.empty() + !a.plan.empty();
+  if (goals != 1)
+    throw Error(
+        Code::usage, goals ? "--latency, --speedup and --plan exclude each other" : "no goal is given",
+        "command line", "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
+  if (!a.max_drop.empty()) goal.max_drop = parse_factor(a.max_drop, "--max-drop");
+  if (a.speedup == "max")
+    goal.fastest = true;
+  else if (!a.speedup.empty())
+    goal.ratio = 1 / parse_factor(a.speedup, "--speedup");
+  if (a.latency.empty()) return goal;
+  if (a.latency.back() == 'x')
+    goal.ratio = parse_factor(a.latency, "--latency");
+  else if (a.latency.back() == 's')
+    goal.latency_us = 1e6 * parse_seconds(a.latency, "--latency");
+  else
+    throw Error(Code::bad_value, fmt::format("'{}' is no value for --latency", a.latency), "--latency",
+                "write for instance 5ms, or 0.68x");
+  return goal;
+}
+
+void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
+  auto refuse = [](const char* option, const char* why) { throw Error(Code::bad_value, why, option); };
+  if (a.device != "cpu")
+    throw Error(Code::unknown_device, fmt::format("there is no device '{}'", a.device), "--device",
+                "devices: cpu");
+  if (goal.ratio && !(*goal.ratio > 0 && *goal.ratio <= 1))
+    refuse(a.latency.empty() ? "--speedup" : "--latency", "the goal must be faster than the model is");
+  if (a.rounds < 1 || a.rounds > 20) refuse("--rounds", "rounds must be 1 to 20");
+  if (a.widths < 1 || a.widths > 30) refuse("--widths", "candidates per group must be 1 to 30");
+  if (a.fit < 8 || a.judge < 8) refuse("--fit", "--fit and --judge must be at least 8");
+  if (a.scale < 0) refuse("--scale", "--scale must be positive");
+  if (std::filesystem::exists(a.out) && std::filesystem::equivalent(a.out, a.model))
+    refuse("--output", "the output would overwrite the model");
+}
+
+pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArguments& a) {
+  pipeline::OptimizeOptions o;
+  o.goal = goal_of(a);
+  check(a, o.goal);
+  o.model = a.model, o.out = a.out, o.plan_out = a.plan_out, o.eval = a.eval, o.profile = a.profile;
+  if (!a.plan.empty()) o.plan = a.plan;
+  o.label_offset = a.label_offset;
+  o.overrides = parse_shapes(a.shapes);
+  o.calibration.path = a.calib;
+  o.calibration.preparation.mean = a.mean, o.calibration.preparation.std = a.std;
+  if (a.scale > 0) o.calibration.preparation.scale = a.scale;
+  o.calibration.fit = a.fit, o.calibration.judge = a.judge, o.calibration.seed = a.seed,
+  o.calibration.augment = !a.no_augment;
+  o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;
+  o.rounds.table.criterion = pipeline::parse_criterion(a.criterion);
+  BenchArguments timing;
+  timing.threads = a.threads, timing.seed = a.seed, timing.time = a.time;
+  o.bench = bench_options(global, timing);
+  o.best_effort = a.best_effort, o.dry_run = a.dry_run;
+  return o;
+}
+
+std::string accuracy_text(const pipeline::Agreement& a) {
+  if (a.score.labelled == 0)
+    return fmt::format("agreement with the original {:.2f} % of {} samples", 100 * a.score.agreement(),
+                       a.samples);
+  return fmt::format("top-1 {:.2f} % -> {:.2f} % ({:+.2f} points, {} samples, McNemar p = {:.2g})",
+                     100 * a.score.top1_a(), 100 * a.score.top1_b(),
+                     100 * (a.score.top1_b() - a.score.top1_a()), a.samples,
+                     runtime::mcnemar_p(a.score.only_a_correct, a.score.only_b_correct));
+}
+
+std::string describe(const pipeline::OptimizeResult& r) {
+  const pipeline::BenchModel &a = r.proof.speed.models[0], &b = r.proof.speed.models[1];
+  std::string text = plan_text(r.plan);
+  text += fmt::format("\nlatency   {} -> {}   {:.3f}x [{:.3f}, {:.3f}]  {}\n", duration(a.summary.median),
+                      duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,
+                      runtime::name(b.to_first.verdict));
+  text += fmt::format("accuracy  {}\n", accuracy_text(r.proof.samples.front()));
+  if (!r.written.empty())
+    text += fmt::format("wrote     {} (read back, run, compared)  {}\n", r.written.string(),
+                        r.plan_written.string());
+  return text;
+}
+
+}  // namespace
+
+int optimize(const Global& global, const OptimizeArguments& arguments) {
+  pipeline::OptimizeOptions options = options_of(global, arguments);
+  pipeline::OptimizeResult result;
+  {
+    Progress progress("optimize");
+    std::string phase = "starting";
+    options.say = [&](const std::string& line) {
+      phase = line;
+      if (!global.quiet) fmt::print(stderr, "{}  {}\n", ::isatty(2) ? "\r\x1b[K" : "", line);
+    };
+    options.rounds.table.progress = [&](int done, int all) { progress.update(done, all, phase); };
+    options.bench.progress = [&](double done) { progress.update(100 * done, 100, "final comparison"); };
+    result = pipeline::optimize(options);
+  }
+  global.json ? print_document(to_json(result)) : print(describe(result));
+  if (result.goal_met) return 0;
+  print_error(global, Error(Code::goal_not_met, result.why_not, arguments.model.string(),
+                            result.written.empty() ? "--best-effort writes the nearest model"
+                                                   : "the nearest model was written"));
+  return exit_code(Code::goal_not_met);
+}
+
+}  // namespace tailor::app

@@ -1,0 +1,239 @@
+// optimize() is the straight line; the steps are below it in the order in which it calls them:
+//   ratio_wanted   the goal as a share of the original's measured latency
+//   search         rounds towards one ratio, or ever faster ones while the drop allows it
+//   finish         written beside the target, read back, verified against the original, then renamed
+#include "tailor/pipeline/optimize.h"
+
+#include "tailor/base/error.h"
+#include "tailor/base/file.h"
+#include "tailor/base/interrupt.h"
+#include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/loss.h"
+#include "tailor/runtime/profile.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace tailor::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Everything that the steps share.
+struct Workshop {
+  const OptimizeOptions& options;
+  Subject original;
+  runtime::Runner runner;
+  runtime::Profile profile;
+  runtime::MeasuringOracle oracle;
+  LatencyBook book;
+
+  explicit Workshop(const OptimizeOptions& o)
+      : options(o),
+        original(read_subject(o.model, o.overrides)),
+        runner(o.bench.runner),
+        profile(o.profile.empty() ? cache_folder() / "profile.jsonl" : o.profile),
+        oracle(runner, profile, timing(o)),
+        book(oracle) {}
+
+  static runtime::TimingOptions timing(const OptimizeOptions& o) {
+    runtime::TimingOptions t;
+    t.threads = o.bench.threads, t.seed = o.bench.seed;
+    return t;
+  }
+  void say(const std::string& line) const {
+    if (options.say) options.say(line);
+  }
+};
+
+void check_changeable(const Subject& subject) {
+  bool any = std::any_of(subject.channels.groups.begin(), subject.channels.groups.end(),
+                         [](const graph::ChannelGroup& g) { return g.changeable(); });
+  if (!any && subject.branches.empty())
+    throw Error(Code::nothing_to_change, "no channel of this model can be changed", subject.path.string(),
+                "tailor inspect --groups says why");
+}
+
+VerifyOptions proof_options(const OptimizeOptions& o) {
+  VerifyOptions v;
+  v.eval = o.eval;
+  if (o.eval.empty()) v.calib = o.calibration.path;
+  v.preparation = o.calibration.preparation;
+  v.label_offset = o.label_offset;
+  v.overrides = o.overrides;
+  v.bench = o.bench;
+  return v;
+}
+
+// Points lost: top-1 on labelled data, agreement with the original else.
+double drop_of(const Agreement& a) {
+  return 100 * (a.score.labelled > 0 ? a.score.top1_a() - a.score.top1_b() : 1 - a.score.agreement());
+}
+
+double ratio_wanted(Workshop& shop) {
+  const Goal& goal = shop.options.goal;
+  if (goal.ratio) return *goal.ratio;
+  runtime::TimingOptions timing = Workshop::timing(shop.options);
+  runtime::Job job = timing_job(shop.options.model, shop.options.overrides);
+  double us = runtime::summarize(shop.runner.time(std::span(&job, 1), timing).front().us).median;
+  if (*goal.latency_us >= us) shop.say(fmt::format("the model is there already: {:.0f} us", us));
+  return std::min(1.0, *goal.latency_us / us);
+}
+
+Agreement agreement_with(Workshop& shop, const graph::Model& model) {
+  TemporaryFolder folder(true);
+  fs::path path = folder.fresh(".onnx");
+  onnx::write(model, path);
+  return compare_outputs(shop.original.path, path, proof_options(shop.options)).front();
+}
+
+// Ever faster while the drop stays within the limit; the step shrinks where it does not.
+Searched search_fastest(Workshop& shop, const Calibration& calibration) {
+  RoundOptions rounds = shop.options.rounds;
+  rounds.rounds = 1;
+  double limit = shop.options.goal.max_drop.value_or(0), step = 0.85;
+  Searched best;
+  best.model = shop.original.model;
+  while (step < 0.985) {
+    throw_if_interrupted();
+    Searched next = search_rounds(shop.runner, shop.original, calibration, shop.book, best.ratio * step,
+                                  rounds, {best.surgery, best.ratio});
+    double drop = drop_of(agreement_with(shop, next.model));
+    bool accepted = drop <= limit + 1e-9 && next.ratio < best.ratio;
+    shop.say(fmt::format("{:.3f} of the latency loses {:.2f} points: {}", next.ratio, drop,
+                         accepted ? "accepted" : "too much"));
+    if (accepted) {
+      next.rounds.insert(next.rounds.begin(), best.rounds.begin(), best.rounds.end());
+      best = std::move(next);
+    } else {
+      step = (1 + step) / 2;
+    }
+  }
+  return best;
+}
+
+Searched search(Workshop& shop, const Calibration& calibration) {
+  RoundOptions rounds = shop.options.rounds;
+  rounds.say = shop.options.say;
+  if (shop.options.plan) {
+    Json json = read_json(*shop.options.plan, "tailor/plan/1");
+    Surgery surgery = surgery_of(shop.original, width_plan_from_json(json, shop.options.plan->string()));
+    return carry_out(shop.runner, shop.original, calibration, surgery, rounds);
+  }
+  if (shop.options.goal.fastest) return search_fastest(shop, calibration);
+  double ratio = ratio_wanted(shop);
+  if (ratio >= 1) return carry_out(shop.runner, shop.original, calibration, {}, rounds);
+  return search_rounds(shop.runner, shop.original, calibration, shop.book, ratio * 0.995, rounds);
+}
+
+WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string& goal) {
+  WidthPlan plan = describe(shop.original, found.surgery);
+  const runtime::Hello& hello = shop.runner.hello();
+  plan.runtime =
+      fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
+                  shop.options.bench.threads == 1 ? "" : "s", hello.processor);
+  plan.goal = goal, plan.loss = found.loss, plan.measured_ratio = found.ratio,
+  plan.rounds = static_cast<int>(found.rounds.size());
+  if (!found.rounds.empty()) {
+    plan.predicted_ratio = found.rounds.back().predicted, plan.certificate = found.rounds.back().certificate;
+    for (const RoundReport& round : found.rounds) plan.candidates += round.candidates;
+  }
+  return plan;
+}
+
+std::string goal_text(const Goal& goal) {
+  std::string text = goal.fastest      ? "as fast as possible"
+                     : goal.ratio      ? fmt::format("at most {:.4g} of the latency", *goal.ratio)
+                     : goal.latency_us ? fmt::format("at most {:.4g} us", *goal.latency_us)
+                                       : "carry out a plan";
+  return goal.max_drop ? fmt::format("{}, at most {:g} points lost", text, *goal.max_drop) : text;
+}
+
+// Whether the proof meets the goal; if not, why.
+std::string shortfall(const Goal& goal, const Verification& proof) {
+  const BenchModel& b = proof.speed.models[1];
+  if (goal.ratio && b.to_first.ratio > *goal.ratio)
+    return fmt::format("{:.3f} of the latency was reached, {:.3f} was asked for", b.to_first.ratio,
+                       *goal.ratio);
+  if (goal.latency_us && b.summary.median > *goal.latency_us)
+    return fmt::format("{:.0f} us were reached, {:.0f} us were asked for", b.summary.median,
+                       *goal.latency_us);
+  if (double drop = drop_of(proof.samples.front()); goal.max_drop && drop > *goal.max_drop + 1e-9)
+    return fmt::format("{:.2f} points are lost, {:g} were allowed", drop, *goal.max_drop);
+  return {};
+}
+
+void finish(Workshop& shop, const Searched& found, OptimizeResult& result) {
+  const OptimizeOptions& o = shop.options;
+  fs::path part = o.out;
+  part += ".unverified.part";
+  struct Remove {
+    fs::path path;
+    ~Remove() {
+      std::error_code ignored;
+      fs::remove(path, ignored);
+    }
+  } remove{o.dry_run ? fs::path() : part};
+  TemporaryFolder folder(true);
+  if (o.dry_run) part = folder.fresh(".onnx");
+  onnx::write(found.model, part);
+  onnx::read(part);
+  shop.say("verifying the written file against the original");
+  result.proof = verify(o.model, part, proof_options(o));
+  result.why_not = shortfall(o.goal, result.proof);
+  result.goal_met = result.why_not.empty();
+  const runtime::Comparison& speed = result.proof.speed.models[1].to_first;
+  if (speed.verdict == runtime::Verdict::slower)
+    throw Error(Code::would_be_slower,
+                fmt::format("the result takes {:.3f} of the original's time", speed.ratio), o.model.string(),
+                "nothing was written; tailor analyze shows what limits this model");
+  result.proof.b = o.out;
+  result.proof.speed.models[1].path = o.out;
+  if (o.dry_run || (!result.goal_met && !o.best_effort)) return;
+  result.plan_written = o.plan_out.empty() ? fs::path(o.out).replace_extension(".plan.json") : o.plan_out;
+  write_file(result.plan_written, to_json(result.plan).dump(1) + "\n");
+  std::error_code error;
+  fs::rename(part, o.out, error);
+  if (error) throw Error(Code::write_failed, "cannot write: " + error.message(), o.out.string());
+  result.written = o.out;
+}
+
+}  // namespace
+
+OptimizeResult optimize(const OptimizeOptions& options) {
+  Workshop shop(options);
+  check_changeable(shop.original);
+  Calibration calibration = load_calibration(shop.original, options.calibration);
+  Searched found = search(shop, calibration);
+  OptimizeResult result;
+  result.plan = plan_of(shop, found, goal_text(options.goal));
+  result.rounds = found.rounds;
+  finish(shop, found, result);
+  return result;
+}
+
+Json to_json(const OptimizeResult& result) {
+  Json rounds = Json::array();
+  for (const RoundReport& r : result.rounds)
+    rounds.push_back({{"goal", r.goal},
+                      {"predicted", r.predicted},
+                      {"measured", r.measured},
+                      {"loss_before", r.base_loss},
+                      {"table_loss", r.table_loss},
+                      {"optimal", r.certificate.optimal},
+                      {"gap", r.certificate.gap},
+                      {"variables", r.variables},
+                      {"candidates", r.candidates}});
+  return {{"schema", "tailor/optimize/1"},
+          {"goal_met", result.goal_met},
+          {"why_not", result.why_not},
+          {"written", result.written.string()},
+          {"plan_written", result.plan_written.string()},
+          {"rounds", rounds},
+          {"plan", to_json(result.plan)},
+          {"proof", to_json(result.proof)}};
+}
+
+}  // namespace tailor::pipeline

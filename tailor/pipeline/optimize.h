@@ -1,0 +1,60 @@
+/// \file The straight line: a model and a goal -> a faster model, its plan, and the proof.
+#pragma once
+
+#include "tailor/pipeline/calibration.h"
+#include "tailor/pipeline/rounds.h"
+#include "tailor/pipeline/verify.h"
+#include "tailor/pipeline/width_plan.h"
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace tailor::pipeline {
+
+/// Exactly one of latency, ratio, fastest.
+struct Goal {
+  std::optional<double> latency_us;  // at most this long
+  std::optional<double> ratio;       // at most this share of the original's latency
+  bool fastest = false;              // as fast as max_drop allows
+  std::optional<double>
+      max_drop;  // points of top-1 (labelled) or of agreement with the original (unlabelled)
+};
+
+struct OptimizeOptions {
+  std::filesystem::path model, out;
+  std::filesystem::path plan_out;             // empty: OUT with .plan.json for its extension
+  std::optional<std::filesystem::path> plan;  // a plan to carry out instead of searching
+  Goal goal;
+  CalibrationOptions calibration;
+  std::filesystem::path eval;  // labelled samples; empty: agreement on calibration samples
+  std::int64_t label_offset = 0;
+  graph::ShapeOverrides overrides;
+  RoundOptions rounds;
+  BenchOptions bench;             // threads, runner, time of the final comparison
+  std::filesystem::path profile;  // journal of measured layers; empty: in the cache folder
+  bool best_effort = false;       // write the nearest model if the goal is not met
+  bool dry_run = false;           // nothing is written
+  std::function<void(const std::string&)> say = {};
+};
+
+struct OptimizeResult {
+  WidthPlan plan;
+  Verification proof;  // the written file against the original
+  std::vector<RoundReport> rounds;
+  bool goal_met = false;
+  std::string why_not;            // in words, if not
+  std::filesystem::path written;  // empty: nothing was written
+  std::filesystem::path plan_written;
+};
+
+/// Reads, measures, searches, repairs, writes, reads back, verifies. The output file appears only when all
+/// that is done, and never if it measures slower than the input.
+/// @throws Error as read_subject, load_calibration, Runner; nothing_to_change; would_be_slower
+OptimizeResult optimize(const OptimizeOptions& options);
+
+/// Schema "tailor/optimize/1".
+Json to_json(const OptimizeResult& result);
+
+}  // namespace tailor::pipeline

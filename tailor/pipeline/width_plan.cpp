@@ -1,0 +1,123 @@
+#include "tailor/pipeline/width_plan.h"
+
+#include "tailor/base/error.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <numeric>
+
+namespace tailor::pipeline {
+namespace {
+
+std::string reason(int before, int kept, int added) {
+  if (added > 0 && kept == before)
+    return fmt::format("{} channels of zeros: a wider layer that runs faster and computes the same", added);
+  if (added > 0) return fmt::format("{} channels go, {} of zeros fill the step", before - kept, added);
+  return fmt::format("{} channels go, the readers are refitted", before - kept);
+}
+
+Json to_json(const plan::Certificate& c) {
+  return {{"optimal", c.optimal}, {"quantum_us", c.quantum_us}, {"loss_bound", c.loss_bound}, {"gap", c.gap}};
+}
+
+GroupPlan group_from_json(const Json& json, const std::string& place) {
+  GroupPlan g;
+  g.group = static_cast<int>(integer(json, "group", place));
+  g.layer = text(json, "layer", place);
+  g.before = static_cast<int>(integer(json, "before", place)),
+  g.after = static_cast<int>(integer(json, "after", place));
+  g.added = static_cast<int>(integer(json, "added", place));
+  g.why = text(json, "why", place);
+  for (const Json& unit : member(json, "kept", place)) {
+    if (!unit.is_number_integer())
+      throw Error(Code::bad_json, "a kept channel is no integer", place + ".kept");
+    g.kept.push_back(unit.get<int>());
+  }
+  return g;
+}
+
+}  // namespace
+
+WidthPlan describe(const Subject& original, const Surgery& surgery) {
+  WidthPlan plan;
+  plan.model = original.path.filename().string(), plan.sha256 = original.sha256;
+  for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g) {
+    const graph::ChannelGroup& group = original.channels.groups[static_cast<std::size_t>(g)];
+    auto kept = surgery.kept.find(g);
+    auto added = surgery.added.find(g);
+    if (kept == surgery.kept.end() && added == surgery.added.end()) continue;
+    GroupPlan p{g, group.name, group.width(), width_after(original, surgery, g), {}, 0, {}};
+    if (kept != surgery.kept.end()) p.kept = kept->second;
+    if (added != surgery.added.end()) p.added = added->second;
+    p.why = reason(p.before, p.after - p.added, p.added);
+    plan.groups.push_back(std::move(p));
+  }
+  plan.dropped.assign(surgery.dropped.begin(), surgery.dropped.end());
+  return plan;
+}
+
+Surgery surgery_of(const Subject& original, const WidthPlan& plan) {
+  if (plan.sha256 != original.sha256)
+    throw Error(Code::plan_mismatch,
+                fmt::format("the plan was made for {} (SHA-256 {}...), not for this model", plan.model,
+                            plan.sha256.substr(0, 12)),
+                original.path.string(), "give the model that the plan names");
+  Surgery surgery;
+  for (const GroupPlan& g : plan.groups) {
+    if (g.group < 0 || g.group >= static_cast<int>(original.channels.groups.size()))
+      throw Error(Code::bad_cut, fmt::format("the model has no channel group {}", g.group), g.layer);
+    if (!g.kept.empty()) surgery.kept[g.group] = g.kept;
+    if (g.added > 0) surgery.added[g.group] = g.added;
+  }
+  surgery.dropped.insert(plan.dropped.begin(), plan.dropped.end());
+  return surgery;
+}
+
+Json to_json(const WidthPlan& plan) {
+  Json groups = Json::array();
+  for (const GroupPlan& g : plan.groups)
+    groups.push_back({{"group", g.group},
+                      {"layer", g.layer},
+                      {"before", g.before},
+                      {"after", g.after},
+                      {"added", g.added},
+                      {"why", g.why},
+                      {"kept", g.kept}});
+  return {{"schema", "tailor/plan/1"},
+          {"model", {{"path", plan.model}, {"sha256", plan.sha256}}},
+          {"runtime", plan.runtime},
+          {"goal", plan.goal},
+          {"latency", {{"predicted_ratio", plan.predicted_ratio}, {"measured_ratio", plan.measured_ratio}}},
+          {"loss", plan.loss},
+          {"certificate", to_json(plan.certificate)},
+          {"rounds", plan.rounds},
+          {"candidates", plan.candidates},
+          {"dropped", plan.dropped},
+          {"groups", groups}};
+}
+
+WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
+  WidthPlan plan;
+  const Json& model = member(json, "model", place);
+  plan.model = text(model, "path", place + ".model"), plan.sha256 = text(model, "sha256", place + ".model");
+  plan.runtime = text(json, "runtime", place), plan.goal = text(json, "goal", place);
+  const Json& latency = member(json, "latency", place);
+  plan.predicted_ratio = number(latency, "predicted_ratio", place),
+  plan.measured_ratio = number(latency, "measured_ratio", place);
+  plan.loss = number(json, "loss", place);
+  const Json& c = member(json, "certificate", place);
+  plan.certificate = {boolean(c, "optimal", place), number(c, "quantum_us", place),
+                      number(c, "loss_bound", place), number(c, "gap", place)};
+  plan.rounds = static_cast<int>(integer(json, "rounds", place)),
+  plan.candidates = static_cast<int>(integer(json, "candidates", place));
+  for (const Json& name : member(json, "dropped", place)) {
+    if (!name.is_string()) throw Error(Code::bad_json, "a dropped branch is no name", place + ".dropped");
+    plan.dropped.push_back(name.get<std::string>());
+  }
+  for (const Json& group : member(json, "groups", place))
+    plan.groups.push_back(group_from_json(group, place + ".groups"));
+  return plan;
+}
+
+}  // namespace tailor::pipeline

@@ -1,0 +1,46 @@
+/// \file The plan as a file that a person can read and diff: what was decided, why, and what it measured.
+#pragma once
+
+#include "tailor/base/json.h"
+#include "tailor/pipeline/surgery.h"
+#include "tailor/plan/width_planner.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tailor::pipeline {
+
+/// One channel group.
+struct GroupPlan {
+  int group = 0;              // of the original
+  std::string layer;          // its name
+  int before = 0, after = 0;  // widths
+  std::vector<int> kept;      // units, increasing; empty if all are kept
+  int added = 0;              // channels of zeros
+  std::string why;            // one line: what the change buys
+};
+
+struct WidthPlan {
+  std::string model, sha256;                       // the original
+  std::string runtime;                             // "onnxruntime 1.30.0, 1 thread, AMD EPYC"
+  std::string goal;                                // as asked for
+  std::vector<GroupPlan> groups;                   // those that change
+  std::vector<std::string> dropped;                // residual branches, by the output of their sum
+  double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
+  double loss = 0;                                 // divergence on calibration samples
+  plan::Certificate certificate;                   // of the last round's choice from its table
+  int rounds = 0, candidates = 0;
+};
+
+/// Plan of a surgery: groups that change, branches that go. Figures are filled in by whoever measured them.
+WidthPlan describe(const Subject& original, const Surgery& surgery);
+
+/// @throws Error plan_mismatch if the plan was made for another model
+Surgery surgery_of(const Subject& original, const WidthPlan& plan);
+
+/// Schema "tailor/plan/1". @throws Error bad_json
+Json to_json(const WidthPlan& plan);
+WidthPlan width_plan_from_json(const Json& json, const std::string& place);
+
+}  // namespace tailor::pipeline

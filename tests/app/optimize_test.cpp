@@ -1,0 +1,125 @@
+// optimize and plan as a user runs them, on the demonstration network with few samples. Speed is not
+// asserted: what is checked is that files, documents and exit codes agree with each other.
+#include "tailor/base/file.h"
+#include "tests/app/program.h"
+#include "tests/app/schema_check.h"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+
+namespace tailor::testing {
+namespace {
+
+const std::string kModel = std::string(TAILOR_SOURCE_DIR) + "/demo/shapes.onnx";
+
+// `count` images of seeded noise in CIFAR's binary records.
+std::filesystem::path images(TemporaryFolder& folder, int count) {
+  std::string records;
+  std::uint64_t state = 7;
+  for (int i = 0; i < count * 3073; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    records += static_cast<char>(i % 3073 == 0 ? (state >> 40) % 10 : state >> 56);
+  }
+  std::filesystem::path path = folder.fresh(".bin");
+  write_file(path, records);
+  return path;
+}
+
+std::vector<std::string> small_search(const std::filesystem::path& calib, const std::filesystem::path& out) {
+  return {"optimize",     kModel,
+          "-o",           out.string(),
+          "--calib",      calib.string(),
+          "--rounds",     "1",
+          "--widths",     "2",
+          "--fit",        "48",
+          "--judge",      "32",
+          "--time",       "1s",
+          "--profile",    (out.parent_path() / "profile.jsonl").string(),
+          "--best-effort"};
+}
+
+TEST(Optimize, WritesAModelAPlanAndTheProofAndRepeatsThem) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::filesystem::path out = folder.path() / "fast.onnx";
+  std::filesystem::path calib = images(folder, 120);
+  std::vector<std::string> arguments = small_search(calib, out);
+  arguments.insert(arguments.end(), {"--latency", "0.9x", "--json"});
+  Finished finished = run(arguments);
+  ASSERT_TRUE(finished.exit == 0 || finished.exit == 4)
+      << finished.err;  // 4: a noisy machine missed the goal
+  Json result = document(finished);
+  for (const std::string& line : violations(document(run({"schema", "optimize"})), result))
+    ADD_FAILURE() << line;
+  ASSERT_EQ(result["written"], out.string());
+  EXPECT_EQ(run({"inspect", out.string()}).exit, 0);
+
+  std::string plan = (folder.path() / "fast.plan.json").string();
+  Json shown = document(run({"plan", "show", plan, "--json"}));
+  for (const std::string& line : violations(document(run({"schema", "plan"})), shown)) ADD_FAILURE() << line;
+  EXPECT_EQ(shown, result["plan"]);
+  EXPECT_FALSE(shown["groups"].empty() && shown["dropped"].empty());
+  EXPECT_TRUE(document(run({"plan", "diff", plan, plan, "--json"}))["rows"].empty());
+
+  std::filesystem::path again =
+      folder.path() / "again.onnx";  // the plan carried out once more gives the same file
+  arguments = small_search(calib, again);
+  arguments.insert(arguments.end(), {"--plan", plan});
+  EXPECT_EQ(run(arguments).exit, 0);
+  EXPECT_EQ(map_file(out).view(), map_file(again).view());
+}
+
+TEST(Optimize, ADryRunWritesNothing) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::filesystem::path out = folder.path() / "fast.onnx";
+  std::vector<std::string> arguments = small_search(images(folder, 120), out);
+  arguments.insert(arguments.end(), {"--latency", "0.9x", "--dry-run"});
+  run(arguments);
+  EXPECT_FALSE(std::filesystem::exists(out));
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "fast.plan.json"));
+}
+
+void expect_refused(std::vector<std::string> more, int code, const std::string& spelled) {
+  TemporaryFolder folder;
+  std::vector<std::string> arguments = {
+      "optimize", kModel, "-o", (folder.path() / "o.onnx").string(), "--calib", images(folder, 12).string()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  Finished finished = run(arguments);
+  EXPECT_EQ(finished.exit, code) << finished.err;
+  EXPECT_NE(finished.err.find(spelled), std::string::npos) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "o.onnx"));
+}
+
+TEST(Optimize, NeedsExactlyOneGoal) {
+  expect_refused({}, 2, "E2000");
+  expect_refused({"--latency", "0.7x", "--speedup", "2x"}, 2, "E2000");
+}
+
+TEST(Optimize, RefusesWhatCannotBe) {
+  expect_refused({"--latency", "0.7x", "--device", "h200"}, 2, "E2108");
+  expect_refused({"--latency", "1.7x"}, 2, "E2002");
+  expect_refused({"--latency", "fast"}, 2, "E2002");
+  expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
+  expect_refused({"--latency", "0.7x", "--mean", "1,2"}, 2, "E2");
+}
+
+TEST(Plan, OfAnotherModelIsRefused) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  Json plan =
+      Json::parse(R"({"schema":"tailor/plan/1","model":{"path":"x.onnx","sha256":"00"},"runtime":"","goal":"",
+    "latency":{"predicted_ratio":1,"measured_ratio":1},"loss":0,"certificate":{"optimal":true,"quantum_us":0,"loss_bound":0,"gap":0},
+    "rounds":0,"candidates":0,"dropped":[],"groups":[]})");
+  std::filesystem::path path = folder.fresh(".json");
+  write_file(path, plan.dump());
+  expect_refused({"--plan", path.string()}, 2, "E2107");
+  EXPECT_EQ(run({"plan", "show", path.string()}).exit, 0);
+  write_file(path, "{\"schema\": \"tailor/plan/2\"}");
+  EXPECT_EQ(run({"plan", "show", path.string()}).exit, 2);
+}
+
+}  // namespace
+}  // namespace tailor::testing
