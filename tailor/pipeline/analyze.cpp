@@ -106,22 +106,13 @@ double streaming_gbytes(Bench& bench) {
   return us > 0 ? 2.0 * sizeof(float) * kElements / us / 1e3 : 0;
 }
 
-Workload aligned(const Workload& w) {
-  Workload next = w;
-  const bool depthwise = w.g > 1 && w.g == w.ic;
-  const std::int64_t channels = (w.ic + 3) / 4 * 4;
-  if (depthwise) return with_outputs(w, channels);
-  next.ic = channels;
-  return next;
-}
-
 // Worth proving that the input's width leaves the fast path? Three channels are an image.
 bool unaligned(const Workload& w) {
   return w.kind != latency::Kind::gemm && w.ic > 4 && w.ic % 4 != 0 && (w.g == 1 || w.g == w.ic);
 }
 
 struct Alone {
-  double us = 0, aligned_us = 0;  // 0: not measured
+  double us = 0, aligned_us = 0, below_us = 0;  // 0: not measured
 };
 
 // Asks for the sweeps too, so that what is compared was measured interleaved.
@@ -130,7 +121,9 @@ std::vector<Alone> layers_alone(const Subject& subject, latency::LatencyOracle& 
   for (const latency::LayerWorkload& layer : subject.layers) {
     if (!timeable(layer.workload)) continue;
     wanted.push_back(layer.workload);
-    if (unaligned(layer.workload)) wanted.push_back(aligned(layer.workload));
+    if (!unaligned(layer.workload)) continue;
+    wanted.push_back(at_multiple_of_4(layer.workload, true, false));
+    wanted.push_back(at_multiple_of_4(layer.workload, false, true));
   }
   const std::size_t own = wanted.size();
   for (Workload& workload : sweep_workloads(subject)) wanted.push_back(std::move(workload));
@@ -141,7 +134,12 @@ std::vector<Alone> layers_alone(const Subject& subject, latency::LatencyOracle& 
   std::vector<Alone> alone;
   for (const latency::LayerWorkload& layer : subject.layers) {
     const Workload& w = layer.workload;
-    alone.push_back(timeable(w) ? Alone{us.at(w), unaligned(w) ? us.at(aligned(w)) : 0} : Alone{});
+    Alone each;
+    if (timeable(w)) each.us = us.at(w);
+    if (timeable(w) && unaligned(w))
+      each.aligned_us = us.at(at_multiple_of_4(w, true, false)),
+      each.below_us = us.at(at_multiple_of_4(w, false, true));
+    alone.push_back(each);
   }
   return alone;
 }
@@ -189,15 +187,15 @@ double best_gflops(const std::vector<AnalyzedLayer>& layers) {
   return best;
 }
 
-void judge_layers(Analysis& analysis, const std::vector<Alone>& alone, const std::vector<double>& savings) {
+void judge_layers(Analysis& analysis, const std::vector<Alone>& alone, const std::vector<GroupSweep>& own) {
   const double best = best_gflops(analysis.layers);
   for (std::size_t i = 0; i < analysis.layers.size(); ++i) {
     AnalyzedLayer& layer = analysis.layers[i];
     const GroupSweep* sweep = sweep_of(analysis.groups, layer.out_group);
-    Judgement judgement = judge_layer(
-        {layer.workload, layer.us, alone[i].us, alone[i].aligned_us, sweep, analysis.streaming_gbytes, best});
+    Judgement judgement =
+        judge_layer({layer.workload, layer.us, alone[i].us, alone[i].aligned_us, alone[i].below_us,
+                     own[i].widths.empty() ? nullptr : &own[i], analysis.streaming_gbytes, best});
     layer.verdict = judgement.verdict, layer.why = std::move(judgement.why);
-    layer.recoverable_us = savings[i];
     if (sweep) layer.down = sweep->down, layer.up = sweep->up;
   }
 }
@@ -280,8 +278,10 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   for (const AnalyzedLayer& each : analysis.layers)
     scale.push_back(each.alone_us > 0 ? each.us / each.alone_us : 1);
   analysis.groups = sweep_groups(subject, oracle, scale);
+  judge_layers(analysis, alone, own_sweeps(subject, oracle, scale, analysis.groups));
   bench.begin("widths together");
-  judge_layers(analysis, alone, joint_savings(subject, oracle, scale, analysis.groups));
+  const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
+  for (std::size_t i = 0; i < savings.size(); ++i) analysis.layers[i].recoverable_us = savings[i];
   if (pictured) bench.begin("staircase"), add_picture(analysis, layer, oracle);
   analysis.measured = oracle.measured(), analysis.known = oracle.known();
   return analysis;

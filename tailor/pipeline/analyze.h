@@ -29,7 +29,8 @@ struct AnalyzeOptions {
 };
 
 /// What keeps a layer from being faster, in the order in which it is decided:
-/// fallback: its input width leaves the runtime's fast path; the next multiple of 4 is faster.
+/// fallback: its input width leaves the runtime's fast path: the next multiple of 4 is faster, or the one
+/// below saves three times the work that it gives up.
 /// launch: below 5 us; starting it costs as much as its work.
 /// pad: its output width lies inside a step or just past an edge; a wider one costs the same.
 /// memory: it moves bytes about as fast as the device streams them, and computes little on them.
@@ -106,6 +107,9 @@ std::vector<latency::Workload> sweep_workloads(const Subject& subject);
 /// One sweep per changeable group with layers. @param scale in place over alone, one per layer
 std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOracle& oracle,
                                      const std::vector<double>& scale);
+/// The same for each layer by itself, over the group of its output; without widths where there is none.
+std::vector<GroupSweep> own_sweeps(const Subject& subject, latency::LatencyOracle& oracle,
+                                   const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps);
 /// What each layer saves if all groups past an edge go back to it at once.
 std::vector<double> joint_savings(const Subject& subject, latency::LatencyOracle& oracle,
                                   const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps);
@@ -114,13 +118,19 @@ latency::Workload with_outputs(const latency::Workload& workload, std::int64_t c
 /// Can it be timed alone? Float and, if grouped, depthwise or divisible.
 bool timeable(const latency::Workload& workload);
 
+/// The workload with its input (and, if `outputs`, its output) at the multiple of 4 above or below; of a
+/// depthwise layer all channels.
+latency::Workload at_multiple_of_4(const latency::Workload& workload, bool above, bool outputs);
+
 /// What a verdict is made of. Times in us; 0: unknown.
 struct LayerEvidence {
   latency::Workload workload;
   double us = 0;  // in place
   double alone_us = 0;
-  double aligned_us = 0;              // alone, inputs rounded up to a multiple of 4; 0: they are one
-  const GroupSweep* sweep = nullptr;  // of the output's group
+  // Alone; 0 if the input is a multiple of 4: with the input rounded up to one, and with input and output
+  // rounded down to one.
+  double aligned_us = 0, below_us = 0;
+  const GroupSweep* sweep = nullptr;  // of this layer, over its output's group
   double streaming_gbytes = 0;
   double best_gflops = 0;  // of any layer of the network
 };

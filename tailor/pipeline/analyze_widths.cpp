@@ -172,6 +172,29 @@ std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOra
   return sweeps;
 }
 
+std::vector<GroupSweep> own_sweeps(const Subject& subject, latency::LatencyOracle& oracle,
+                                   const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps) {
+  const std::vector<LayerWidths> layers = layer_widths(subject);
+  std::vector<GroupSweep> own(layers.size());
+  Prices prices(oracle);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].out.empty() || !timeable(layers[i].workload)) continue;
+    auto it = std::find_if(sweeps.begin(), sweeps.end(),
+                           [&](const GroupSweep& s) { return s.group == layers[i].out.front().first; });
+    if (it == sweeps.end()) continue;
+    own[i] = empty_sweep(subject, it->group, {static_cast<int>(i)});
+    own[i].widths = it->widths;
+    for (int width : it->widths) prices.want(workload_at(subject, layers[i], Widths{{it->group, width}}));
+  }
+  prices.ask();
+  for (GroupSweep& sweep : own) {
+    if (sweep.widths.empty()) continue;
+    price(sweep, subject, layers, scale, prices);
+    find_steps(sweep);
+  }
+  return own;
+}
+
 std::vector<double> joint_savings(const Subject& subject, latency::LatencyOracle& oracle,
                                   const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps) {
   const std::vector<LayerWidths> layers = layer_widths(subject);

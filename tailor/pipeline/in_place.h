@@ -21,10 +21,10 @@ struct ExecutedNode {
   std::string shapes;      // of its inputs, JSON text
 };
 
-/// Times of one run. The profiler adds to each node; the runner has taken off what it found once on chains of
-/// trivial nodes. What is left is estimated from half of the runs of this very profile, as one number per
-/// node, from 0 to 1.5 us, by which the sum of the nodes meets the unprofiled runs. All figures here
-/// come from the other half, so `difference` is a test and no identity.
+/// Times of one run, means over the faster half of the runs. The profiler adds to each node; the runner has
+/// taken off what it found once on chains of trivial nodes. What is left is estimated from half of the runs
+/// of this very profile, as one number per node, from 0 to 1.5 us, by which the sum of the nodes meets the
+/// unprofiled runs. All figures here come from the other half, so `difference` is a test and no identity.
 struct InPlace {
   std::vector<ExecutedNode> nodes;
   double network_us = 0;      // whole run, unprofiled

@@ -3,24 +3,38 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace tailor::pipeline {
 namespace {
 
 constexpr double kLaunch = 5;       // us
 constexpr double kFallback = 0.03;  // how much faster the aligned width must be
+constexpr double kBelow = 0.1;      // how much faster the aligned widths below must be
 constexpr double kStreaming = 0.6;  // of the streaming bandwidth
 constexpr double kSame = 0.01;
+constexpr double kStep = 1.05;  // a step is at least so wide, from its first width to its last
 
 bool depthwise(const latency::Workload& w) { return w.g > 1 && w.g == w.ic; }
 
 // 1e3 operations per microsecond are 1e9 per second; so are bytes.
 double giga(double amount, double us) { return us > 0 ? amount / us / 1e3 : 0; }
 
+std::string fallback_text(const LayerEvidence& e, const latency::Workload& other, double us) {
+  return fmt::format("{} {} % 4 != 0: off the fast path (alone {} > {} takes {:.1f} us, {} > {} {:.1f} us)",
+                     depthwise(e.workload) ? "channels" : "input", e.workload.ic, e.workload.ic,
+                     e.workload.oc, e.alone_us, other.ic, other.oc, us);
+}
+
 std::string fallback_reason(const LayerEvidence& e) {
-  const std::int64_t ic = e.workload.ic, next = (ic + 3) / 4 * 4;
-  if (e.aligned_us <= 0 || !(e.aligned_us < e.alone_us * (1 - kFallback))) return {};
-  return fmt::format("{} {} % 4 != 0: off the fast path ({} takes {:.1f} us alone, {} {:.1f} us)",
-                     depthwise(e.workload) ? "channels" : "input", ic, ic, e.alone_us, next, e.aligned_us);
+  if (e.aligned_us > 0 && e.aligned_us < e.alone_us * (1 - kFallback))
+    return fallback_text(e, at_multiple_of_4(e.workload, true, false), e.aligned_us);
+  if (e.below_us <= 0) return {};
+  const latency::Workload below = at_multiple_of_4(e.workload, false, true);
+  const double given_up =
+      1 - static_cast<double>(latency::macs(below)) / static_cast<double>(latency::macs(e.workload));
+  const double saved = 1 - e.below_us / e.alone_us;
+  return saved > kBelow && saved > 3 * given_up ? fallback_text(e, below, e.below_us) : std::string();
 }
 
 std::string pad_reason(const GroupSweep* sweep) {
@@ -32,9 +46,9 @@ std::string pad_reason(const GroupSweep* sweep) {
     if (sweep->us[i] < present * (1 - kSame)) break;
     lowest = sweep->widths[i];
   }
-  if (lowest < sweep->width)
+  if (lowest < sweep->width && sweep->up->width >= kStep * lowest)
     return fmt::format("inside a step: widths {} to {} cost the same", lowest, sweep->up->width);
-  if (!sweep->edge) return {};
+  if (!sweep->edge || sweep->up->width < kStep * sweep->width) return {};
   return fmt::format("past an edge: {} is {:.0f} % faster, and {} costs no more", sweep->edge->width,
                      100 * sweep->edge->saved_share, sweep->up->width);
 }
@@ -73,6 +87,17 @@ const char* name(LayerVerdict verdict) {
       break;
   }
   return "ok";
+}
+
+latency::Workload at_multiple_of_4(const latency::Workload& workload, bool above, bool outputs) {
+  auto rounded = [&](std::int64_t channels) {
+    return above ? (channels + 3) / 4 * 4 : std::max<std::int64_t>(channels / 4 * 4, 1);
+  };
+  if (depthwise(workload)) return with_outputs(workload, rounded(workload.ic));
+  latency::Workload other = workload;
+  other.ic = rounded(workload.ic);
+  if (outputs) other.oc = rounded(workload.oc);
+  return other;
 }
 
 Judgement judge_layer(const LayerEvidence& e) {

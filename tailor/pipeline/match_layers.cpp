@@ -18,8 +18,6 @@ using latency::Kind;
 using latency::Workload;
 using Words = std::set<std::string, std::less<>>;
 
-constexpr std::int64_t kPadding = 32;  // channels a runtime may add to fill its blocks
-
 bool is_convolution(const std::string& op) { return op.find("Conv") != std::string::npos; }
 bool is_product(const std::string& op) {
   return op.find("Gemm") != std::string::npos || op.find("MatMul") != std::string::npos;
@@ -92,7 +90,10 @@ std::vector<Shape> read_shapes(const std::string& text) {
   return shapes;
 }
 
-bool padded(std::int64_t found, std::int64_t wanted) { return found >= wanted && found < wanted + kPadding; }
+// Channels may be filled up to the runtime's blocks of 8 or 16; those of an image are not.
+bool padded(std::int64_t found, std::int64_t wanted) {
+  return found == wanted || (wanted > 4 && found % 8 == 0 && found > wanted && found < wanted + 16);
+}
 
 // Weights that the runtime has packed are not listed: the second shape is then the bias.
 bool product_shapes(const Workload& w, const Shape& x, const Shape& k) {

@@ -224,6 +224,15 @@ TEST(Verdicts, FallbackNeedsProof) {
   EXPECT_NE(judge_layer(e).why.find("34 % 4 != 0"), std::string::npos);
 }
 
+TEST(Verdicts, FallbackProvenFromBelow) {
+  LayerEvidence e = evidence(kConv, 400);
+  e.aligned_us = 400, e.below_us = 230;
+  EXPECT_EQ(judge_layer(e).verdict, LayerVerdict::fallback);
+  EXPECT_NE(judge_layer(e).why.find("32 > 32 230.0 us"), std::string::npos) << judge_layer(e).why;
+  e.below_us = 350;  // 12 % less work, 13 % less time
+  EXPECT_EQ(judge_layer(e).verdict, LayerVerdict::ok);
+}
+
 TEST(Verdicts, Launch) { EXPECT_EQ(judge_layer(evidence(kConv, 4)).verdict, LayerVerdict::launch); }
 
 TEST(Verdicts, PadInsideAStepAndPastAnEdge) {
