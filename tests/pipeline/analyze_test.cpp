@@ -121,7 +121,7 @@ TEST_F(Analyzing, MatchesByShapeWhereNamesSayNothing) {
 }
 
 TEST_F(Analyzing, MatchesByOrderWhereNothingElseIsKnown) {
-  InPlace p = executed({node("a", "Conv"), node("b", "FusedConv"), node("c", "FusedGemm")});
+  InPlace p = executed({node("k1", "Conv"), node("k2", "FusedConv"), node("k3", "FusedGemm")});
   match_layers(subject(12), p);
   EXPECT_EQ(p.matched("order"), 3);
   EXPECT_EQ(p.nodes[1].layer, 1);
