@@ -118,12 +118,12 @@ bool same_shapes(const Workload& w, const std::string& text, bool sure) {
                               : convolution_shapes(w, shapes[0], shapes[1]);
 }
 
-// Names of the layer and of what may be fused into it.
+// Names of the layer and of what may be fused into it, and of their outputs: runtimes use either.
 std::vector<std::string> names_of(const Subject& subject, const graph::Uses& uses, int node) {
   std::vector<std::string> names;
   const auto& nodes = subject.model.graph.nodes;
   for (int guard = 0; guard < 5; ++guard) {
-    names.push_back(nodes[node].name);
+    names.push_back(nodes[node].name), names.push_back(nodes[node].output(0));
     const auto& readers = uses.consumers(nodes[node].output(0));
     if (readers.size() != 1 || kind_of(nodes[readers[0]].op) != "elementwise") break;
     node = readers[0];

@@ -48,14 +48,19 @@ std::string with_errors(std::string message, const std::string& errors) {
 
 struct Runner::Process {
   RunnerOptions options;
+  TemporaryFolder scratch;  // of the child, which leaves its temporary files there when it is killed
   Subprocess child;
   TemporaryFolder folder{true};
   Hello hello;
   std::int64_t next_id = 1;
   bool alive = true;
 
-  Process(const RunnerOptions& o, const std::string& command, const Subprocess::Environment& environment)
-      : options(o), child(command, environment) {}
+  Process(const RunnerOptions& o, const std::string& command, Subprocess::Environment environment)
+      : options(o), child(command, with_scratch(std::move(environment))) {}
+  Subprocess::Environment with_scratch(Subprocess::Environment environment) const {
+    environment.emplace_back("TMPDIR", scratch.path().string());
+    return environment;
+  }
 
   Json call(Json request, double timeout_s);
   Json await(std::int64_t id, const std::string& op, double timeout_s);

@@ -98,7 +98,7 @@ const char* const kLast = R"([{"float":[1,8]},{"float":[10]}])";
 TEST_F(Analyzing, MatchesByNameOfWhatWasFused) {
   InPlace p =
       executed({node("ReorderInput", "ReorderInput"), node("relu_nchwc", "Conv", kFirst),
-                node("second_nchwc", "Conv", kSecond), node("ReorderOutput_token_3", "ReorderOutput"),
+                node("c_nchwc", "Conv", kSecond), node("ReorderOutput_token_3", "ReorderOutput"),
                 node("pool", "GlobalAveragePool"), node("flat", "Flatten"), node("last", "Gemm", kLast)});
   match_layers(subject(12), p);
   EXPECT_EQ(p.matched("name"), 3);
@@ -121,7 +121,7 @@ TEST_F(Analyzing, MatchesByShapeWhereNamesSayNothing) {
 }
 
 TEST_F(Analyzing, MatchesByOrderWhereNothingElseIsKnown) {
-  InPlace p = executed({node("a", "Conv"), node("b", "FusedConv"), node("c", "FusedGemm")});
+  InPlace p = executed({node("k1", "Conv"), node("k2", "FusedConv"), node("k3", "FusedGemm")});
   match_layers(subject(12), p);
   EXPECT_EQ(p.matched("order"), 3);
   EXPECT_EQ(p.nodes[1].layer, 1);
