@@ -45,7 +45,8 @@ inline graph::ShapeOverrides fill_free(const graph::Model& model, std::int64_t s
     if (!input.shape) continue;
     graph::Shape shape = *input.shape;
     for (std::size_t i = 0; i < shape.size(); ++i)
-      if (shape[i] < 0) shape[i] = i == 0 || (i < input.symbols.size() && input.symbols[i].starts_with("batch")) ? 1 : size;
+      if (shape[i] < 0)
+        shape[i] = i == 0 || (i < input.symbols.size() && input.symbols[i].starts_with("batch")) ? 1 : size;
     if (shape != *input.shape) overrides[input.name] = shape;
   }
   return overrides;

@@ -119,7 +119,8 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_option("--fit", o.fit, "calibration samples that repair is fitted to")->capture_default_str();
   sub.add_option("--judge", o.judge, "other calibration samples, on which loss is measured")
       ->capture_default_str();
-  sub.add_flag("--no-augment", o.no_augment, "calibration images as they are, neither shifted nor mirrored nor blended");
+  sub.add_flag("--no-augment", o.no_augment,
+               "calibration images as they are, neither shifted nor mirrored nor blended");
 }
 
 void add_optimize(CLI::App& app, Invocation& invocation) {

@@ -47,14 +47,15 @@ void move_plane(const float* from, float* to, int height, int width, int dy, int
     }
 }
 
-// Every second sample is blended with another one, up to half and half (mixup, Zhang et al., arXiv:1710.09412): the network is
-// least sure there, and shows most of itself.
+// Every second sample is blended with another one, up to half and half (mixup, Zhang et al.,
+// arXiv:1710.09412): the network is least sure there, and shows most of itself.
 void mix(const std::vector<float>& from, std::vector<float>& to, std::size_t samples, Random& random) {
   std::size_t size = to.size() / samples;
   for (std::size_t s = 0; s < samples; s += 2) {
     const float* other = from.data() + random.below(samples) * size;
     auto share = static_cast<float>(random.uniform(0, 0.5));
-    for (std::size_t i = 0; i < size; ++i) to[s * size + i] = (1 - share) * to[s * size + i] + share * other[i];
+    for (std::size_t i = 0; i < size; ++i)
+      to[s * size + i] = (1 - share) * to[s * size + i] + share * other[i];
   }
 }
 

@@ -156,22 +156,19 @@ std::set<std::string> next_layers(const Subject& subject, const rewrite::Branch&
 }  // namespace
 
 const char* name(Criterion criterion) {
-  constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn", "activation"};
+  constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn"};
   return names[static_cast<int>(criterion)];
 }
 
 Criterion parse_criterion(const std::string& text) {
-  for (Criterion c :
-       {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale, Criterion::activation})
+  for (Criterion c : {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale})
     if (text == name(c)) return c;
   throw Error(Code::unknown_name, fmt::format("there is no criterion '{}'", text), "--criterion",
-              "reconstruction, l1, l2, bn or activation");
+              "reconstruction, l1, l2 or bn");
 }
 
 std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
-                               const rewrite::Equations& equations, double ridge,
-                               const std::vector<double>& activation) {
-  if (criterion == Criterion::activation && !activation.empty()) return ascending(activation);
+                               const rewrite::Equations& equations, double ridge) {
   if (criterion == Criterion::reconstruction) {
     std::vector<const saliency::NormalEquations*> layers;
     std::vector<std::vector<std::vector<int>>> of_layer;

@@ -42,16 +42,15 @@ struct CandidateTable {
 };
 
 /// Criterion that orders the units of a group for removal.
-enum class Criterion { reconstruction, l1, l2, bn_scale, activation };
+enum class Criterion { reconstruction, l1, l2, bn_scale };
 const char* name(Criterion criterion);
 /// @throws Error unknown_name
 Criterion parse_criterion(const std::string& text);
 
-/// Units of `group` in the order in which they go, first the least worth. `equations` serve reconstruction,
-/// `scores` activation.
+/// Units of `group` in the order in which they go, first the least worth. Reconstruction falls back to L1
+/// where no layer with equations reads the group.
 std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
-                               const rewrite::Equations& equations, double ridge,
-                               const std::vector<double>& activation = {});
+                               const rewrite::Equations& equations, double ridge);
 
 /// The present network with `group` cut to `kept` and the layers that read it refitted from the equations.
 graph::Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group,

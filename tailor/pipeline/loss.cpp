@@ -58,7 +58,8 @@ double differing_bytes(const Tensor& a, const Tensor& b) {
   return count ? static_cast<double>(differ) / static_cast<double>(count) : 0;
 }
 
-// A network that computes NaN or infinity where the original does not is lost; comparisons with NaN must not hide it.
+// A network that computes NaN or infinity where the original does not is lost; comparisons with NaN must not
+// hide it.
 double finite_loss(double loss) { return std::isfinite(loss) ? std::clamp(loss, 0.0, kHopeless) : kHopeless; }
 
 double one(const Tensor& a, const Tensor& b) {
@@ -74,8 +75,12 @@ double same_top(const Tensor& a, const Tensor& b) {
   auto classes = static_cast<std::ptrdiff_t>(a.dims[1]);
   std::size_t same = 0, samples = x.size() / static_cast<std::size_t>(classes);
   for (std::size_t s = 0; s < samples; ++s) {
-    auto row = [&](const std::vector<float>& v) { return std::span(v).subspan(s * static_cast<std::size_t>(classes), static_cast<std::size_t>(classes)); };
-    auto top = [&](const std::vector<float>& v) { return std::max_element(row(v).begin(), row(v).end()) - row(v).begin(); };
+    auto row = [&](const std::vector<float>& v) {
+      return std::span(v).subspan(s * static_cast<std::size_t>(classes), static_cast<std::size_t>(classes));
+    };
+    auto top = [&](const std::vector<float>& v) {
+      return std::max_element(row(v).begin(), row(v).end()) - row(v).begin();
+    };
     bool nan = std::any_of(row(y).begin(), row(y).end(), [](float v) { return std::isnan(v); });
     same += !nan && top(x) == top(y);
   }

@@ -62,7 +62,8 @@ std::vector<int> undominated(const std::vector<int>& widths, const std::vector<d
 // At most `limit`, spread evenly.
 std::vector<int> thinned(const std::vector<int>& widths, int limit) {
   if (static_cast<int>(widths.size()) <= limit) return widths;
-  if (limit < 2) return {widths.begin() + static_cast<std::ptrdiff_t>(widths.size()) - std::max(limit, 0), widths.end()};
+  if (limit < 2)
+    return {widths.begin() + static_cast<std::ptrdiff_t>(widths.size()) - std::max(limit, 0), widths.end()};
   std::vector<int> kept;
   for (int i = 0; i < limit; ++i)
     kept.push_back(

@@ -201,11 +201,13 @@ plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidth
 
 // Atoms of the present subject -> atoms of the original, through the operands that both bind.
 namespace {
-std::map<int, std::set<int>> original_atoms(const Subject& original, const Surgery& surgery, const Subject& present) {
+std::map<int, std::set<int>> original_atoms(const Subject& original, const Surgery& surgery,
+                                            const Subject& present) {
   using OperandAxis = std::tuple<std::string, int, int>;  // output of the node, input, axis
   std::vector<bool> keep = rewrite::kept_atoms(original.channels, {surgery.kept});
   std::map<OperandAxis, graph::Label> before;
-  for (const graph::Binding& b : original.channels.bindings) before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
+  for (const graph::Binding& b : original.channels.bindings)
+    before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
   std::map<int, std::set<int>> found;
   for (const graph::Binding& b : present.channels.bindings) {
     auto it = before.find({present.model.graph.nodes[b.node].output(0), b.input, b.axis});
@@ -241,7 +243,8 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
     const WidthCandidate& chosen = g.widths[choice[i]];
     const graph::ChannelGroup& group = present.channels.groups[g.group];
     if (chosen.width > group.width() && atoms_of.contains(group.atoms[0]))
-      surgery.added[original.channels.atoms[*atoms_of[group.atoms[0]].begin()].group] = chosen.width - group.width();
+      surgery.added[original.channels.atoms[*atoms_of[group.atoms[0]].begin()].group] =
+          chosen.width - group.width();
     for (int unit = 0; unit < group.width(); ++unit)
       if (!std::binary_search(chosen.kept.begin(), chosen.kept.end(), unit)) {
         const std::set<int>& then = atoms_of[group.atoms[unit]];

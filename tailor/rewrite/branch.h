@@ -19,8 +19,8 @@ struct Branch {
   std::string name;        // output of the sum: how plans name the branch
 };
 
-/// One branch per sum at most: of the operands that qualify (a Conv, Gemm or MatMul among the nodes, the other operand of the
-/// same shape) the one with more nodes. In the order of their sums.
+/// One branch per sum at most: of the operands that qualify (a Conv, Gemm or MatMul among the nodes, the
+/// other operand of the same shape) the one with more nodes. In the order of their sums.
 std::vector<Branch> residual_branches(const graph::Model& model, const graph::Shapes& shapes);
 
 /// The sum is replaced by its other operand; a Relu of a value that cannot be negative goes too; dead nodes

@@ -46,7 +46,8 @@ Affine affine(const graph::Model& model, const graph::Node& normalisation);
 std::vector<float> weights(const graph::Model& model, const LinearLayer& layer);
 
 /// Replaces weights (outputs x inputs x taps) and makes `intercept` what the layer adds to them: its bias,
-/// or, where it has none, part of the mean of the normalisation that follows. A constant shared with other nodes is copied first.
+/// or, where it has none, part of the mean of the normalisation that follows. A constant shared with other
+/// nodes is copied first.
 void set_weights(graph::Model& model, const LinearLayer& layer, std::vector<float> weights,
                  const std::vector<float>& intercept);
 

@@ -1,9 +1,10 @@
-// Any bytes: a model or a tailor::Error. What loads is written back byte by byte, and inference does not crash on it.
-#include <cstdlib>
-
+// Any bytes: a model or a tailor::Error. What loads is written back byte by byte, and inference does not
+// crash on it.
 #include "tailor/base/error.h"
 #include "tailor/graph/shapes.h"
 #include "tailor/onnx/onnx.h"
+
+#include <cstdlib>
 
 namespace {
 
