@@ -34,6 +34,14 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
   return goal;
 }
 
+// A target that cannot be written is found before the search, not after it.
+void check_target(const std::filesystem::path& target) {
+  std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  if (std::filesystem::is_directory(target) || ::access(folder.c_str(), W_OK | X_OK) != 0)
+    throw Error(Code::write_failed, "cannot write there", target.string(),
+                "give a file in a folder that exists and that you may write to");
+}
+
 void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   auto refuse = [](const char* option, const char* why) { throw Error(Code::bad_value, why, option); };
   if (a.device != "cpu")
@@ -45,6 +53,8 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   if (a.widths < 1 || a.widths > 30) refuse("--widths", "candidates per group must be 1 to 30");
   if (a.fit < 8 || a.judge < 8) refuse("--fit", "--fit and --judge must be at least 8");
   if (a.scale < 0) refuse("--scale", "--scale must be positive");
+  if (!a.dry_run) check_target(a.out);
+  if (!a.dry_run && !a.plan_out.empty()) check_target(a.plan_out);
   if (std::filesystem::exists(a.out) && std::filesystem::equivalent(a.out, a.model))
     refuse("--output", "the output would overwrite the model");
 }

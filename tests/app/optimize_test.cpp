@@ -77,7 +77,9 @@ TEST(Optimize, ADryRunWritesNothing) {
   std::filesystem::path out = folder.path() / "fast.onnx";
   std::vector<std::string> arguments = small_search(images(folder, 120), out);
   arguments.insert(arguments.end(), {"--latency", "0.9x", "--dry-run"});
-  run(arguments);
+  Finished finished = run(arguments);
+  EXPECT_TRUE(finished.exit == 0 || finished.exit == 4) << finished.err;
+  EXPECT_NE(finished.out.find("accuracy"), std::string::npos) << "it searched and verified all the same";
   EXPECT_FALSE(std::filesystem::exists(out));
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "fast.plan.json"));
 }
@@ -104,6 +106,17 @@ TEST(Optimize, RefusesWhatCannotBe) {
   expect_refused({"--latency", "fast"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
   expect_refused({"--latency", "0.7x", "--mean", "1,2"}, 2, "E2");
+}
+
+TEST(Optimize, ATargetThatCannotBeWrittenIsFoundFirst) {
+  TemporaryFolder folder;
+  std::string calib = images(folder, 12).string();
+  for (const std::string& target : {folder.path().string(), (folder.path() / "no" / "o.onnx").string()}) {
+    Finished finished = run({"optimize", kModel, "-o", target, "--latency", "0.9x", "--calib", calib});
+    EXPECT_EQ(finished.exit, 8) << finished.err;
+    EXPECT_NE(finished.err.find("E8002"), std::string::npos) << finished.err;
+    EXPECT_EQ(finished.err.find("round 1"), std::string::npos) << finished.err;
+  }
 }
 
 TEST(Plan, OfAnotherModelIsRefused) {
