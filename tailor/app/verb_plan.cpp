@@ -24,6 +24,8 @@ std::map<std::string, std::string> widths(const pipeline::WidthPlan& plan) {
   std::map<std::string, std::string> list;
   for (const pipeline::GroupPlan& g : plan.groups) list[g.layer] = fmt::format("{} -> {}", g.before, g.after);
   for (const std::string& name : plan.dropped) list["branch into " + name] = "dropped";
+  for (const auto& [name, kernel] : plan.folded)
+    list["branch into " + name] = fmt::format("one {0}x{0} convolution", kernel);
   return list;
 }
 
@@ -36,7 +38,12 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
   for (const std::string& name : plan.dropped)
     table.row({"branch into " + name, "", "gone",
                "the whole residual branch goes, the next layers make up for it"});
-  std::string text = plan.groups.empty() && plan.dropped.empty() ? "nothing is changed\n" : table.text();
+  for (const auto& [name, kernel] : plan.folded)
+    table.row({"branch into " + name, "", fmt::format("{0}x{0}", kernel),
+               "one convolution stands for the whole residual branch"});
+  std::string text = plan.groups.empty() && plan.dropped.empty() && plan.folded.empty()
+                         ? "nothing is changed\n"
+                         : table.text();
   return text + fmt::format(
                     "\n{}: {}; {} candidates in {} rounds, last choice {}\npredicted {:.3f}x, measured "
                     "{:.3f}x of the latency   ({})\n",

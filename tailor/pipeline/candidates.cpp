@@ -5,6 +5,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/pipeline/loss.h"
+#include "tailor/rewrite/fold.h"
 #include "tailor/rewrite/tensors.h"
 
 #include <fmt/format.h>
@@ -153,6 +154,55 @@ std::set<std::string> next_layers(const Subject& subject, const rewrite::Branch&
   return next;
 }
 
+// Kernels of the convolutions that may stand for the branch, and 0 for nothing.
+std::vector<int> kernels_of(const Subject& present, const rewrite::Branch& branch) {
+  std::vector<int> kernels = rewrite::fold_kernels(present.model, present.shapes, branch);
+  kernels.push_back(0);
+  return kernels;
+}
+
+int branch_options(const Subject& present) {
+  std::size_t count = 0;
+  for (const rewrite::Branch& branch : present.branches) count += kernels_of(present, branch).size();
+  return static_cast<int>(count);
+}
+
+// Drops or folds each branch, repairs what replaces it and the next two layers, and measures the loss.
+template <class Step>
+void fill_branches(CandidateTable& table, runtime::Runner& runner, const Subject& original,
+                   const Subject& present, const rewrite::KeptChannels& kept, const Calibration& calibration,
+                   Judge& judge, const TableOptions& options, Step step) {
+  rewrite::Activations wanted(runner, original.shapes, calibration.fit, calibration.threads,
+                              calibration.memory);
+  rewrite::Activations known(runner, present.shapes, calibration.fit, calibration.threads,
+                             calibration.memory);
+  for (std::size_t i = 0; i < present.branches.size(); ++i) {
+    const rewrite::Branch& branch = present.branches[i];
+    std::string from = rewrite::branch_input(present.model, present.shapes, branch);
+    rewrite::RepairOptions repair;
+    repair.ridge = options.ridge, repair.positions = options.positions,
+    repair.only = next_layers(present, branch);
+    BranchCandidate candidate{static_cast<int>(i), {}};
+    for (int kernel : kernels_of(present, branch)) {
+      Model model = kernel ? rewrite::fold_branch(present.model, present.shapes, branch, kernel)
+                           : rewrite::drop_branch(present.model, branch);
+      std::set<std::string> seeds = {branch.kept};
+      if (kernel) seeds.insert(from), repair.only->insert(rewrite::folded_value(branch, kernel));
+      runtime::NamedTensors inputs = calibration.fit;
+      for (const std::string& seed : seeds)
+        inputs.emplace_back(seed, known.get(present.model, {seed}).front());
+      rewrite::Activations now(runner, present.shapes, inputs, calibration.threads, calibration.memory);
+      model = rewrite::repair(original.model, wanted, model, now, kept,
+                              graph::infer_shapes(model, present.overrides), repair)
+                  .model;
+      candidate.options.push_back(
+          {kernel, std::max(0.0, judge.loss(model, kernel ? from : branch.kept) - table.base_loss)});
+      step();
+    }
+    table.branches.push_back(std::move(candidate));
+  }
+}
+
 }  // namespace
 
 const char* name(Criterion criterion) {
@@ -211,7 +261,7 @@ CandidateTable fill_table(runtime::Runner& runner, const Subject& original, cons
   Judge judge(runner, original, present, calibration);
   CandidateTable table;
   table.base_loss = judge.loss(present.model, {});
-  int all = options.branches ? static_cast<int>(present.branches.size()) : 0, done = 0;
+  int all = options.branches ? branch_options(present) : 0, done = 0;
   for (const auto& [group, list] : widths)
     for (int width : list) all += width < present.channels.groups[group].width();
   auto step = [&] {
@@ -236,27 +286,8 @@ CandidateTable fill_table(runtime::Runner& runner, const Subject& original, cons
       if (width > full) candidates.widths.push_back({width, everything, 0});
     table.groups.push_back(std::move(candidates));
   }
-  if (!options.branches) return table;
-  rewrite::Activations wanted(runner, original.shapes, calibration.fit, calibration.threads,
-                              calibration.memory);
-  rewrite::Activations known(runner, present.shapes, calibration.fit, calibration.threads,
-                             calibration.memory);
-  for (std::size_t i = 0; i < present.branches.size(); ++i) {
-    const rewrite::Branch& branch = present.branches[i];
-    Model model = rewrite::drop_branch(present.model, branch);
-    runtime::NamedTensors inputs = calibration.fit;
-    inputs.emplace_back(branch.kept, known.get(present.model, {branch.kept}).front());
-    rewrite::Activations now(runner, present.shapes, inputs, calibration.threads, calibration.memory);
-    rewrite::RepairOptions repair;
-    repair.ridge = options.ridge, repair.positions = options.positions,
-    repair.only = next_layers(present, branch);
-    model = rewrite::repair(original.model, wanted, model, now, kept,
-                            graph::infer_shapes(model, present.overrides), repair)
-                .model;
-    table.branches.push_back(
-        {static_cast<int>(i), std::max(0.0, judge.loss(model, branch.kept) - table.base_loss)});
-    step();
-  }
+  if (options.branches)
+    fill_branches(table, runner, original, present, kept, calibration, judge, options, step);
   return table;
 }
 

@@ -1,5 +1,6 @@
 /// \file The candidate table: per channel group the widths worth having, per residual branch the question
-/// whether to keep it, each with the loss that was measured for it on the network as it is now.
+/// whether to keep it, to fold it into one convolution or to drop it, each with the loss that was measured
+/// for it on the network as it is now.
 #pragma once
 
 #include "tailor/pipeline/surgery.h"
@@ -31,9 +32,14 @@ struct GroupCandidates {
   // lose nothing.
   std::vector<WidthCandidate> widths;
 };
+/// What may become of a branch besides staying: one convolution in its place, or nothing (kernel 0).
+struct BranchOption {
+  int kernel = 0;
+  double loss = 0;
+};
 struct BranchCandidate {
-  int branch = 0;   // index into the present subject's branches
-  double loss = 0;  // of dropping it
+  int branch = 0;  // index into the present subject's branches
+  std::vector<BranchOption> options;
 };
 struct CandidateTable {
   double base_loss = 0;  // of the present network against the original

@@ -1,5 +1,5 @@
-// read_subject: the passes that need no runtime, in order. apply: cut, then drop. widen_after finds the
-// original's groups again in the changed model by the operands that they are bound to.
+// read_subject: the passes that need no runtime, in order. apply: cut, then fold and drop. widen_after finds
+// the original's groups again in the changed model by the operands that they are bound to.
 #include "tailor/pipeline/surgery.h"
 
 #include "tailor/base/error.h"
@@ -39,6 +39,12 @@ void check_finite(const Subject& subject) {
   }
 }
 
+rewrite::Branch branch_of(const graph::Model& model, const graph::Shapes& shapes, const std::string& name) {
+  for (rewrite::Branch& branch : rewrite::residual_branches(model, shapes))
+    if (branch.name == name) return std::move(branch);
+  throw Error(Code::bad_cut, "there is no residual branch of that name", name);
+}
+
 }  // namespace
 
 Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides) {
@@ -71,15 +77,13 @@ int width_after(const Subject& subject, const Surgery& surgery, int group) {
 graph::Model apply(const Subject& subject, const Surgery& surgery) {
   graph::Model model = subject.model;
   if (!surgery.kept.empty()) model = rewrite::cut(model, subject.shapes, subject.channels, {surgery.kept});
-  for (const std::string& name : surgery.dropped) {
-    std::vector<rewrite::Branch> branches =
-        rewrite::residual_branches(model, graph::infer_shapes(model, subject.overrides));
-    auto branch = std::find_if(branches.begin(), branches.end(),
-                               [&](const rewrite::Branch& b) { return b.name == name; });
-    if (branch == branches.end())
-      throw Error(Code::bad_cut, "there is no residual branch of that name", name);
-    model = rewrite::drop_branch(model, *branch);
+  for (const auto& [name, kernel] : surgery.folded) {
+    graph::Shapes shapes = graph::infer_shapes(model, subject.overrides);
+    model = rewrite::fold_branch(model, shapes, branch_of(model, shapes, name), kernel);
   }
+  for (const std::string& name : surgery.dropped)
+    model =
+        rewrite::drop_branch(model, branch_of(model, graph::infer_shapes(model, subject.overrides), name));
   return model;
 }
 

@@ -7,6 +7,7 @@
 #include "tailor/latency/extract.h"
 #include "tailor/rewrite/branch.h"
 #include "tailor/rewrite/cut.h"
+#include "tailor/rewrite/fold.h"
 #include "tailor/rewrite/repair.h"
 
 #include <filesystem>
@@ -40,16 +41,18 @@ struct Surgery {
   std::map<int, std::vector<int>> kept;  // group -> units kept, increasing; absent: all
   std::map<int, int> added;              // group -> channels of zeros added
   std::set<std::string> dropped;         // branches, by the output of their sum
+  std::map<std::string, int> folded;     // branch -> kernel of the one convolution that stands for it
 
   friend bool operator==(const Surgery&, const Surgery&) = default;
-  bool empty() const { return kept.empty() && added.empty() && dropped.empty(); }
+  bool empty() const { return kept.empty() && added.empty() && dropped.empty() && folded.empty(); }
 };
 
 /// Width of a group after the surgery.
 int width_after(const Subject& subject, const Surgery& surgery, int group);
 
-/// Cut and branches dropped; weights otherwise untouched. What is to be added comes later, by widen_after:
-/// repair works on the channels that carry something. @throws Error bad_cut
+/// Cut, branches dropped or folded (into convolutions of zeros); weights otherwise untouched. What is to be
+/// added comes later, by widen_after: repair works on the channels that carry something. @throws Error
+/// bad_cut
 graph::Model apply(const Subject& subject, const Surgery& surgery);
 
 /// `model` (made by apply, possibly repaired) with `surgery.added`. The function stays the same. @throws

@@ -37,6 +37,18 @@ GroupPlan group_from_json(const Json& json, const std::string& place) {
   return g;
 }
 
+// Absent in plans of before there was folding.
+std::map<std::string, int> folded_from_json(const Json& json, const std::string& place) {
+  if (!json.is_object()) throw Error(Code::bad_json, "folded branches are an object: name to kernel", place);
+  std::map<std::string, int> folded;
+  for (const auto& [name, kernel] : json.items()) {
+    if (!kernel.is_number_integer())
+      throw Error(Code::bad_json, "a kernel is no integer", place + "." + name);
+    folded[name] = kernel.get<int>();
+  }
+  return folded;
+}
+
 }  // namespace
 
 WidthPlan describe(const Subject& original, const Surgery& surgery) {
@@ -54,6 +66,7 @@ WidthPlan describe(const Subject& original, const Surgery& surgery) {
     plan.groups.push_back(std::move(p));
   }
   plan.dropped.assign(surgery.dropped.begin(), surgery.dropped.end());
+  plan.folded = surgery.folded;
   return plan;
 }
 
@@ -71,6 +84,7 @@ Surgery surgery_of(const Subject& original, const WidthPlan& plan) {
     if (g.added > 0) surgery.added[g.group] = g.added;
   }
   surgery.dropped.insert(plan.dropped.begin(), plan.dropped.end());
+  surgery.folded = plan.folded;
   return surgery;
 }
 
@@ -94,6 +108,7 @@ Json to_json(const WidthPlan& plan) {
           {"rounds", plan.rounds},
           {"candidates", plan.candidates},
           {"dropped", plan.dropped},
+          {"folded", plan.folded},
           {"groups", groups}};
 }
 
@@ -115,6 +130,8 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
     if (!name.is_string()) throw Error(Code::bad_json, "a dropped branch is no name", place + ".dropped");
     plan.dropped.push_back(name.get<std::string>());
   }
+  if (auto folded = json.find("folded"); folded != json.end())
+    plan.folded = folded_from_json(*folded, place + ".folded");
   for (const Json& group : member(json, "groups", place))
     plan.groups.push_back(group_from_json(group, place + ".groups"));
   return plan;

@@ -27,6 +27,7 @@ struct WidthPlan {
   std::string goal;                                // as asked for
   std::vector<GroupPlan> groups;                   // those that change
   std::vector<std::string> dropped;                // residual branches, by the output of their sum
+  std::map<std::string, int> folded;               // branch -> kernel of the convolution in its place
   double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
   double loss = 0;                                 // divergence on calibration samples
   plan::Certificate certificate;                   // of the last round's choice from its table

@@ -48,7 +48,7 @@ Variables variables(const CandidateTable& table) {
   }
   for (const BranchCandidate& b : table.branches) {
     v.of_branch.emplace_back(b.branch, static_cast<int>(v.candidates.size()));
-    v.candidates.push_back(2);
+    v.candidates.push_back(1 + static_cast<int>(b.options.size()));
   }
   return v;
 }
@@ -90,7 +90,7 @@ bool widths_of(const CandidateTable& table, const std::vector<int>& scope, const
   auto groups = static_cast<int>(table.groups.size());
   for (std::size_t i = 0; i < scope.size(); ++i) {
     if (scope[i] >= groups) {
-      if (choice[i] == 1) return false;
+      if (choice[i] != 0) return false;
     } else {
       const GroupCandidates& g = table.groups[scope[i]];
       widths[g.group] = g.widths[choice[i]].width;
@@ -99,18 +99,19 @@ bool widths_of(const CandidateTable& table, const std::vector<int>& scope, const
   return true;
 }
 
-// Branches that hold every producing layer of the group: dropping one of them makes the group's width
-// irrelevant.
+bool has_group(const Subject& subject, const graph::Label& label, int group) {
+  return label && std::any_of(label->begin(), label->end(),
+                              [&](int atom) { return subject.channels.atoms[atom].group == group; });
+}
+
+// Branches that hold every layer that makes or reads the group: without the branch its width is irrelevant.
 std::vector<int> branches_around(const Subject& subject, int group, const Variables& v) {
   std::vector<int> list;
   for (auto [branch, variable] : v.of_branch) {
     bool all = true, any = false;
-    for (const graph::LayerChannels& layer : subject.channels.layers) {
-      if (!layer.out || std::none_of(layer.out->begin(), layer.out->end(),
-                                     [&](int atom) { return subject.channels.atoms[atom].group == group; }))
-        continue;
-      any = true, all = all && in_branch(subject, branch, layer.node);
-    }
+    for (const graph::LayerChannels& layer : subject.channels.layers)
+      if (has_group(subject, layer.out, group) || has_group(subject, layer.in, group))
+        any = true, all = all && in_branch(subject, branch, layer.node);
     if (any && all) list.push_back(variable);
   }
   return list;
@@ -123,13 +124,91 @@ plan::Factor loss_factor(const Subject& subject, const CandidateTable& table, st
   for (int variable : branches_around(subject, table.groups[index].group, v))
     factor.scope.push_back(variable);
   for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
-    bool gone = std::any_of(choice.begin() + 1, choice.end(), [](int c) { return c == 1; });
+    bool gone = std::any_of(choice.begin() + 1, choice.end(), [](int c) { return c != 0; });
     factor.table.push_back({0, gone ? 0 : table.groups[index].widths[choice[0]].loss});
   });
   return factor;
 }
 
+// A convolution that stands for a branch when its variable has one certain value.
+struct Folded {
+  LayerWidths layer;
+  std::vector<int> scope;  // the branch's variable last
+  int value = 0;
+};
+
+std::vector<Folded> folded_layers(const Subject& subject, const CandidateTable& table, const Variables& v) {
+  std::vector<Folded> list;
+  for (std::size_t i = 0; i < table.branches.size(); ++i)
+    for (std::size_t o = 0; o < table.branches[i].options.size(); ++o) {
+      if (table.branches[i].options[o].kernel == 0) continue;
+      Folded f{folded_layer(subject, table.branches[i].branch, table.branches[i].options[o].kernel),
+               {},
+               static_cast<int>(o) + 1};
+      for (const auto* side : {&f.layer.in, &f.layer.out})
+        for (auto [group, each] : *side)
+          if (auto it = v.of_group.find(group);
+              it != v.of_group.end() &&
+              std::find(f.scope.begin(), f.scope.end(), it->second) == f.scope.end())
+            f.scope.push_back(it->second);
+      f.scope.push_back(v.of_branch[i].second);
+      list.push_back(std::move(f));
+    }
+  return list;
+}
+
+std::map<int, int> group_widths(const CandidateTable& table, const std::vector<int>& scope,
+                                const std::vector<int>& choice) {
+  std::map<int, int> widths;
+  for (std::size_t i = 0; i < scope.size(); ++i)
+    if (scope[i] < static_cast<int>(table.groups.size())) {
+      const GroupCandidates& g = table.groups[scope[i]];
+      widths[g.group] = g.widths[choice[i]].width;
+    }
+  return widths;
+}
+
+plan::Factor folded_factor(const Subject& subject, const CandidateTable& table, const Folded& folded,
+                           const Variables& v, const std::map<Workload, double>& latency) {
+  plan::Factor factor{folded.scope, {}};
+  for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
+    bool there = choice.back() == folded.value;
+    Workload w = workload_at(subject, folded.layer, group_widths(table, folded.scope, choice));
+    factor.table.push_back({there ? folded.layer.correction * latency.at(w) : 0, 0});
+  });
+  return factor;
+}
+
+plan::Factor branch_loss(const BranchCandidate& branch, int variable) {
+  plan::Factor factor{{variable}, {{0, 0}}};
+  for (const BranchOption& option : branch.options) factor.table.push_back({0, option.loss});
+  return factor;
+}
+
 }  // namespace
+
+LayerWidths folded_layer(const Subject& subject, int branch, int kernel) {
+  const rewrite::Branch& b = subject.branches[static_cast<std::size_t>(branch)];
+  graph::Model model = rewrite::fold_branch(subject.model, subject.shapes, b, kernel);
+  std::string value = rewrite::folded_value(b, kernel);
+  for (const latency::LayerWorkload& layer :
+       latency::extract_workloads(model, graph::infer_shapes(model, subject.overrides))) {
+    if (model.graph.nodes[layer.node].output(0) != value) continue;
+    LayerWidths widths{layer.workload, -1, {}, {}, 0, 0, 1};
+    std::string from = rewrite::branch_input(subject.model, subject.shapes, b);
+    auto axis = [&](const std::string& name, std::int64_t width, auto& parts, int& fixed) {
+      auto it = subject.channels.values.find({name, 1});
+      if (it == subject.channels.values.end())
+        fixed = static_cast<int>(width);
+      else
+        parts = per_unit(subject, it->second, fixed);
+    };
+    axis(from, layer.workload.ic, widths.in, widths.fixed_in);
+    axis(b.operand, layer.workload.oc, widths.out, widths.fixed_out);
+    return widths;
+  }
+  throw Error(Code::bad_cut, "the shape of the folded branch is unknown", b.name);
+}
 
 std::vector<LayerWidths> layer_widths(const Subject& subject) {
   std::map<int, graph::LayerChannels> channels;
@@ -171,6 +250,10 @@ std::vector<Workload> needed_workloads(const Subject& subject, const std::vector
       if (widths_of(table, scope, choice, widths)) needed.insert(workload_at(subject, layer, widths));
     });
   }
+  for (const Folded& folded : folded_layers(subject, table, v))
+    for_each_choice(folded.scope, v.candidates, [&](const std::vector<int>& choice) {
+      needed.insert(workload_at(subject, folded.layer, group_widths(table, folded.scope, choice)));
+    });
   return {needed.begin(), needed.end()};
 }
 
@@ -181,7 +264,7 @@ plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidth
   for (const GroupCandidates& g : table.groups)
     problem.variables.push_back({subject.channels.groups[g.group].name, static_cast<int>(g.widths.size())});
   for (const BranchCandidate& b : table.branches)
-    problem.variables.push_back({subject.branches[b.branch].name, 2});
+    problem.variables.push_back({subject.branches[b.branch].name, 1 + static_cast<int>(b.options.size())});
   for (const LayerWidths& layer : layers) {
     plan::Factor factor{scope_of(subject, layer, v), {}};
     for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
@@ -192,31 +275,57 @@ plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidth
     });
     problem.factors.push_back(std::move(factor));
   }
+  for (const Folded& folded : folded_layers(subject, table, v))
+    problem.factors.push_back(folded_factor(subject, table, folded, v, latency));
   for (std::size_t i = 0; i < table.groups.size(); ++i)
     problem.factors.push_back(loss_factor(subject, table, i, v));
   for (std::size_t i = 0; i < table.branches.size(); ++i)
-    problem.factors.push_back({{v.of_branch[i].second}, {{0, 0}, {0, table.branches[i].loss}}});
+    problem.factors.push_back(branch_loss(table.branches[i], v.of_branch[i].second));
   return problem;
 }
 
-// Atoms of the present subject -> atoms of the original, through the operands that both bind.
+// Atoms of the present subject -> atoms of the original, through the operands that both bind and the values
+// that both have (a convolution in place of a branch is bound in the present one only).
 namespace {
+class OriginalAtoms {
+ public:
+  OriginalAtoms(const Subject& original, const Surgery& surgery)
+      : keep_(rewrite::kept_atoms(original.channels, {surgery.kept})) {}
+
+  void relate(const graph::Label& then, const graph::Label& now) {
+    std::size_t i = 0;
+    for (int atom : *then)
+      if (keep_[atom] && i < now->size()) found[(*now)[i++]].insert(atom);
+  }
+  std::map<int, std::set<int>> found;
+
+ private:
+  std::vector<bool> keep_;
+};
+
 std::map<int, std::set<int>> original_atoms(const Subject& original, const Surgery& surgery,
                                             const Subject& present) {
   using OperandAxis = std::tuple<std::string, int, int>;  // output of the node, input, axis
-  std::vector<bool> keep = rewrite::kept_atoms(original.channels, {surgery.kept});
   std::map<OperandAxis, graph::Label> before;
   for (const graph::Binding& b : original.channels.bindings)
     before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
-  std::map<int, std::set<int>> found;
+  OriginalAtoms atoms(original, surgery);
   for (const graph::Binding& b : present.channels.bindings) {
     auto it = before.find({present.model.graph.nodes[b.node].output(0), b.input, b.axis});
-    if (it == before.end()) continue;
-    std::size_t i = 0;
-    for (int atom : *it->second)
-      if (keep[atom] && i < b.label->size()) found[(*b.label)[i++]].insert(atom);
+    if (it != before.end()) atoms.relate(it->second, b.label);
   }
-  return found;
+  for (const auto& [value, label] : present.channels.values)
+    if (auto it = original.channels.values.find(value); it != original.channels.values.end())
+      atoms.relate(it->second, label);
+  return std::move(atoms.found);
+}
+
+void replace_branch(Surgery& surgery, const std::string& name, int kernel) {
+  surgery.folded.erase(name);
+  if (kernel == 0)
+    surgery.dropped.insert(name);
+  else
+    surgery.folded[name] = kernel;
 }
 }  // namespace
 
@@ -238,7 +347,7 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
     const GroupCandidates& g = table.groups[i];
     std::vector<int> around = branches_around(present, g.group, v);
     if (std::any_of(around.begin(), around.end(),
-                    [&](int variable) { return choice[static_cast<std::size_t>(variable)] == 1; }))
+                    [&](int variable) { return choice[static_cast<std::size_t>(variable)] != 0; }))
       continue;
     const WidthCandidate& chosen = g.widths[choice[i]];
     const graph::ChannelGroup& group = present.channels.groups[g.group];
@@ -260,8 +369,9 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
       if (keep[atoms[unit]] && !removed.contains(atoms[unit])) kept.push_back(static_cast<int>(unit));
   }
   for (std::size_t i = 0; i < table.branches.size(); ++i)
-    if (choice[table.groups.size() + i] == 1)
-      surgery.dropped.insert(present.branches[table.branches[i].branch].name);
+    if (int c = choice[table.groups.size() + i]; c != 0)
+      replace_branch(surgery, present.branches[table.branches[i].branch].name,
+                     table.branches[i].options[static_cast<std::size_t>(c) - 1].kernel);
   return surgery;
 }
 

@@ -31,8 +31,13 @@ std::vector<latency::Workload> needed_workloads(const Subject& subject,
                                                 const std::vector<LayerWidths>& layers,
                                                 const CandidateTable& table);
 
-/// Variables 0..groups-1 are the table's groups, then its branches (0 keep, 1 drop). One factor per layer
-/// (latency), one per group and per branch (loss). A width in a dropped branch costs nothing.
+/// The convolution that would stand for a branch of `subject` as a layer whose latency depends on widths; its
+/// node is -1. @throws Error bad_cut as rewrite::fold_branch
+LayerWidths folded_layer(const Subject& subject, int branch, int kernel);
+
+/// Variables 0..groups-1 are the table's groups, then its branches (0: keep, i: option i-1). One factor per
+/// layer and per convolution that may stand for a branch (latency), one per group and per branch (loss). A
+/// width in a branch that does not stay costs nothing.
 /// @param latency by workload; all of needed_workloads
 plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidths>& layers,
                             const CandidateTable& table, const std::map<latency::Workload, double>& latency);

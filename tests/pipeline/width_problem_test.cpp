@@ -43,16 +43,19 @@ CandidateTable random_table(const Subject& subject, Random& random) {
     candidates.widths.push_back({group.width(), random_units(group.width(), group.width(), random), 0});
     table.groups.push_back(std::move(candidates));
   }
-  for (std::size_t b = 0; b < subject.branches.size(); ++b)
-    table.branches.push_back({static_cast<int>(b), random.uniform()});
+  for (std::size_t b = 0; b < subject.branches.size(); ++b) {
+    BranchCandidate candidate{static_cast<int>(b), {{0, random.uniform()}}};
+    for (int kernel : rewrite::fold_kernels(subject.model, subject.shapes, subject.branches[b]))
+      candidate.options.push_back({kernel, random.uniform()});
+    table.branches.push_back(std::move(candidate));
+  }
   return table;
 }
 
-std::vector<int> random_choice(const plan::Problem& problem, const CandidateTable& table, Random& random) {
+std::vector<int> random_choice(const plan::Problem& problem, Random& random) {
   std::vector<int> choice;
   for (const plan::Variable& v : problem.variables)
     choice.push_back(static_cast<int>(random.below(static_cast<std::size_t>(v.candidates))));
-  for (std::size_t i = table.groups.size(); i < choice.size(); ++i) choice[i] = random.below(4) == 0;
   return choice;
 }
 
@@ -73,7 +76,7 @@ TEST(WidthProblem, EvaluatesToWhatTheSurgeryCosts) {
   for (int round = 0; round < 12; ++round) {
     CandidateTable table = random_table(original, random);
     plan::Problem problem = problem_of(original, table);
-    std::vector<int> choice = random_choice(problem, table, random);
+    std::vector<int> choice = random_choice(problem, random);
     Surgery surgery = merge(original, {}, original, table, choice);
     EXPECT_NEAR(plan::evaluate(problem, choice).latency_us, total(make_subject(apply(original, surgery), {})),
                 1e-6);
@@ -104,7 +107,7 @@ TEST(WidthProblem, RoundsCompose) {
       SCOPED_TRACE(std::to_string(repetition) + "." + std::to_string(round));
       CandidateTable table = random_table(present, random);
       plan::Problem problem = problem_of(present, table);
-      std::vector<int> choice = random_choice(problem, table, random);
+      std::vector<int> choice = random_choice(problem, random);
       Surgery here = merge(present, {}, present, table, choice);
       graph::Model stepwise = apply(present, here);
       surgery = merge(original, surgery, present, table, choice);
@@ -125,7 +128,7 @@ TEST(WidthProblem, WidthsAfterCountWhatIsAdded) {
   auto group = static_cast<int>(std::find_if(original.channels.groups.begin(), original.channels.groups.end(),
                                              [](const auto& g) { return g.changeable(); }) -
                                 original.channels.groups.begin());
-  Surgery surgery{{{group, {0, 2, 4}}}, {{group, 5}}, {}};
+  Surgery surgery{{{group, {0, 2, 4}}}, {{group, 5}}, {}, {}};
   EXPECT_EQ(width_after(original, surgery, group), 8);
 }
 
