@@ -40,12 +40,12 @@ class Block(nn.Module):
 
 
 class Shapes(nn.Module):
-    def __init__(self):
+    def __init__(self, stream=STREAM, inner=INNER):
         super().__init__()
-        self.stem = nn.Conv2d(3, STREAM[0], 3, 1, 1, bias=False)
-        self.stem_bn = nn.BatchNorm2d(STREAM[0])
-        blocks, into = [], STREAM[0]
-        for stage, (out, inners) in enumerate(zip(STREAM, INNER)):
+        self.stem = nn.Conv2d(3, stream[0], 3, 1, 1, bias=False)
+        self.stem_bn = nn.BatchNorm2d(stream[0])
+        blocks, into = [], stream[0]
+        for stage, (out, inners) in enumerate(zip(stream, inner)):
             for i, inner in enumerate(inners):
                 blocks.append(Block(into, inner, out, 2 if stage > 0 and i == 0 else 1))
                 into = out
@@ -117,9 +117,14 @@ def write(model, path):
                       keep_initializers_as_inputs=False, dynamic_axes={"image": {0: "N"}, "logits": {0: "N"}})
 
 
+def widths(text):
+    return tuple(int(width) for width in text.split(","))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train"), parser.add_argument("test"), parser.add_argument("out")
+    parser.add_argument("--stream", type=widths, help="widths of another network, one block a stage: 49,97,193,385")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
@@ -127,6 +132,8 @@ def main():
     torch.manual_seed(options.seed)
     torch.set_num_threads(1)
     model, test = Shapes(), read(options.test)
+    if options.stream:
+        model = Shapes(options.stream, [(width,) for width in options.stream])
     train(model, *read(options.train), test, options.epochs, options.batch)
     print(f"accuracy {accuracy(model, *test):.4f} on {len(test[0])} images", file=sys.stderr)
     write(model, options.out)
