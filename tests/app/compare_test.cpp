@@ -4,6 +4,8 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <string>
 
 namespace tailor::testing {
@@ -13,7 +15,7 @@ const std::string kScript = std::string(TAILOR_SOURCE_DIR) + "/scripts/compare";
 
 // "plan table FILES" prints the files; one that is no result fails it. "optimize" prints a result, or what
 // the file "fail" holds is its exit code.
-constexpr const char* kProgram = R"(#!/bin/sh
+constexpr const char* kProgram = R"sh(#!/bin/sh
 here=$(dirname "$0")
 if [ "$1" = plan ]; then
   shift 2
@@ -22,12 +24,11 @@ if [ "$1" = plan ]; then
   exit
 fi
 printf '%s\n' "$*" >>"$here/calls"
-if [ -f "$here/fail" ]; then exit "$(cat "$here/fail")";
-fi while["$1" != --rule];
-do shift; done
+if [ -f "$here/fail" ]; then exit "$(cat "$here/fail")"; fi
+while [ "$1" != --rule ]; do shift; done
 echo "result $2"
 exit 4
-)";
+)sh";
 
 class Compare : public ::testing::Test {
  protected:

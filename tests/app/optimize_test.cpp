@@ -169,7 +169,7 @@ TEST(Optimize, ARuleGoesTheSameWay) {
   Json rows = document(run({"plan", "table", kept, "--json"}));
   expect_schema("plan-table", rows);
   EXPECT_EQ(rows["rows"][0]["reached"]["ratio"], result["proof"]["speed"]["models"][1]["to_first"]["ratio"]);
-  EXPECT_EQ(rows["rows"][0]["measure"], "agreement");
+  EXPECT_EQ(rows["rows"][0]["measure"], "top-1");
   result["plan"]["model"]["sha256"] = "00";
   write_file(kept, result.dump());
   expect_refused({"--as-fast-as", kept}, 2, "E2107");
