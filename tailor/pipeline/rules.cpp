@@ -19,6 +19,8 @@ namespace {
 
 constexpr int kCoarseSteps = 16;
 constexpr double kAllowance = 1.003;  // above the goal: what the rounds of the exact planner allow themselves
+constexpr double kConfirmed = 1.01;   // of the goal with the allowance; above it a choice is taken back
+constexpr int kAttempts = 4;
 
 // Kept widths for each of the different widths.
 std::vector<int> kept_widths(const std::set<int>& widths, double share, int multiple) {
@@ -169,23 +171,49 @@ ChosenShare widest_within(const std::vector<double>& shares, const std::function
   return measured.result(fit);
 }
 
+ChosenShare confirmed_within(const std::vector<double>& shares, const std::function<double(double)>& measure,
+                             const std::function<double(double)>& confirm, double goal) {
+  std::map<double, double> known;
+  auto remembered = [&](double share) {
+    auto it = known.find(share);
+    return it != known.end() ? it->second : known[share] = measure(share);
+  };
+  ChosenShare chosen;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    chosen = widest_within(shares, remembered, goal);
+    double ratio = confirm(chosen.share);
+    chosen.measured = static_cast<int>(known.size());
+    if (!chosen.met || ratio <= goal * kConfirmed) break;
+    known[chosen.share] = ratio;
+  }
+  return chosen;
+}
+
 RuleSearched search_rule(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
                          Rule rule, double goal, const RoundOptions& options) {
-  auto say = [&](const std::string& line) {
-    if (options.say) options.say(line);
-  };
   RemovalOrders orders = orders_of(runner, original, calibration, options);
+  auto say = [&](double share, const char* how, double ratio) {
+    if (options.say)
+      options.say(fmt::format("{}: {:.1f} % of the channels kept, {} {:.3f} of the original's latency",
+                              name(rule), 100 * share, how, ratio));
+  };
   auto measure = [&](double share) {
     double ratio = measure_surgery(runner, original, surgery_at(orders, share, rule.multiple), options);
-    say(fmt::format("{}: {:.1f} % of the channels kept, measured {:.3f} of the original's latency",
-                    name(rule), 100 * share, ratio));
+    say(share, "measured", ratio);
     return ratio;
   };
-  ChosenShare chosen = widest_within(distinct_shares(orders, rule.multiple), measure, goal * kAllowance);
-  if (!chosen.met)
-    say(fmt::format("{}: no share gets to {:.3f}; the fastest has {:.3f}", name(rule), goal, chosen.ratio));
-  Surgery surgery = surgery_at(orders, chosen.share, rule.multiple);
-  return {carry_out(runner, original, calibration, surgery, options), chosen};
+  RuleSearched result;
+  auto confirm = [&](double share) {
+    result.found =
+        carry_out(runner, original, calibration, surgery_at(orders, share, rule.multiple), options);
+    say(share, "repaired and measured again", result.found.ratio);
+    return result.found.ratio;
+  };
+  result.chosen =
+      confirmed_within(distinct_shares(orders, rule.multiple), measure, confirm, goal * kAllowance);
+  if (!result.chosen.met)
+    say(result.chosen.share, "the goal is out of reach; the fastest has", result.chosen.ratio);
+  return result;
 }
 
 }  // namespace tailor::pipeline

@@ -223,6 +223,32 @@ TEST(WidestWithin, NoiseDoesNotKeepItFromEnding) {
   }
 }
 
+TEST(ConfirmedWithin, TakesBackWhatWasMeasuredTooFast) {
+  std::vector<double> shares = even_shares(64);
+  MadeUp made{[](double share) { return share == 0.75 ? 0.5 : share; }};  // 0.75 looks fast once
+  std::vector<double> confirmed;
+  auto confirm = [&](double share) { return confirmed.push_back(share), share; };
+  ChosenShare chosen = confirmed_within(shares, made.measure(), confirm, 0.6);
+  EXPECT_TRUE(chosen.met);
+  EXPECT_EQ(chosen.share, 38.0 / 64);
+  EXPECT_EQ(confirmed.back(), chosen.share);
+  EXPECT_EQ(confirmed.size(), 2u) << "0.75, then the boundary";
+  EXPECT_EQ(chosen.measured, static_cast<int>(made.asked.size()));
+}
+
+TEST(ConfirmedWithin, EndsWhereNothingIsConfirmed) {
+  int confirmations = 0;
+  auto slow = [&](double) { return ++confirmations, 2.0; };
+  MadeUp made{[](double share) { return share; }};
+  ChosenShare chosen = confirmed_within(even_shares(64), made.measure(), slow, 0.6);
+  EXPECT_EQ(confirmations, 4);
+  EXPECT_TRUE(made.asked.contains(chosen.share));
+  confirmations = 0;
+  MadeUp far{[](double share) { return 1 + share; }};
+  EXPECT_FALSE(confirmed_within(even_shares(64), far.measure(), slow, 0.6).met);
+  EXPECT_EQ(confirmations, 1) << "what does not fit is carried out once";
+}
+
 TEST(WidthPlan, SaysItsRuleAndReadsOlderPlans) {
   WidthPlan plan;
   plan.rule = "round:8";
