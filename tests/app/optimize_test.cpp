@@ -148,7 +148,8 @@ TEST(Optimize, ARuleGoesTheSameWay) {
   std::vector<std::string> arguments = small_search(images(folder, 120), out);
   arguments.insert(arguments.end(), {"--rule", "round:8", "--latency", "0.9x", "--json"});
   Finished finished = run(arguments);
-  if (finished.err.find("E4003") != std::string::npos) GTEST_SKIP() << "SKIPPED: this machine is too noisy now";
+  if (finished.err.find("E4003") != std::string::npos)
+    GTEST_SKIP() << "SKIPPED: this machine is too noisy now";
   ASSERT_TRUE(finished.exit == 0 || finished.exit == 4) << finished.err;
   Json result = document(finished);
   expect_schema("optimize", result);
