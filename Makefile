@@ -1,13 +1,15 @@
 # The front door. `make demo` and `make test` work alone on a fresh Debian 12: what is missing is installed first.
 #   make demo     a slow model becomes a fast one, with proof
 #   make test     all tests
+#   make compare MODEL=net.onnx OUT=folder GOALS="0.8 0.68" ARGS="--calib train.bin --eval test.bin"
+#                 the exact planner beside simple rules at equal latency, as a table (scripts/compare)
 #   make format   clang-format on every source
 #   make clean    removes the build (not the downloads in deps/)
 PRESET ?= release
 BUILD  := build/$(PRESET)
 JOBS   ?= $(shell nproc)
 
-.PHONY: all demo test format clean ready
+.PHONY: all demo test compare format clean ready
 all: ready
 	cmake --build $(BUILD) -j $(JOBS)
 
@@ -21,6 +23,10 @@ demo: ready
 
 test: all
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
+
+compare: ready
+	cmake --build $(BUILD) -j $(JOBS) --target tailor
+	TAILOR=$(BUILD)/bin/tailor scripts/compare "$(MODEL)" "$(OUT)" "$(GOALS)" -- $(ARGS)
 
 format:
 	git ls-files '*.cpp' '*.h' | xargs clang-format -i

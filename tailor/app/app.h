@@ -49,8 +49,9 @@ struct VerifyArguments {
   BenchArguments bench;                        // two models
 };
 struct OptimizeArguments {
-  std::filesystem::path model, out, plan, plan_out, calib, eval, profile;
-  std::string latency, speedup, max_drop, device = "cpu", criterion = "reconstruction", time = "6s";
+  std::filesystem::path model, out, plan, plan_out, calib, eval, profile, as_fast_as;
+  std::string latency, speedup, max_drop, device = "cpu", time = "6s";
+  std::string rule, criterion;  // "": exact; reconstruction, or l1 for another rule
   std::vector<double> mean, std;
   double scale = 0;  // 0: as the data is
   std::int64_t label_offset = 0, fit = 1024, judge = 512;
@@ -60,7 +61,7 @@ struct OptimizeArguments {
   bool best_effort = false, dry_run = false, no_augment = false;
 };
 struct PlanArguments {
-  std::vector<std::filesystem::path> plans;  // one to show, two to compare
+  std::vector<std::filesystem::path> plans;  // one to show, two to compare; results for a table
 };
 struct AnalyzeArguments {
   std::filesystem::path model;
@@ -83,6 +84,7 @@ int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
 int plan_show(const Global& global, const PlanArguments& arguments);
 int plan_diff(const Global& global, const PlanArguments& arguments);
+int plan_table(const Global& global, const PlanArguments& arguments);
 int explain_code(const Global& global, const std::string& code);
 int print_schema(const Global& global, const std::string& name);
 int print_version(const Global& global);

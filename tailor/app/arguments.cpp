@@ -111,11 +111,17 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_option("--latency", o.latency, "goal: at most 5ms, or 0.68x of the model's latency");
   sub.add_option("--speedup", o.speedup, "goal: 1.4x, or max (as fast as --max-drop allows)");
   sub.add_option("--max-drop", o.max_drop, "points of top-1 (of agreement without --eval) that may be lost");
-  sub.add_option("--criterion", o.criterion, "order in which channels go: reconstruction, l1, l2, bn")
+  sub.add_option("--as-fast-as", o.as_fast_as,
+                 "goal: the share of the latency that this result of optimize --json reached");
+  sub.add_option("--rule", o.rule,
+                 "how widths are chosen: exact (the planner; default), or for comparison uniform (each group "
+                 "loses the same share), round:8 (uniform, then down to a multiple of 8; or another number)");
+  sub.add_option("--criterion", o.criterion,
+                 "order in which channels go: reconstruction, l1, l2, bn (default: reconstruction for the "
+                 "rule exact, l1 for others)");
+  sub.add_option("--rounds", o.rounds, "rule exact: repair, table, plan, measurement: so many times")
       ->capture_default_str();
-  sub.add_option("--rounds", o.rounds, "repair, table, plan, measurement: so many times")
-      ->capture_default_str();
-  sub.add_option("--widths", o.widths, "candidates per channel group")->capture_default_str();
+  sub.add_option("--widths", o.widths, "rule exact: candidates per channel group")->capture_default_str();
   sub.add_option("--fit", o.fit, "calibration samples that repair is fitted to")->capture_default_str();
   sub.add_option("--judge", o.judge, "other calibration samples, on which loss is measured")
       ->capture_default_str();
@@ -149,12 +155,15 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
 }
 
 void add_plan(CLI::App& app, Invocation& invocation) {
-  CLI::App* plan =
-      app.add_subcommand("plan", "plans as files: show one, compare two (optimize --plan carries one out)");
+  CLI::App* plan = app.add_subcommand(
+      "plan", "plans as files: show one, compare two, tabulate results (optimize --plan carries one out)");
   plan->require_subcommand(1);
   auto [show, o] = verb<PlanArguments>(*plan, invocation, "show",
                                        "what a plan changes, and what that measured", plan_show);
   show->add_option("PLAN", o->plans, "JSON file")->required()->expected(1);
+  auto [table, t] = verb<PlanArguments>(*plan, invocation, "table",
+                                        "what runs of optimize reached, as one Markdown table", plan_table);
+  table->add_option("RESULTS", t->plans, "JSON files that optimize --json printed")->required();
   auto [diff, d] =
       verb<PlanArguments>(*plan, invocation, "diff", "where two plans of one model differ", plan_diff);
   diff->add_option("PLANS", d->plans, "two JSON files")->required()->expected(2);

@@ -2,6 +2,7 @@
 #include "tailor/app/app.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
+#include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/optimize.h"
 
 #include <fmt/format.h>
@@ -11,18 +12,31 @@
 namespace tailor::app {
 namespace {
 
+// Share of the latency that an earlier result reached. @throws Error plan_mismatch for another model's
+double reached(const std::filesystem::path& result, const std::filesystem::path& model) {
+  pipeline::OptimizeResult other =
+      pipeline::optimize_result_from_json(read_json(result, "tailor/optimize/1"), result.string());
+  if (other.plan.sha256 != onnx::fingerprint(model))
+    throw Error(Code::plan_mismatch,
+                fmt::format("this is a result for {}, not for this model", other.plan.model), result.string(),
+                "give a result that optimize --json printed for the same model");
+  return other.proof.speed.models[1].to_first.ratio;
+}
+
 pipeline::Goal goal_of(const OptimizeArguments& a) {
   pipeline::Goal goal;
-  int goals = !a.latency.empty() + !a.speedup.empty() + !a.plan.empty();
+  int goals = !a.latency.empty() + !a.speedup.empty() + !a.plan.empty() + !a.as_fast_as.empty();
   if (goals != 1)
     throw Error(
-        Code::usage, goals ? "--latency, --speedup and --plan exclude each other" : "no goal is given",
+        Code::usage,
+        goals ? "--latency, --speedup, --as-fast-as and --plan exclude each other" : "no goal is given",
         "command line", "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
   if (!a.max_drop.empty()) goal.max_drop = parse_factor(a.max_drop, "--max-drop");
   if (a.speedup == "max")
     goal.fastest = true;
   else if (!a.speedup.empty())
     goal.ratio = 1 / parse_factor(a.speedup, "--speedup");
+  if (!a.as_fast_as.empty()) goal.ratio = reached(a.as_fast_as, a.model);
   if (a.latency.empty()) return goal;
   if (a.latency.back() == 'x')
     goal.ratio = parse_factor(a.latency, "--latency");
@@ -32,6 +46,24 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
     throw Error(Code::bad_value, fmt::format("'{}' is no value for --latency", a.latency), "--latency",
                 "write for instance 5ms, or 0.68x");
   return goal;
+}
+
+// The rule that chooses widths; none where nothing is left to choose.
+pipeline::Rule rule_of(const OptimizeArguments& a) {
+  if (a.rule.empty()) return {};
+  pipeline::Rule rule = pipeline::parse_rule(a.rule);
+  if (!a.plan.empty())
+    throw Error(Code::usage, "--rule and --plan exclude each other: a plan says all widths", "command line",
+                "leave one of them out");
+  if (a.speedup == "max" && !rule.exact())
+    throw Error(Code::usage, "--speedup max is a search of the exact planner; other rules need a latency",
+                "command line", "give --latency, --speedup 1.4x or --as-fast-as, or --rule exact");
+  return rule;
+}
+
+pipeline::Criterion criterion_of(const OptimizeArguments& a, pipeline::Rule rule) {
+  if (!a.criterion.empty()) return pipeline::parse_criterion(a.criterion);
+  return rule.exact() ? pipeline::Criterion::reconstruction : pipeline::Criterion::l1;
 }
 
 // A target that cannot be written is found before the search, not after it.
@@ -48,7 +80,10 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
     throw Error(Code::unknown_device, fmt::format("there is no device '{}'", a.device), "--device",
                 "devices: cpu");
   if (goal.ratio && !(*goal.ratio > 0 && *goal.ratio <= 1))
-    refuse(a.latency.empty() ? "--speedup" : "--latency", "the goal must be faster than the model is");
+    refuse(!a.as_fast_as.empty() ? "--as-fast-as"
+           : a.latency.empty()   ? "--speedup"
+                                 : "--latency",
+           "the goal must be faster than the model is");
   if (a.rounds < 1 || a.rounds > 20) refuse("--rounds", "rounds must be 1 to 20");
   if (a.widths < 1 || a.widths > 30) refuse("--widths", "candidates per group must be 1 to 30");
   if (a.fit < 8 || a.judge < 8) refuse("--fit", "--fit and --judge must be at least 8");
@@ -61,7 +96,7 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
 
 pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArguments& a) {
   pipeline::OptimizeOptions o;
-  o.goal = goal_of(a);
+  o.goal = goal_of(a), o.rule = rule_of(a);
   check(a, o.goal);
   o.model = a.model, o.out = a.out, o.plan_out = a.plan_out, o.eval = a.eval, o.profile = a.profile;
   if (!a.plan.empty()) o.plan = a.plan;
@@ -73,7 +108,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.calibration.fit = a.fit, o.calibration.judge = a.judge, o.calibration.seed = a.seed,
   o.calibration.augment = !a.no_augment;
   o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;
-  o.rounds.table.criterion = pipeline::parse_criterion(a.criterion);
+  o.rounds.table.criterion = criterion_of(a, o.rule);
   BenchArguments timing;
   timing.threads = a.threads, timing.seed = a.seed, timing.time = a.time;
   o.bench = bench_options(global, timing);

@@ -20,6 +20,13 @@ std::string certificate_text(const plan::Certificate& c) {
   return fmt::format("gap <= {:.2g} %", 100 * c.gap);
 }
 
+// How the plan was found, and what is known about better ones.
+std::string choice_text(const pipeline::WidthPlan& plan) {
+  if (plan.rule != "exact") return fmt::format("rule {}, {} surgeries measured", plan.rule, plan.candidates);
+  return fmt::format("{} candidates in {} rounds, last choice {}", plan.candidates, plan.rounds,
+                     certificate_text(plan.certificate));
+}
+
 std::map<std::string, std::string> widths(const pipeline::WidthPlan& plan) {
   std::map<std::string, std::string> list;
   for (const pipeline::GroupPlan& g : plan.groups) list[g.layer] = fmt::format("{} -> {}", g.before, g.after);
@@ -44,11 +51,9 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
   std::string text = plan.groups.empty() && plan.dropped.empty() && plan.folded.empty()
                          ? "nothing is changed\n"
                          : table.text();
-  return text + fmt::format(
-                    "\n{}: {}; {} candidates in {} rounds, last choice {}\npredicted {:.3f}x, measured "
-                    "{:.3f}x of the latency   ({})\n",
-                    plan.model, plan.goal, plan.candidates, plan.rounds, certificate_text(plan.certificate),
-                    plan.predicted_ratio, plan.measured_ratio, plan.runtime);
+  return text + fmt::format("\n{}: {}; {}\npredicted {:.3f}x, measured {:.3f}x of the latency   ({})\n",
+                            plan.model, plan.goal, choice_text(plan), plan.predicted_ratio,
+                            plan.measured_ratio, plan.runtime);
 }
 
 int plan_show(const Global& global, const PlanArguments& arguments) {

@@ -1,6 +1,6 @@
 // optimize() is the straight line; the steps are below it in the order in which it calls them:
 //   ratio_wanted   the goal as a share of the original's measured latency
-//   search         rounds towards one ratio, or ever faster ones while the drop allows it
+//   search         rounds towards one ratio, or ever faster ones while the drop allows it; or a simple rule
 //   finish         written beside the target, read back, verified against the original, then renamed
 #include "tailor/pipeline/optimize.h"
 
@@ -29,6 +29,8 @@ struct Workshop {
   runtime::Profile profile;
   runtime::MeasuringOracle oracle;
   LatencyBook book;
+  std::string rule;                   // that made the plan
+  std::optional<ChosenShare> chosen;  // by a simple rule
 
   explicit Workshop(const OptimizeOptions& o)
       : options(o),
@@ -36,7 +38,8 @@ struct Workshop {
         runner(o.bench.runner),
         profile(o.profile.empty() ? cache_folder() / "profile.jsonl" : o.profile),
         oracle(runner, profile, timing(o)),
-        book(oracle) {}
+        book(oracle),
+        rule(name(o.rule)) {}
 
   static runtime::TimingOptions timing(const OptimizeOptions& o) {
     runtime::TimingOptions t;
@@ -114,17 +117,28 @@ Searched search_fastest(Workshop& shop, const Calibration& calibration) {
   return best;
 }
 
+Searched search_by_rule(Workshop& shop, const Calibration& calibration, double ratio,
+                        const RoundOptions& rounds) {
+  RuleSearched searched =
+      search_rule(shop.runner, shop.original, calibration, shop.options.rule, ratio, rounds);
+  shop.chosen = searched.chosen;
+  return std::move(searched.found);
+}
+
 Searched search(Workshop& shop, const Calibration& calibration) {
   RoundOptions rounds = shop.options.rounds;
   rounds.say = shop.options.say;
   if (shop.options.plan) {
     Json json = read_json(*shop.options.plan, "tailor/plan/1");
-    Surgery surgery = surgery_of(shop.original, width_plan_from_json(json, shop.options.plan->string()));
+    WidthPlan plan = width_plan_from_json(json, shop.options.plan->string());
+    shop.rule = plan.rule;
+    Surgery surgery = surgery_of(shop.original, plan);
     return carry_out(shop.runner, shop.original, calibration, surgery, rounds);
   }
   if (shop.options.goal.fastest) return search_fastest(shop, calibration);
   double ratio = ratio_wanted(shop);
   if (ratio >= 1) return carry_out(shop.runner, shop.original, calibration, {}, rounds);
+  if (!shop.options.rule.exact()) return search_by_rule(shop, calibration, ratio * 0.995, rounds);
   return search_rounds(shop.runner, shop.original, calibration, shop.book, ratio * 0.995, rounds);
 }
 
@@ -134,12 +148,15 @@ WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string
   plan.runtime =
       fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
                   shop.options.bench.threads == 1 ? "" : "s", hello.processor);
-  plan.goal = goal, plan.loss = found.loss, plan.measured_ratio = found.ratio,
+  plan.rule = shop.rule, plan.goal = goal, plan.loss = found.loss, plan.measured_ratio = found.ratio,
   plan.rounds = static_cast<int>(found.rounds.size());
   if (!found.rounds.empty()) {
     plan.predicted_ratio = found.rounds.back().predicted, plan.certificate = found.rounds.back().certificate;
     for (const RoundReport& round : found.rounds) plan.candidates += round.candidates;
   }
+  if (shop.chosen)
+    plan.predicted_ratio = shop.chosen->ratio, plan.candidates = shop.chosen->measured,
+    plan.certificate = {false, 0, 0, 1};  // nothing is proved
   return plan;
 }
 
@@ -234,6 +251,27 @@ Json to_json(const OptimizeResult& result) {
           {"rounds", rounds},
           {"plan", to_json(result.plan)},
           {"proof", to_json(result.proof)}};
+}
+
+OptimizeResult optimize_result_from_json(const Json& json, const std::string& place) {
+  OptimizeResult result;
+  result.goal_met = boolean(json, "goal_met", place), result.why_not = text(json, "why_not", place);
+  result.written = text(json, "written", place), result.plan_written = text(json, "plan_written", place);
+  for (const Json& r : member(json, "rounds", place)) {
+    RoundReport round;
+    round.goal = number(r, "goal", place), round.predicted = number(r, "predicted", place);
+    round.measured = number(r, "measured", place), round.base_loss = number(r, "loss_before", place);
+    round.table_loss = number(r, "table_loss", place);
+    round.certificate.optimal = boolean(r, "optimal", place), round.certificate.gap = number(r, "gap", place);
+    round.variables = static_cast<int>(integer(r, "variables", place));
+    round.candidates = static_cast<int>(integer(r, "candidates", place));
+    result.rounds.push_back(round);
+  }
+  result.plan = width_plan_from_json(member(json, "plan", place), place + ".plan");
+  result.proof = verification_from_json(member(json, "proof", place), place + ".proof");
+  if (result.proof.speed.models.size() != 2 || result.proof.samples.empty())
+    throw Error(Code::bad_json, "the proof does not compare two models on samples", place + ".proof");
+  return result;
 }
 
 }  // namespace tailor::pipeline

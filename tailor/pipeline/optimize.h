@@ -3,6 +3,7 @@
 
 #include "tailor/pipeline/calibration.h"
 #include "tailor/pipeline/rounds.h"
+#include "tailor/pipeline/rules.h"
 #include "tailor/pipeline/verify.h"
 #include "tailor/pipeline/width_plan.h"
 
@@ -27,6 +28,7 @@ struct OptimizeOptions {
   std::filesystem::path plan_out;             // empty: OUT with .plan.json for its extension
   std::optional<std::filesystem::path> plan;  // a plan to carry out instead of searching
   Goal goal;
+  Rule rule;  // how widths are chosen; without a plan, and not for Goal::fastest
   CalibrationOptions calibration;
   std::filesystem::path eval;  // labelled samples; empty: agreement on calibration samples
   std::int64_t label_offset = 0;
@@ -56,5 +58,7 @@ OptimizeResult optimize(const OptimizeOptions& options);
 
 /// Schema "tailor/optimize/1".
 Json to_json(const OptimizeResult& result);
+/// @throws Error bad_json
+OptimizeResult optimize_result_from_json(const Json& json, const std::string& place);
 
 }  // namespace tailor::pipeline

@@ -102,6 +102,7 @@ Json to_json(const WidthPlan& plan) {
           {"model", {{"path", plan.model}, {"sha256", plan.sha256}}},
           {"runtime", plan.runtime},
           {"goal", plan.goal},
+          {"rule", plan.rule},
           {"latency", {{"predicted_ratio", plan.predicted_ratio}, {"measured_ratio", plan.measured_ratio}}},
           {"loss", plan.loss},
           {"certificate", to_json(plan.certificate)},
@@ -117,6 +118,7 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
   const Json& model = member(json, "model", place);
   plan.model = text(model, "path", place + ".model"), plan.sha256 = text(model, "sha256", place + ".model");
   plan.runtime = text(json, "runtime", place), plan.goal = text(json, "goal", place);
+  if (json.contains("rule")) plan.rule = text(json, "rule", place);
   const Json& latency = member(json, "latency", place);
   plan.predicted_ratio = number(latency, "predicted_ratio", place),
   plan.measured_ratio = number(latency, "measured_ratio", place);

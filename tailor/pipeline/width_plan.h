@@ -25,13 +25,15 @@ struct WidthPlan {
   std::string model, sha256;                       // the original
   std::string runtime;                             // "onnxruntime 1.30.0, 1 thread, AMD EPYC"
   std::string goal;                                // as asked for
+  std::string rule = "exact";                      // how widths were chosen, see rules.h
   std::vector<GroupPlan> groups;                   // those that change
   std::vector<std::string> dropped;                // residual branches, by the output of their sum
   std::map<std::string, int> folded;               // branch -> kernel of the convolution in its place
   double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
   double loss = 0;                                 // divergence on calibration samples
-  plan::Certificate certificate;                   // of the last round's choice from its table
-  int rounds = 0, candidates = 0;
+  plan::Certificate certificate;                   // of the last round's choice from its table; of the rule
+                                                   // "exact" only
+  int rounds = 0, candidates = 0;                  // candidates of other rules: surgeries that were measured
 };
 
 /// Plan of a surgery: groups that change, branches that go. Figures are filled in by whoever measured them.
@@ -40,7 +42,7 @@ WidthPlan describe(const Subject& original, const Surgery& surgery);
 /// @throws Error plan_mismatch if the plan was made for another model
 Surgery surgery_of(const Subject& original, const WidthPlan& plan);
 
-/// Schema "tailor/plan/1". @throws Error bad_json
+/// Schema "tailor/plan/1"; a plan that names no rule is one of the exact planner. @throws Error bad_json
 Json to_json(const WidthPlan& plan);
 WidthPlan width_plan_from_json(const Json& json, const std::string& place);
 

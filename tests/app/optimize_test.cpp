@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstdint>
 
 namespace tailor::testing {
@@ -123,6 +124,56 @@ TEST(Optimize, ATargetThatCannotBeWrittenIsFoundFirst) {
     EXPECT_NE(finished.err.find("E8002"), std::string::npos) << finished.err;
     EXPECT_EQ(finished.err.find("round 1"), std::string::npos) << finished.err;
   }
+}
+
+TEST(Optimize, ARuleNeedsALatency) {
+  expect_refused({"--speedup", "max", "--rule", "uniform"}, 2, "E2000");
+  expect_refused({"--plan", "any.json", "--rule", "uniform"}, 2, "E2000");
+  expect_refused({"--plan", "any.json", "--rule", "exact"}, 2, "E2000");
+  expect_refused({"--latency", "0.7x", "--rule", "luck"}, 2, "E2001");
+  for (const char* rule : {"round:", "round:0", "round:-8", "round:8x", "round:99999999999"})
+    expect_refused({"--latency", "0.7x", "--rule", rule}, 2, "E2002");
+  expect_refused({"--latency", "0.7x", "--as-fast-as", "any.json"}, 2, "E2000");
+  expect_refused({"--as-fast-as", "any.json"}, 2, "E2101");
+}
+
+void expect_schema(const std::string& name, const Json& json) {
+  for (const std::string& line : violations(document(run({"schema", name})), json)) ADD_FAILURE() << line;
+}
+
+TEST(Optimize, ARuleGoesTheSameWay) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::filesystem::path out = folder.path() / "fast.onnx";
+  std::vector<std::string> arguments = small_search(images(folder, 120), out);
+  arguments.insert(arguments.end(), {"--rule", "round:8", "--latency", "0.9x", "--json"});
+  Finished finished = run(arguments);
+  if (finished.err.find("E4003") != std::string::npos)
+    GTEST_SKIP() << "SKIPPED: this machine is too noisy now";
+  ASSERT_TRUE(finished.exit == 0 || finished.exit == 4) << finished.err;
+  Json result = document(finished);
+  expect_schema("optimize", result);
+  expect_schema("plan", result["plan"]);
+  EXPECT_EQ(result["plan"]["rule"], "round:8");
+  EXPECT_EQ(result["plan"]["certificate"]["optimal"], false);
+  for (const Json& group : result["plan"]["groups"]) EXPECT_EQ(group["after"].get<int>() % 8, 0) << group;
+  EXPECT_EQ(run({"inspect", out.string()}).exit, 0);
+  Finished shown = run({"plan", "show", (folder.path() / "fast.plan.json").string()});
+  EXPECT_NE(shown.out.find("rule round:8"), std::string::npos) << shown.out;
+  EXPECT_EQ(shown.out.find("last choice"), std::string::npos) << "no certificate: " << shown.out;
+
+  std::string kept = (folder.path() / "result.json").string();
+  write_file(kept, finished.out);
+  Finished table = run({"plan", "table", kept, kept});
+  EXPECT_EQ(table.exit, 0) << table.err;
+  EXPECT_EQ(std::count(table.out.begin(), table.out.end(), '\n'), 4) << table.out;
+  Json rows = document(run({"plan", "table", kept, "--json"}));
+  expect_schema("plan-table", rows);
+  EXPECT_EQ(rows["rows"][0]["reached"]["ratio"], result["proof"]["speed"]["models"][1]["to_first"]["ratio"]);
+  EXPECT_EQ(rows["rows"][0]["measure"], "top-1");
+  result["plan"]["model"]["sha256"] = "00";
+  write_file(kept, result.dump());
+  expect_refused({"--as-fast-as", kept}, 2, "E2107");
 }
 
 TEST(Plan, OfAnotherModelIsRefused) {

@@ -1,0 +1,101 @@
+// scripts/compare with a program that only notes how it is called: which runs it makes, which it makes again.
+#include "tailor/base/file.h"
+#include "tests/testing.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
+namespace tailor::testing {
+namespace {
+
+const std::string kScript = std::string(TAILOR_SOURCE_DIR) + "/scripts/compare";
+
+// "plan table FILES" prints the files; one that is no result fails it. "optimize" prints a result, or what
+// the file "fail" holds is its exit code.
+constexpr const char* kProgram = R"sh(#!/bin/sh
+here=$(dirname "$0")
+if [ "$1" = plan ]; then
+  shift 2
+  for file; do grep -q result "$file" || exit 2; done
+  cat "$@"
+  exit
+fi
+printf '%s\n' "$*" >>"$here/calls"
+if [ -f "$here/fail" ]; then exit "$(cat "$here/fail")"; fi
+while [ "$1" != --rule ]; do shift; done
+echo "result $2"
+exit 4
+)sh";
+
+class Compare : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    write_file(folder.path() / "tailor", kProgram);
+    std::filesystem::permissions(folder.path() / "tailor", std::filesystem::perms::owner_all);
+    write_file(folder.path() / "model.onnx", "any");
+  }
+  int run(const std::string& arguments) {
+    std::string at = folder.path().string();
+    return WEXITSTATUS(std::system(
+        ("cd " + at + " && TAILOR=./tailor sh " + kScript + " " + arguments + " >table 2>errors").c_str()));
+  }
+  std::string read(const std::string& name) {
+    return std::filesystem::exists(folder.path() / name) ? std::string(map_file(folder.path() / name).view())
+                                                         : "";
+  }
+  int calls() {
+    std::string text = read("calls");
+    return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
+  }
+  TemporaryFolder folder;
+};
+
+TEST_F(Compare, RunsFourRulesAtEachGoalAndNoneTwice) {
+  EXPECT_EQ(run("model.onnx out '0.8 0.5' -- --calib 'a b.bin'"), 0) << read("errors");
+  EXPECT_EQ(calls(), 8) << read("calls");
+  EXPECT_EQ(read("table"),
+            "result exact\nresult uniform\nresult round:8\nresult round:16\n"
+            "result exact\nresult uniform\nresult round:8\nresult round:16\n");
+  std::string first = read("calls").substr(0, read("calls").find('\n'));
+  EXPECT_EQ(first,
+            "optimize model.onnx -o out/0.8-exact.onnx --rule exact --latency 0.8x --best-effort --json "
+            "--calib a b.bin");
+  EXPECT_NE(read("calls").find("--rule round:16 --as-fast-as out/0.5-exact.json"), std::string::npos);
+  EXPECT_EQ(run("model.onnx out '0.8 0.5' -- --calib 'a b.bin'"), 0);
+  EXPECT_EQ(calls(), 8) << "all were finished";
+}
+
+TEST_F(Compare, RunsAgainWhatIsMissingAndWhatDependsOnIt) {
+  EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 0) << read("errors");
+  std::filesystem::remove(folder.path() / "out" / "0.5-round-8.json");
+  EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 0);
+  EXPECT_EQ(calls(), 5);
+  write_file(folder.path() / "out" / "0.5-exact.json", "half a fi");
+  EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 0);
+  EXPECT_EQ(calls(), 9) << "the rules had the goal of the lost result";
+}
+
+TEST_F(Compare, OtherOptionsNeedAnotherFolder) {
+  EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 0) << read("errors");
+  EXPECT_EQ(run("model.onnx out 0.5 -- --seed 2"), 2);
+  write_file(folder.path() / "model.onnx", "another");
+  EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 2);
+  EXPECT_EQ(calls(), 4);
+}
+
+TEST_F(Compare, SaysWhatFails) {
+  for (const char* arguments : {"", "model.onnx out 0.5", "model.onnx out 50% -- --seed 1"})
+    EXPECT_EQ(run(arguments), 2) << arguments;
+  write_file(folder.path() / "fail", "5");
+  EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 8);
+  EXPECT_NE(read("errors").find("out/0.5-exact.log"), std::string::npos) << read("errors");
+  write_file(folder.path() / "fail", "130");
+  EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 130);
+  EXPECT_EQ(calls(), 2);
+}
+
+}  // namespace
+}  // namespace tailor::testing
