@@ -62,6 +62,10 @@ struct OptimizeArguments {
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare
 };
+struct ApplyArguments {
+  std::filesystem::path plan, model, out;
+  std::vector<std::string> shapes;
+};
 struct AnalyzeArguments {
   std::filesystem::path model;
   std::vector<std::string> shapes;
@@ -83,6 +87,7 @@ int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
 int plan_show(const Global& global, const PlanArguments& arguments);
 int plan_diff(const Global& global, const PlanArguments& arguments);
+int plan_apply(const Global& global, const ApplyArguments& arguments);
 int explain_code(const Global& global, const std::string& code);
 int print_schema(const Global& global, const std::string& name);
 int print_version(const Global& global);
@@ -126,6 +131,8 @@ std::string shape_text(const graph::Shapes& shapes, const std::string& value);
 
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
+/// A target that cannot be written is found before the work, not after it. @throws Error write_failed
+void check_target(const std::filesystem::path& target);
 /// The table of `plan show`, which `optimize` shows too.
 std::string plan_text(const pipeline::WidthPlan& plan);
 /// The table of `bench`, which `verify` shows too.

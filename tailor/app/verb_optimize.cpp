@@ -34,14 +34,6 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
   return goal;
 }
 
-// A target that cannot be written is found before the search, not after it.
-void check_target(const std::filesystem::path& target) {
-  std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
-  if (std::filesystem::is_directory(target) || ::access(folder.c_str(), W_OK | X_OK) != 0)
-    throw Error(Code::write_failed, "cannot write there", target.string(),
-                "give a file in a folder that exists and that you may write to");
-}
-
 void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   auto refuse = [](const char* option, const char* why) { throw Error(Code::bad_value, why, option); };
   if (a.device != "cpu")

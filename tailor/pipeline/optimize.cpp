@@ -118,8 +118,7 @@ Searched search(Workshop& shop, const Calibration& calibration) {
   RoundOptions rounds = shop.options.rounds;
   rounds.say = shop.options.say;
   if (shop.options.plan) {
-    Json json = read_json(*shop.options.plan, "tailor/plan/1");
-    Surgery surgery = surgery_of(shop.original, width_plan_from_json(json, shop.options.plan->string()));
+    Surgery surgery = surgery_of(shop.original, read_plan(*shop.options.plan));
     return carry_out(shop.runner, shop.original, calibration, surgery, rounds);
   }
   if (shop.options.goal.fastest) return search_fastest(shop, calibration);

@@ -37,6 +37,19 @@ GroupPlan group_from_json(const Json& json, const std::string& place) {
   return g;
 }
 
+void check_widths(const Subject& original, const Surgery& surgery, const GroupPlan& g) {
+  const graph::ChannelGroup& group = original.channels.groups[static_cast<std::size_t>(g.group)];
+  if (g.added < 0) throw Error(Code::bad_cut, "a plan cannot add fewer channels than none", g.layer);
+  if (g.before != group.width())
+    throw Error(Code::bad_cut,
+                fmt::format("the plan says {} channels, the model has {}", g.before, group.width()), g.layer);
+  if (int after = width_after(original, surgery, g.group); g.after != after)
+    throw Error(
+        Code::bad_cut,
+        fmt::format("the plan says {} channels afterwards, what it keeps and adds makes {}", g.after, after),
+        g.layer);
+}
+
 }  // namespace
 
 WidthPlan describe(const Subject& original, const Surgery& surgery) {
@@ -69,6 +82,7 @@ Surgery surgery_of(const Subject& original, const WidthPlan& plan) {
       throw Error(Code::bad_cut, fmt::format("the model has no channel group {}", g.group), g.layer);
     if (!g.kept.empty()) surgery.kept[g.group] = g.kept;
     if (g.added > 0) surgery.added[g.group] = g.added;
+    check_widths(original, surgery, g);
   }
   surgery.dropped.insert(plan.dropped.begin(), plan.dropped.end());
   return surgery;
@@ -118,6 +132,17 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
   for (const Json& group : member(json, "groups", place))
     plan.groups.push_back(group_from_json(group, place + ".groups"));
   return plan;
+}
+
+WidthPlan read_plan(const std::filesystem::path& path) {
+  try {
+    return width_plan_from_json(read_json(path, "tailor/plan/1"), path.string());
+  } catch (const Error& error) {
+    if (error.code() != Code::bad_json || !error.help().empty()) throw;
+    throw Error(
+        error.code(), error.what(), error.place(),
+        "give a plan as optimize writes it (OUTPUT with .plan.json); tailor schema plan describes it");
+  }
 }
 
 }  // namespace tailor::pipeline

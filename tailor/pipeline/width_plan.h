@@ -5,6 +5,7 @@
 #include "tailor/pipeline/surgery.h"
 #include "tailor/plan/width_planner.h"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,11 +37,14 @@ struct WidthPlan {
 /// Plan of a surgery: groups that change, branches that go. Figures are filled in by whoever measured them.
 WidthPlan describe(const Subject& original, const Surgery& surgery);
 
-/// @throws Error plan_mismatch if the plan was made for another model
+/// @throws Error plan_mismatch if the plan was made for another model; bad_cut if it names groups or widths
+/// that the model has not
 Surgery surgery_of(const Subject& original, const WidthPlan& plan);
 
 /// Schema "tailor/plan/1". @throws Error bad_json
 Json to_json(const WidthPlan& plan);
 WidthPlan width_plan_from_json(const Json& json, const std::string& place);
+/// The file that optimize wrote. @throws Error file_missing, bad_json
+WidthPlan read_plan(const std::filesystem::path& path);
 
 }  // namespace tailor::pipeline

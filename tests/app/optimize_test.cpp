@@ -70,7 +70,8 @@ TEST(Optimize, WritesAModelAPlanAndTheProofAndRepeatsThem) {
   arguments = small_search(calib, again);
   arguments.insert(arguments.end(), {"--plan", plan});
   Finished repeated = run(arguments);
-  if (repeated.err.find("E4003") != std::string::npos) GTEST_SKIP() << "SKIPPED: too noisy to repeat the plan";
+  if (repeated.err.find("E4003") != std::string::npos)
+    GTEST_SKIP() << "SKIPPED: too noisy to repeat the plan";
   EXPECT_EQ(repeated.exit, 0) << repeated.err;
   EXPECT_EQ(map_file(out).view(), map_file(again).view());
 }
@@ -138,6 +139,8 @@ TEST(Plan, OfAnotherModelIsRefused) {
   EXPECT_EQ(run({"plan", "show", path.string()}).exit, 0);
   write_file(path, "{\"schema\": \"tailor/plan/2\"}");
   EXPECT_EQ(run({"plan", "show", path.string()}).exit, 2);
+  write_file(path, "no plan at all");
+  EXPECT_NE(run({"plan", "show", path.string()}).err.find("help: give a plan"), std::string::npos);
 }
 
 }  // namespace
