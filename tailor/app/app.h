@@ -50,7 +50,8 @@ struct VerifyArguments {
 };
 struct OptimizeArguments {
   std::filesystem::path model, out, plan, plan_out, calib, eval, profile;
-  std::string latency, speedup, max_drop, device = "cpu", criterion = "reconstruction", time = "6s";
+  std::string latency, speedup, max_drop, device = "cpu", criterion = "reconstruction", recover = "lsq",
+                                          time = "6s";
   std::vector<double> mean, std;
   double scale = 0;  // 0: as the data is
   std::int64_t label_offset = 0, fit = 1024, judge = 512;

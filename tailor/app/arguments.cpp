@@ -111,7 +111,13 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_option("--latency", o.latency, "goal: at most 5ms, or 0.68x of the model's latency");
   sub.add_option("--speedup", o.speedup, "goal: 1.4x, or max (as fast as --max-drop allows)");
   sub.add_option("--max-drop", o.max_drop, "points of top-1 (of agreement without --eval) that may be lost");
-  sub.add_option("--criterion", o.criterion, "order in which channels go: reconstruction, l1, l2, bn")
+  sub.add_option("--criterion", o.criterion,
+                 "order in which channels go: reconstruction, l1, l2, bn, activation")
+      ->capture_default_str();
+  sub.add_option(
+         "--recover", o.recover,
+         "after a cut: lsq (refit the readers), bn (only estimate the statistics of BatchNormalization "
+         "again, from images as they are), none")
       ->capture_default_str();
   sub.add_option("--rounds", o.rounds, "repair, table, plan, measurement: so many times")
       ->capture_default_str();

@@ -1,9 +1,12 @@
 // fill_table: the present network's own loss first, then each width of each group (cut, refit the readers,
 // run what lies behind), then each branch (drop, repair the next two layers, run). Judge samples are run from
-// the nearest value that the change does not touch.
+// the nearest value that the change does not touch. With another recovery than least squares nothing is
+// refitted.
 #include "tailor/pipeline/candidates.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/interrupt.h"
+#include "tailor/pipeline/activation_worth.h"
 #include "tailor/pipeline/loss.h"
 #include "tailor/rewrite/tensors.h"
 
@@ -145,6 +148,15 @@ class Judge {
   runtime::NamedTensors reference_;
 };
 
+// A changed network, the present one up to the value `seed`, with its statistics estimated again.
+Model estimated_again(runtime::Runner& runner, const Subject& present, const Calibration& calibration,
+                      rewrite::Activations& known, const Model& changed, const std::string& seed) {
+  runtime::NamedTensors inputs = calibration.fit;
+  if (!seed.empty()) inputs.emplace_back(seed, known.get(present.model, {seed}).front());
+  rewrite::Activations now(runner, present.shapes, inputs, calibration.threads, calibration.memory);
+  return rewrite::reestimate_normalisation(changed, now);
+}
+
 // The two linear layers that follow a branch's sum.
 std::set<std::string> next_layers(const Subject& subject, const rewrite::Branch& branch) {
   std::set<std::string> next;
@@ -156,19 +168,26 @@ std::set<std::string> next_layers(const Subject& subject, const rewrite::Branch&
 }  // namespace
 
 const char* name(Criterion criterion) {
-  constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn"};
+  constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn", "activation"};
   return names[static_cast<int>(criterion)];
 }
 
 Criterion parse_criterion(const std::string& text) {
-  for (Criterion c : {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale})
+  for (Criterion c :
+       {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale, Criterion::activation})
     if (text == name(c)) return c;
   throw Error(Code::unknown_name, fmt::format("there is no criterion '{}'", text), "--criterion",
-              "reconstruction, l1, l2 or bn");
+              "reconstruction, l1, l2, bn or activation");
 }
 
 std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
-                               const rewrite::Equations& equations, double ridge) {
+                               const rewrite::Equations& equations, double ridge, rewrite::Activations* now) {
+  if (criterion == Criterion::activation) {
+    TAILOR_CHECK(now != nullptr);
+    if (std::vector<double> worth = activation_worth(present, group, *now); !worth.empty())
+      return ascending(worth);
+    criterion = Criterion::l1;
+  }
   if (criterion == Criterion::reconstruction) {
     std::vector<const saliency::NormalEquations*> layers;
     std::vector<std::vector<std::vector<int>>> of_layer;
@@ -209,6 +228,9 @@ CandidateTable fill_table(runtime::Runner& runner, const Subject& original, cons
                           const std::vector<std::pair<int, std::vector<int>>>& widths,
                           const TableOptions& options) {
   Judge judge(runner, original, present, calibration);
+  rewrite::Activations known(runner, present.shapes, calibration.fit, calibration.threads,
+                             calibration.memory);
+  const rewrite::Equations none, &refitted = options.recover == Recover::lsq ? equations : none;
   CandidateTable table;
   table.base_loss = judge.loss(present.model, {});
   int all = options.branches ? static_cast<int>(present.branches.size()) : 0, done = 0;
@@ -220,14 +242,18 @@ CandidateTable fill_table(runtime::Runner& runner, const Subject& original, cons
   for (const auto& [group, list] : widths) {
     GroupCandidates candidates{group, {}};
     int full = present.channels.groups[group].width();
-    std::vector<int> order = removal_order(present, group, options.criterion, equations, options.ridge);
+    std::vector<int> order =
+        removal_order(present, group, options.criterion, equations, options.ridge, &known);
     std::vector<int> everything = survivors(order, full);
     for (int width : list) {
       if (width > full) break;
+      throw_if_interrupted();
       std::vector<int> units = survivors(order, width);
-      double loss = judge.loss(cut_and_refit(present, equations, group, units, options.ridge),
-                               seed_of(present, group)) -
-                    table.base_loss;
+      std::string seed = seed_of(present, group);
+      Model changed = cut_and_refit(present, refitted, group, units, options.ridge);
+      if (options.recover == Recover::bn)
+        changed = estimated_again(runner, present, calibration, known, changed, seed);
+      double loss = judge.loss(changed, seed) - table.base_loss;
       candidates.widths.push_back({width, std::move(units), std::max(0.0, loss)});
       step();
     }
@@ -239,20 +265,23 @@ CandidateTable fill_table(runtime::Runner& runner, const Subject& original, cons
   if (!options.branches) return table;
   rewrite::Activations wanted(runner, original.shapes, calibration.fit, calibration.threads,
                               calibration.memory);
-  rewrite::Activations known(runner, present.shapes, calibration.fit, calibration.threads,
-                             calibration.memory);
   for (std::size_t i = 0; i < present.branches.size(); ++i) {
+    throw_if_interrupted();
     const rewrite::Branch& branch = present.branches[i];
     Model model = rewrite::drop_branch(present.model, branch);
-    runtime::NamedTensors inputs = calibration.fit;
-    inputs.emplace_back(branch.kept, known.get(present.model, {branch.kept}).front());
-    rewrite::Activations now(runner, present.shapes, inputs, calibration.threads, calibration.memory);
-    rewrite::RepairOptions repair;
-    repair.ridge = options.ridge, repair.positions = options.positions,
-    repair.only = next_layers(present, branch);
-    model = rewrite::repair(original.model, wanted, model, now, kept,
-                            graph::infer_shapes(model, present.overrides), repair)
-                .model;
+    if (options.recover == Recover::bn)
+      model = estimated_again(runner, present, calibration, known, model, branch.kept);
+    if (options.recover == Recover::lsq) {
+      runtime::NamedTensors inputs = calibration.fit;
+      inputs.emplace_back(branch.kept, known.get(present.model, {branch.kept}).front());
+      rewrite::Activations now(runner, present.shapes, inputs, calibration.threads, calibration.memory);
+      rewrite::RepairOptions repair;
+      repair.ridge = options.ridge, repair.positions = options.positions,
+      repair.only = next_layers(present, branch);
+      model = rewrite::repair(original.model, wanted, model, now, kept,
+                              graph::infer_shapes(model, present.overrides), repair)
+                  .model;
+    }
     table.branches.push_back(
         {static_cast<int>(i), std::max(0.0, judge.loss(model, branch.kept) - table.base_loss)});
     step();

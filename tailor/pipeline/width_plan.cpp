@@ -10,11 +10,12 @@
 namespace tailor::pipeline {
 namespace {
 
-std::string reason(int before, int kept, int added) {
+std::string reason(int before, int kept, int added, Recover recover) {
   if (added > 0 && kept == before)
     return fmt::format("{} channels of zeros: a wider layer that runs faster and computes the same", added);
   if (added > 0) return fmt::format("{} channels go, {} of zeros fill the step", before - kept, added);
-  return fmt::format("{} channels go, the readers are refitted", before - kept);
+  constexpr const char* kDone[] = {", the readers are refitted", ", statistics are estimated again", ""};
+  return fmt::format("{} channels go{}", before - kept, kDone[static_cast<int>(recover)]);
 }
 
 Json to_json(const plan::Certificate& c) {
@@ -52,7 +53,7 @@ void check_widths(const Subject& original, const Surgery& surgery, const GroupPl
 
 }  // namespace
 
-WidthPlan describe(const Subject& original, const Surgery& surgery) {
+WidthPlan describe(const Subject& original, const Surgery& surgery, Recover recover) {
   WidthPlan plan;
   plan.model = original.path.filename().string(), plan.sha256 = original.sha256;
   for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g) {
@@ -63,7 +64,7 @@ WidthPlan describe(const Subject& original, const Surgery& surgery) {
     GroupPlan p{g, group.name, group.width(), width_after(original, surgery, g), {}, 0, {}};
     if (kept != surgery.kept.end()) p.kept = kept->second;
     if (added != surgery.added.end()) p.added = added->second;
-    p.why = reason(p.before, p.after - p.added, p.added);
+    p.why = reason(p.before, p.after - p.added, p.added, recover);
     plan.groups.push_back(std::move(p));
   }
   plan.dropped.assign(surgery.dropped.begin(), surgery.dropped.end());

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/base/json.h"
+#include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
 #include "tailor/plan/width_planner.h"
 
@@ -35,7 +36,7 @@ struct WidthPlan {
 };
 
 /// Plan of a surgery: groups that change, branches that go. Figures are filled in by whoever measured them.
-WidthPlan describe(const Subject& original, const Surgery& surgery);
+WidthPlan describe(const Subject& original, const Surgery& surgery, Recover recover = Recover::lsq);
 
 /// @throws Error plan_mismatch if the plan was made for another model; bad_cut if it names groups or widths
 /// that the model has not
