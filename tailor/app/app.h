@@ -50,7 +50,7 @@ struct VerifyArguments {
 };
 struct OptimizeArguments {
   std::filesystem::path model, out, plan, plan_out, calib, eval, profile, as_fast_as;
-  std::string latency, speedup, max_drop, device = "cpu", time = "6s";
+  std::string latency, speedup, max_drop, device = "cpu", recover = "lsq", time = "6s";
   std::string rule, criterion;  // "": exact; reconstruction, or l1 for another rule
   std::vector<double> mean, std;
   double scale = 0;  // 0: as the data is
@@ -62,6 +62,10 @@ struct OptimizeArguments {
 };
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare; results for a table
+};
+struct ApplyArguments {
+  std::filesystem::path plan, model, out;
+  std::vector<std::string> shapes;
 };
 struct AnalyzeArguments {
   std::filesystem::path model;
@@ -85,6 +89,7 @@ int optimize(const Global& global, const OptimizeArguments& arguments);
 int plan_show(const Global& global, const PlanArguments& arguments);
 int plan_diff(const Global& global, const PlanArguments& arguments);
 int plan_table(const Global& global, const PlanArguments& arguments);
+int plan_apply(const Global& global, const ApplyArguments& arguments);
 int explain_code(const Global& global, const std::string& code);
 int print_schema(const Global& global, const std::string& name);
 int print_version(const Global& global);
@@ -128,6 +133,8 @@ std::string shape_text(const graph::Shapes& shapes, const std::string& value);
 
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
+/// A target that cannot be written is found before the work, not after it. @throws Error write_failed
+void check_target(const std::filesystem::path& target);
 /// The table of `plan show`, which `optimize` shows too.
 std::string plan_text(const pipeline::WidthPlan& plan);
 /// The table of `bench`, which `verify` shows too.

@@ -116,9 +116,15 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_option("--rule", o.rule,
                  "how widths are chosen: exact (the planner; default), or for comparison uniform (each group "
                  "loses the same share), round:8 (uniform, then down to a multiple of 8; or another number)");
-  sub.add_option("--criterion", o.criterion,
-                 "order in which channels go: reconstruction, l1, l2, bn (default: reconstruction for the "
-                 "rule exact, l1 for others)");
+  sub.add_option(
+      "--criterion", o.criterion,
+      "order in which channels go: reconstruction, l1, l2, bn, activation (default: reconstruction for the "
+      "rule exact, l1 for others)");
+  sub.add_option(
+         "--recover", o.recover,
+         "after a cut: lsq (refit the readers), bn (only estimate the statistics of BatchNormalization "
+         "again, from images as they are), none")
+      ->capture_default_str();
   sub.add_option("--rounds", o.rounds, "rule exact: repair, table, plan, measurement: so many times")
       ->capture_default_str();
   sub.add_option("--widths", o.widths, "rule exact: candidates per channel group")->capture_default_str();
@@ -156,7 +162,7 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
 
 void add_plan(CLI::App& app, Invocation& invocation) {
   CLI::App* plan = app.add_subcommand(
-      "plan", "plans as files: show one, compare two, tabulate results (optimize --plan carries one out)");
+      "plan", "plans as files: show one, compare two, apply one to its model as it is, tabulate results");
   plan->require_subcommand(1);
   auto [show, o] = verb<PlanArguments>(*plan, invocation, "show",
                                        "what a plan changes, and what that measured", plan_show);
@@ -167,6 +173,13 @@ void add_plan(CLI::App& app, Invocation& invocation) {
   auto [diff, d] =
       verb<PlanArguments>(*plan, invocation, "diff", "where two plans of one model differ", plan_diff);
   diff->add_option("PLANS", d->plans, "two JSON files")->required()->expected(2);
+  auto [apply, a] = verb<ApplyArguments>(
+      *plan, invocation, "apply", "cut, drop and widen as a plan says; no data, no refitting, no timing",
+      plan_apply);
+  apply->add_option("PLAN", a->plan, "JSON file")->required();
+  apply->add_option("MODEL", a->model, "ONNX file that the plan was made for")->required();
+  apply->add_option("-o,--output", a->out, "ONNX file to write")->required();
+  apply->add_option("--shape", a->shapes, kShapeHelp)->allow_extra_args(false);
 }
 
 // Verbs that take one word or none.
@@ -208,11 +221,16 @@ std::vector<std::pair<std::string, int>> options_of(const CLI::App& app) {
               "command line", help);
 }
 
-// Unknown verbs and long options, before CLI11 finds something less helpful to complain about.
-void check_names(const CLI::App& app, int count, char** arguments) {
+std::vector<std::string> verbs_of(const CLI::App& app) {
   std::vector<std::string> verbs;
   for (const CLI::App* sub : app.get_subcommands({})) verbs.push_back(sub->get_name());
+  return verbs;
+}
+
+// Unknown verbs and long options, before CLI11 finds something less helpful to complain about.
+void check_names(const CLI::App& app, int count, char** arguments) {
   const CLI::App* verb = nullptr;
+  std::string path;  // "plan show "
   for (int i = 1; i < count; ++i) {
     std::string token = arguments[i], name = token.substr(0, token.find('='));
     if (token == "--") return;
@@ -225,12 +243,12 @@ void check_names(const CLI::App& app, int count, char** arguments) {
     } else if (token.starts_with("--")) {
       std::vector<std::string> names;
       for (const auto& entry : known) names.push_back(entry.first);
-      unknown("option", name, names,
-              fmt::format("tailor {}--help lists them", verb ? verb->get_name() + " " : ""));
-    } else if (!verb && !token.starts_with('-')) {
+      unknown("option", name, names, fmt::format("tailor {}--help lists them", path));
+    } else if (std::vector<std::string> verbs = verbs_of(verb ? *verb : app);
+               !verbs.empty() && !token.starts_with('-')) {
       if (std::find(verbs.begin(), verbs.end(), token) == verbs.end())
         unknown("verb", token, verbs, fmt::format("verbs: {}", fmt::join(verbs, ", ")));
-      verb = app.get_subcommand(token);
+      verb = (verb ? *verb : app).get_subcommand(token), path += token + " ";
     }
   }
 }

@@ -82,4 +82,11 @@ void say(const Global& global, int level, const std::string& line) {
   if (!global.quiet && global.verbosity >= level) std::fputs((printable(line) + "\n").c_str(), stderr);
 }
 
+void check_target(const std::filesystem::path& target) {
+  std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
+  if (std::filesystem::is_directory(target) || ::access(folder.c_str(), W_OK | X_OK) != 0)
+    throw Error(Code::write_failed, "cannot write there", target.string(),
+                "give a file in a folder that exists and that you may write to");
+}
+
 }  // namespace tailor::app

@@ -66,14 +66,6 @@ pipeline::Criterion criterion_of(const OptimizeArguments& a, pipeline::Rule rule
   return rule.exact() ? pipeline::Criterion::reconstruction : pipeline::Criterion::l1;
 }
 
-// A target that cannot be written is found before the search, not after it.
-void check_target(const std::filesystem::path& target) {
-  std::filesystem::path folder = target.has_parent_path() ? target.parent_path() : ".";
-  if (std::filesystem::is_directory(target) || ::access(folder.c_str(), W_OK | X_OK) != 0)
-    throw Error(Code::write_failed, "cannot write there", target.string(),
-                "give a file in a folder that exists and that you may write to");
-}
-
 void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   auto refuse = [](const char* option, const char* why) { throw Error(Code::bad_value, why, option); };
   if (a.device != "cpu")
@@ -100,13 +92,15 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   check(a, o.goal);
   o.model = a.model, o.out = a.out, o.plan_out = a.plan_out, o.eval = a.eval, o.profile = a.profile;
   if (!a.plan.empty()) o.plan = a.plan;
+  o.rounds.table.recover = pipeline::parse_recover(a.recover);
   o.label_offset = a.label_offset;
   o.overrides = parse_shapes(a.shapes);
   o.calibration.path = a.calib;
   o.calibration.preparation.mean = a.mean, o.calibration.preparation.std = a.std;
   if (a.scale > 0) o.calibration.preparation.scale = a.scale;
   o.calibration.fit = a.fit, o.calibration.judge = a.judge, o.calibration.seed = a.seed,
-  o.calibration.augment = !a.no_augment;
+  // Blended images have other statistics than real ones.
+      o.calibration.augment = !a.no_augment && o.rounds.table.recover != pipeline::Recover::bn;
   o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;
   o.rounds.table.criterion = criterion_of(a, o.rule);
   BenchArguments timing;
@@ -126,12 +120,22 @@ std::string accuracy_text(const pipeline::Agreement& a) {
                      runtime::mcnemar_p(a.score.only_a_correct, a.score.only_b_correct));
 }
 
+// Nothing for least squares, which the table tells of.
+std::string recover_text(const pipeline::OptimizeResult& r) {
+  if (r.recover == pipeline::Recover::lsq) return "";
+  if (r.recover == pipeline::Recover::none) return "recover   nothing: what is left stays as it was\n";
+  if (r.normalisations == 0)
+    return "recover   nothing to re-estimate: the model has no BatchNormalization (folded into its layers)\n";
+  return fmt::format("recover   statistics of {} BatchNormalization nodes re-estimated\n", r.normalisations);
+}
+
 std::string describe(const pipeline::OptimizeResult& r) {
   const pipeline::BenchModel &a = r.proof.speed.models[0], &b = r.proof.speed.models[1];
   std::string text = plan_text(r.plan);
   text += fmt::format("\nlatency   {} -> {}   {:.3f}x [{:.3f}, {:.3f}]  {}\n", duration(a.summary.median),
                       duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,
                       runtime::name(b.to_first.verdict));
+  text += recover_text(r);
   text += fmt::format("accuracy  {}\n", accuracy_text(r.proof.samples.front()));
   if (!r.written.empty())
     text += fmt::format("wrote     {} (read back, run, compared)  {}\n", r.written.string(),

@@ -1,7 +1,7 @@
-// tailor plan show, tailor plan diff. The table is also what optimize prints.
+// tailor plan show, plan diff, plan apply. The table of plan show is also what optimize prints.
 #include "tailor/app/app.h"
 #include "tailor/base/table.h"
-#include "tailor/pipeline/width_plan.h"
+#include "tailor/pipeline/apply_plan.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -10,10 +10,6 @@
 
 namespace tailor::app {
 namespace {
-
-pipeline::WidthPlan read_plan(const std::filesystem::path& path) {
-  return pipeline::width_plan_from_json(read_json(path, "tailor/plan/1"), path.string());
-}
 
 std::string certificate_text(const plan::Certificate& c) {
   if (c.optimal) return c.quantum_us > 0 ? fmt::format("optimal (to {:.2g} us)", c.quantum_us) : "optimal";
@@ -36,6 +32,40 @@ std::map<std::string, std::string> widths(const pipeline::WidthPlan& plan) {
   return list;
 }
 
+std::string what_is_done(const pipeline::GroupPlan& g) {
+  int kept = g.after - g.added;
+  if (g.added == 0) return fmt::format("{} channels cut", g.before - kept);
+  if (kept == g.before) return fmt::format("{} channels of zeros added", g.added);
+  return fmt::format("{} channels cut, {} of zeros added", g.before - kept, g.added);
+}
+
+std::string change(double before, double after) {
+  return before > 0 ? fmt::format("{:+.1f} %", 100 * (after / before - 1)) : "";
+}
+
+std::string applied_text(const pipeline::Applied& a) {
+  Table table({{"channels of"}, {"width", Align::right}, {"new", Align::right}, {"what was done"}});
+  for (const pipeline::GroupPlan& g : a.plan.groups)
+    table.row({g.layer, std::to_string(g.before), std::to_string(g.after), what_is_done(g)});
+  for (const std::string& name : a.plan.dropped)
+    table.row({"branch into " + name, "", "gone", "branch dropped"});
+  auto macs = [](const pipeline::Size& size) { return static_cast<double>(size.macs); };
+  auto bytes = [](const pipeline::Size& size) { return static_cast<double>(size.bytes); };
+  return (table.empty() ? "nothing is changed\n" : table.text()) +
+         fmt::format(
+             "\nMACs      {} -> {}  {}\nbytes     {} -> {}  {}\nwrote     {} (read back; not run, not "
+             "timed)\n"
+             "All other weights are as they were: nothing was refitted. optimize --plan refits and "
+             "measures.\n",
+             engineering(macs(a.before)), engineering(macs(a.after)), change(macs(a.before), macs(a.after)),
+             a.before.bytes, a.after.bytes, change(bytes(a.before), bytes(a.after)), a.written.string());
+}
+
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code ignored;
+  return std::filesystem::equivalent(a, b, ignored);
+}
+
 }  // namespace
 
 std::string plan_text(const pipeline::WidthPlan& plan) {
@@ -43,8 +73,7 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
   for (const pipeline::GroupPlan& g : plan.groups)
     table.row({g.layer, std::to_string(g.before), std::to_string(g.after), g.why});
   for (const std::string& name : plan.dropped)
-    table.row({"branch into " + name, "", "gone",
-               "the whole residual branch goes, the next layers make up for it"});
+    table.row({"branch into " + name, "", "gone", "the whole residual branch goes"});
   for (const auto& [name, kernel] : plan.folded)
     table.row({"branch into " + name, "", fmt::format("{0}x{0}", kernel),
                "one convolution stands for the whole residual branch"});
@@ -57,13 +86,14 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
 }
 
 int plan_show(const Global& global, const PlanArguments& arguments) {
-  pipeline::WidthPlan plan = read_plan(arguments.plans.front());
+  pipeline::WidthPlan plan = pipeline::read_plan(arguments.plans.front());
   global.json ? print_document(to_json(plan)) : print(plan_text(plan));
   return 0;
 }
 
 int plan_diff(const Global& global, const PlanArguments& arguments) {
-  pipeline::WidthPlan a = read_plan(arguments.plans[0]), b = read_plan(arguments.plans[1]);
+  pipeline::WidthPlan a = pipeline::read_plan(arguments.plans[0]),
+                      b = pipeline::read_plan(arguments.plans[1]);
   if (a.sha256 != b.sha256)
     throw Error(Code::plan_mismatch, "the plans were made for different models", arguments.plans[1].string());
   std::map<std::string, std::string> first = widths(a), second = widths(b), all = first;
@@ -83,6 +113,18 @@ int plan_diff(const Global& global, const PlanArguments& arguments) {
     print_document({{"schema", "tailor/plan-diff/1"}, {"rows", rows}});
   else
     print(rows.empty() ? "the plans change the same widths\n" + measured : table.text() + measured);
+  return 0;
+}
+
+int plan_apply(const Global& global, const ApplyArguments& arguments) {
+  for (const auto& input : {arguments.model, arguments.plan})
+    if (same_file(input, arguments.out))
+      throw Error(Code::bad_value, "the output would overwrite what it is made from", "--output",
+                  "give another file to write");
+  check_target(arguments.out);
+  pipeline::Applied applied =
+      pipeline::apply_plan({arguments.model, arguments.plan, arguments.out, parse_shapes(arguments.shapes)});
+  global.json ? print_document(to_json(applied)) : print(applied_text(applied));
   return 0;
 }
 

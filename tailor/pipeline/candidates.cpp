@@ -1,9 +1,13 @@
 // fill_table: the present network's own loss first, then each width of each group (cut, refit the readers,
-// run what lies behind), then each branch (drop, repair the next two layers, run). Judge samples are run from
-// the nearest value that the change does not touch.
+// run what lies behind), then each branch (fold or drop, repair what
+// replaces it and the next two layers, run). Judge samples are run from
+// the nearest value that the change does not touch. With another recovery than least squares nothing is
+// refitted.
 #include "tailor/pipeline/candidates.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/interrupt.h"
+#include "tailor/pipeline/activation_worth.h"
 #include "tailor/pipeline/loss.h"
 #include "tailor/rewrite/fold.h"
 #include "tailor/rewrite/tensors.h"
@@ -154,71 +158,160 @@ std::set<std::string> next_layers(const Subject& subject, const rewrite::Branch&
   return next;
 }
 
-// Kernels of the convolutions that may stand for the branch, and 0 for nothing.
-std::vector<int> kernels_of(const Subject& present, const rewrite::Branch& branch) {
-  std::vector<int> kernels = rewrite::fold_kernels(present.model, present.shapes, branch);
-  kernels.push_back(0);
-  return kernels;
-}
+// The table while it is being filled.
+class Filling {
+ public:
+  Filling(runtime::Runner& runner, const Subject& original, const Subject& present,
+          const rewrite::KeptChannels& kept, const rewrite::Equations& equations,
+          const Calibration& calibration, const TableOptions& options)
+      : runner_(runner),
+        original_(original),
+        present_(present),
+        kept_(kept),
+        equations_(equations),
+        calibration_(calibration),
+        options_(options),
+        judge_(runner, original, present, calibration),
+        known_(runner, present.shapes, calibration.fit, calibration.threads, calibration.memory),
+        wanted_(runner, original.shapes, calibration.fit, calibration.threads, calibration.memory) {}
 
-int branch_options(const Subject& present) {
-  std::size_t count = 0;
-  for (const rewrite::Branch& branch : present.branches) count += kernels_of(present, branch).size();
-  return static_cast<int>(count);
-}
-
-// Drops or folds each branch, repairs what replaces it and the next two layers, and measures the loss.
-template <class Step>
-void fill_branches(CandidateTable& table, runtime::Runner& runner, const Subject& original,
-                   const Subject& present, const rewrite::KeptChannels& kept, const Calibration& calibration,
-                   Judge& judge, const TableOptions& options, Step step) {
-  rewrite::Activations wanted(runner, original.shapes, calibration.fit, calibration.threads,
-                              calibration.memory);
-  rewrite::Activations known(runner, present.shapes, calibration.fit, calibration.threads,
-                             calibration.memory);
-  for (std::size_t i = 0; i < present.branches.size(); ++i) {
-    const rewrite::Branch& branch = present.branches[i];
-    std::string from = rewrite::branch_input(present.model, present.shapes, branch);
-    rewrite::RepairOptions repair;
-    repair.ridge = options.ridge, repair.positions = options.positions,
-    repair.only = next_layers(present, branch);
-    BranchCandidate candidate{static_cast<int>(i), {}};
-    for (int kernel : kernels_of(present, branch)) {
-      Model model = kernel ? rewrite::fold_branch(present.model, present.shapes, branch, kernel)
-                           : rewrite::drop_branch(present.model, branch);
-      std::set<std::string> seeds = {branch.kept};
-      if (kernel) seeds.insert(from), repair.only->insert(rewrite::folded_value(branch, kernel));
-      runtime::NamedTensors inputs = calibration.fit;
-      for (const std::string& seed : seeds)
-        inputs.emplace_back(seed, known.get(present.model, {seed}).front());
-      rewrite::Activations now(runner, present.shapes, inputs, calibration.threads, calibration.memory);
-      model = rewrite::repair(original.model, wanted, model, now, kept,
-                              graph::infer_shapes(model, present.overrides), repair)
-                  .model;
-      candidate.options.push_back(
-          {kernel, std::max(0.0, judge.loss(model, kernel ? from : branch.kept) - table.base_loss)});
-      step();
-    }
-    table.branches.push_back(std::move(candidate));
+  CandidateTable fill(const std::vector<std::pair<int, std::vector<int>>>& widths) {
+    all_ = count(widths);
+    table_.base_loss = judge_.loss(present_.model, {});
+    for (const auto& [group, list] : widths) table_.groups.push_back(group_candidates(group, list));
+    for (std::size_t i = 0; options_.branches && i < present_.branches.size(); ++i)
+      table_.branches.push_back(branch_candidate(static_cast<int>(i)));
+    return std::move(table_);
   }
-}
+
+ private:
+  int count(const std::vector<std::pair<int, std::vector<int>>>& widths) const {
+    std::size_t all = 0;
+    for (const auto& [group, list] : widths)
+      for (int width : list) all += width < present_.channels.groups[group].width();
+    for (const rewrite::Branch& branch : present_.branches)
+      if (options_.branches) all += kernels_of(branch).size();
+    return static_cast<int>(all);
+  }
+
+  // Kernels of the convolutions that may stand for the branch (they need a fit), and 0 for nothing.
+  std::vector<int> kernels_of(const rewrite::Branch& branch) const {
+    std::vector<int> kernels;
+    if (options_.recover == Recover::lsq)
+      kernels = rewrite::fold_kernels(present_.model, present_.shapes, branch);
+    kernels.push_back(0);
+    return kernels;
+  }
+
+  // Loss that a change adds, computed from the values `seeds` on, which it does not touch.
+  double added_loss(const Model& changed, const std::string& seed) {
+    double loss = judge_.loss(changed, seed) - table_.base_loss;
+    if (options_.progress) options_.progress(++done_, all_);
+    return std::max(0.0, loss);
+  }
+
+  rewrite::Activations from(const std::set<std::string>& seeds) {
+    runtime::NamedTensors inputs = calibration_.fit;
+    for (const std::string& seed : seeds)
+      if (!seed.empty()) inputs.emplace_back(seed, known_.get(present_.model, {seed}).front());
+    return {runner_, present_.shapes, inputs, calibration_.threads, calibration_.memory};
+  }
+
+  Model estimated_again(const Model& changed, const std::string& seed) {
+    rewrite::Activations now = from({seed});
+    return rewrite::reestimate_normalisation(changed, now);
+  }
+
+  Model cut_to(int group, const std::vector<int>& units, const std::string& seed) {
+    static const rewrite::Equations none;
+    const rewrite::Equations& used = options_.recover == Recover::lsq ? equations_ : none;
+    Model changed = cut_and_refit(present_, used, group, units, options_.ridge);
+    return options_.recover == Recover::bn ? estimated_again(changed, seed) : changed;
+  }
+
+  GroupCandidates group_candidates(int group, const std::vector<int>& widths) {
+    GroupCandidates candidates{group, {}};
+    int full = present_.channels.groups[group].width();
+    std::vector<int> order =
+        removal_order(present_, group, options_.criterion, equations_, options_.ridge, &known_);
+    std::string seed = seed_of(present_, group);
+    for (int width : widths) {
+      if (width > full) break;
+      throw_if_interrupted();
+      std::vector<int> units = survivors(order, width);
+      double loss = added_loss(cut_to(group, units, seed), seed);
+      candidates.widths.push_back({width, std::move(units), loss});
+    }
+    candidates.widths.push_back({full, survivors(order, full), 0});
+    for (int width : widths)
+      if (width > full) candidates.widths.push_back({width, survivors(order, full), 0});
+    return candidates;
+  }
+
+  // What replaces the branch and the next two layers are fitted.
+  Model repaired(Model model, const rewrite::Branch& branch, int kernel, const std::set<std::string>& seeds) {
+    rewrite::RepairOptions repair;
+    repair.ridge = options_.ridge, repair.positions = options_.positions,
+    repair.only = next_layers(present_, branch);
+    if (kernel) repair.only->insert(rewrite::folded_value(branch, kernel));
+    rewrite::Activations now = from(seeds);
+    graph::Shapes shapes = graph::infer_shapes(model, present_.overrides);
+    return rewrite::repair(original_.model, wanted_, model, now, kept_, shapes, repair).model;
+  }
+
+  BranchCandidate branch_candidate(int index) {
+    const rewrite::Branch& branch = present_.branches[static_cast<std::size_t>(index)];
+    BranchCandidate candidate{index, {}};
+    for (int kernel : kernels_of(branch)) {
+      throw_if_interrupted();
+      std::string seed =
+          kernel ? rewrite::branch_input(present_.model, present_.shapes, branch) : branch.kept;
+      Model model = kernel ? rewrite::fold_branch(present_.model, present_.shapes, branch, kernel)
+                           : rewrite::drop_branch(present_.model, branch);
+      if (options_.recover == Recover::lsq)
+        model = repaired(std::move(model), branch, kernel, {seed, branch.kept});
+      else if (options_.recover == Recover::bn)
+        model = estimated_again(model, seed);
+      candidate.options.push_back({kernel, added_loss(model, seed)});
+    }
+    return candidate;
+  }
+
+  runtime::Runner& runner_;
+  const Subject &original_, &present_;
+  const rewrite::KeptChannels& kept_;
+  const rewrite::Equations& equations_;
+  const Calibration& calibration_;
+  const TableOptions& options_;
+  Judge judge_;
+  rewrite::Activations known_, wanted_;
+  CandidateTable table_;
+  int all_ = 0, done_ = 0;
+};
 
 }  // namespace
 
 const char* name(Criterion criterion) {
-  constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn"};
+  constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn", "activation"};
   return names[static_cast<int>(criterion)];
 }
 
 Criterion parse_criterion(const std::string& text) {
-  for (Criterion c : {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale})
+  for (Criterion c :
+       {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale, Criterion::activation})
     if (text == name(c)) return c;
   throw Error(Code::unknown_name, fmt::format("there is no criterion '{}'", text), "--criterion",
-              "reconstruction, l1, l2 or bn");
+              "reconstruction, l1, l2, bn or activation");
 }
 
 std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
-                               const rewrite::Equations& equations, double ridge) {
+                               const rewrite::Equations& equations, double ridge, rewrite::Activations* now) {
+  if (criterion == Criterion::activation) {
+    TAILOR_CHECK(now != nullptr);
+    if (std::vector<double> worth = activation_worth(present, group, *now); !worth.empty())
+      return ascending(worth);
+    criterion = Criterion::l1;
+  }
   if (criterion == Criterion::reconstruction) {
     std::vector<const saliency::NormalEquations*> layers;
     std::vector<std::vector<std::vector<int>>> of_layer;
@@ -258,37 +351,7 @@ CandidateTable fill_table(runtime::Runner& runner, const Subject& original, cons
                           const Calibration& calibration,
                           const std::vector<std::pair<int, std::vector<int>>>& widths,
                           const TableOptions& options) {
-  Judge judge(runner, original, present, calibration);
-  CandidateTable table;
-  table.base_loss = judge.loss(present.model, {});
-  int all = options.branches ? branch_options(present) : 0, done = 0;
-  for (const auto& [group, list] : widths)
-    for (int width : list) all += width < present.channels.groups[group].width();
-  auto step = [&] {
-    if (options.progress) options.progress(++done, all);
-  };
-  for (const auto& [group, list] : widths) {
-    GroupCandidates candidates{group, {}};
-    int full = present.channels.groups[group].width();
-    std::vector<int> order = removal_order(present, group, options.criterion, equations, options.ridge);
-    std::vector<int> everything = survivors(order, full);
-    for (int width : list) {
-      if (width > full) break;
-      std::vector<int> units = survivors(order, width);
-      double loss = judge.loss(cut_and_refit(present, equations, group, units, options.ridge),
-                               seed_of(present, group)) -
-                    table.base_loss;
-      candidates.widths.push_back({width, std::move(units), std::max(0.0, loss)});
-      step();
-    }
-    candidates.widths.push_back({full, everything, 0});
-    for (int width : list)
-      if (width > full) candidates.widths.push_back({width, everything, 0});
-    table.groups.push_back(std::move(candidates));
-  }
-  if (options.branches)
-    fill_branches(table, runner, original, present, kept, calibration, judge, options, step);
-  return table;
+  return Filling(runner, original, present, kept, equations, calibration, options).fill(widths);
 }
 
 }  // namespace tailor::pipeline

@@ -3,6 +3,7 @@
 /// for it on the network as it is now.
 #pragma once
 
+#include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
 #include "tailor/runtime/runner.h"
 
@@ -47,16 +48,20 @@ struct CandidateTable {
   std::vector<BranchCandidate> branches;
 };
 
-/// Criterion that orders the units of a group for removal.
-enum class Criterion { reconstruction, l1, l2, bn_scale };
+/// Criterion that orders the units of a group for removal. reconstruction: least squared error of the layers
+/// that read it, refitted (saliency::eliminate); l1, l2: norms of the weights that make a unit; bn_scale: of
+/// its normalisation's scale; activation: activation_worth.h.
+enum class Criterion { reconstruction, l1, l2, bn_scale, activation };
 const char* name(Criterion criterion);
 /// @throws Error unknown_name
 Criterion parse_criterion(const std::string& text);
 
-/// Units of `group` in the order in which they go, first the least worth. Reconstruction falls back to L1
-/// where no layer with equations reads the group.
+/// Units of `group` in the order in which they go, first the least worth. Reconstruction and activation fall
+/// back to L1 where no linear layer reads the group.
+/// @param now runs the present network; only activation needs it
 std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
-                               const rewrite::Equations& equations, double ridge);
+                               const rewrite::Equations& equations, double ridge,
+                               rewrite::Activations* now = nullptr);
 
 /// The present network with `group` cut to `kept` and the layers that read it refitted from the equations.
 graph::Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group,
@@ -64,6 +69,7 @@ graph::Model cut_and_refit(const Subject& present, const rewrite::Equations& equ
 
 struct TableOptions {
   Criterion criterion = Criterion::reconstruction;
+  Recover recover = Recover::lsq;
   double ridge = 1e-4;
   int positions = 64;
   bool branches = true;

@@ -129,8 +129,7 @@ Searched search(Workshop& shop, const Calibration& calibration) {
   RoundOptions rounds = shop.options.rounds;
   rounds.say = shop.options.say;
   if (shop.options.plan) {
-    Json json = read_json(*shop.options.plan, "tailor/plan/1");
-    WidthPlan plan = width_plan_from_json(json, shop.options.plan->string());
+    WidthPlan plan = read_plan(*shop.options.plan);
     shop.rule = plan.rule;
     Surgery surgery = surgery_of(shop.original, plan);
     return carry_out(shop.runner, shop.original, calibration, surgery, rounds);
@@ -143,7 +142,7 @@ Searched search(Workshop& shop, const Calibration& calibration) {
 }
 
 WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string& goal) {
-  WidthPlan plan = describe(shop.original, found.surgery);
+  WidthPlan plan = describe(shop.original, found.surgery, shop.options.rounds.table.recover);
   const runtime::Hello& hello = shop.runner.hello();
   plan.runtime =
       fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
@@ -160,12 +159,13 @@ WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string
   return plan;
 }
 
-std::string goal_text(const Goal& goal) {
+std::string goal_text(const Goal& goal, Recover recover) {
   std::string text = goal.fastest      ? "as fast as possible"
                      : goal.ratio      ? fmt::format("at most {:.4g} of the latency", *goal.ratio)
                      : goal.latency_us ? fmt::format("at most {:.4g} us", *goal.latency_us)
                                        : "carry out a plan";
-  return goal.max_drop ? fmt::format("{}, at most {:g} points lost", text, *goal.max_drop) : text;
+  if (goal.max_drop) text += fmt::format(", at most {:g} points lost", *goal.max_drop);
+  return recover == Recover::lsq ? text : fmt::format("{}, recovery {}", text, name(recover));
 }
 
 // Whether the proof meets the goal; if not, why.
@@ -222,11 +222,15 @@ void finish(Workshop& shop, const Searched& found, OptimizeResult& result) {
 OptimizeResult optimize(const OptimizeOptions& options) {
   Workshop shop(options);
   check_changeable(shop.original);
+  if (options.rounds.table.recover == Recover::bn && normalisations(shop.original.model) == 0)
+    shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");
   Calibration calibration = load_calibration(shop.original, options.calibration);
   Searched found = search(shop, calibration);
   OptimizeResult result;
-  result.plan = plan_of(shop, found, goal_text(options.goal));
+  result.plan = plan_of(shop, found, goal_text(options.goal, options.rounds.table.recover));
   result.rounds = found.rounds;
+  result.recover = options.rounds.table.recover;
+  result.normalisations = normalisations(found.model);
   finish(shop, found, result);
   return result;
 }
@@ -248,6 +252,7 @@ Json to_json(const OptimizeResult& result) {
           {"why_not", result.why_not},
           {"written", result.written.string()},
           {"plan_written", result.plan_written.string()},
+          {"recover", {{"method", name(result.recover)}, {"normalisations", result.normalisations}}},
           {"rounds", rounds},
           {"plan", to_json(result.plan)},
           {"proof", to_json(result.proof)}};

@@ -45,6 +45,8 @@ struct OptimizeResult {
   WidthPlan plan;
   Verification proof;  // the written file against the original
   std::vector<RoundReport> rounds;
+  Recover recover = Recover::lsq;
+  int normalisations = 0;  // nodes whose statistics `bn` estimated again
   bool goal_met = false;
   std::string why_not;            // in words, if not
   std::filesystem::path written;  // empty: nothing was written

@@ -1,8 +1,8 @@
 // search_rounds, one round:
-//   present_network  cut and dropped as decided so far, repaired by the cascade; its normal equations serve
-//   the table fill_table       losses of the widths that are worth having, and of dropping branches settle
-//   the planner's front; the point for the goal is measured, the part of the latency that no layer explains
-//   is
+//   present_network  cut and dropped as decided so far, repaired by the cascade (or as --recover says); its
+//   normal equations serve the table fill_table       losses of the widths that are worth having, and of
+//   dropping branches settle the planner's front; the point for the goal is measured, the part of the latency
+//   that no layer explains is
 //                    adjusted, and the point is chosen again until measurement and goal agree
 #include "tailor/pipeline/rounds.h"
 
@@ -101,9 +101,16 @@ Present present_network(runtime::Runner& runner, const Subject& original, const 
   present.kept = kept_values(original, surgery);
   rewrite::Activations wanted(runner, original.shapes, calibration.fit, calibration.threads,
                               calibration.memory);
+  if (options.table.recover == Recover::bn) {
+    rewrite::Activations old(runner, shapes, calibration.fit, calibration.threads, calibration.memory);
+    model = rewrite::reestimate_normalisation(model, old);
+  }
   rewrite::Activations now(runner, shapes, calibration.fit, calibration.threads, calibration.memory);
-  rewrite::Repaired repaired =
-      rewrite::repair(original.model, wanted, model, now, present.kept, shapes, options.repair);
+  rewrite::RepairOptions repair = options.repair;
+  repair.refit = options.table.recover == Recover::lsq;
+  rewrite::Repaired repaired{model, {}};
+  if (repair.refit || options.table.criterion == Criterion::reconstruction)
+    repaired = rewrite::repair(original.model, wanted, model, now, present.kept, shapes, repair);
   present.subject = make_subject(std::move(repaired.model), original.overrides);
   present.equations = std::move(repaired.equations);
   return present;

@@ -38,10 +38,10 @@ Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides)
 
 /// Decisions, in terms of the original's groups and values.
 struct Surgery {
-  std::map<int, std::vector<int>> kept;  // group -> units kept, increasing; absent: all
-  std::map<int, int> added;              // group -> channels of zeros added
-  std::set<std::string> dropped;         // branches, by the output of their sum
-  std::map<std::string, int> folded;     // branch -> kernel of the one convolution that stands for it
+  std::map<int, std::vector<int>> kept = {};  // group -> units kept, increasing; absent: all
+  std::map<int, int> added = {};              // group -> channels of zeros added
+  std::set<std::string> dropped = {};         // branches, by the output of their sum
+  std::map<std::string, int> folded = {};     // branch -> kernel of the one convolution that stands for it
 
   friend bool operator==(const Surgery&, const Surgery&) = default;
   bool empty() const { return kept.empty() && added.empty() && dropped.empty() && folded.empty(); }

@@ -10,11 +10,12 @@
 namespace tailor::pipeline {
 namespace {
 
-std::string reason(int before, int kept, int added) {
+std::string reason(int before, int kept, int added, Recover recover) {
   if (added > 0 && kept == before)
     return fmt::format("{} channels of zeros: a wider layer that runs faster and computes the same", added);
   if (added > 0) return fmt::format("{} channels go, {} of zeros fill the step", before - kept, added);
-  return fmt::format("{} channels go, the readers are refitted", before - kept);
+  constexpr const char* kDone[] = {", the readers are refitted", ", statistics are estimated again", ""};
+  return fmt::format("{} channels go{}", before - kept, kDone[static_cast<int>(recover)]);
 }
 
 Json to_json(const plan::Certificate& c) {
@@ -49,9 +50,22 @@ std::map<std::string, int> folded_from_json(const Json& json, const std::string&
   return folded;
 }
 
+void check_widths(const Subject& original, const Surgery& surgery, const GroupPlan& g) {
+  const graph::ChannelGroup& group = original.channels.groups[static_cast<std::size_t>(g.group)];
+  if (g.added < 0) throw Error(Code::bad_cut, "a plan cannot add fewer channels than none", g.layer);
+  if (g.before != group.width())
+    throw Error(Code::bad_cut,
+                fmt::format("the plan says {} channels, the model has {}", g.before, group.width()), g.layer);
+  if (int after = width_after(original, surgery, g.group); g.after != after)
+    throw Error(
+        Code::bad_cut,
+        fmt::format("the plan says {} channels afterwards, what it keeps and adds makes {}", g.after, after),
+        g.layer);
+}
+
 }  // namespace
 
-WidthPlan describe(const Subject& original, const Surgery& surgery) {
+WidthPlan describe(const Subject& original, const Surgery& surgery, Recover recover) {
   WidthPlan plan;
   plan.model = original.path.filename().string(), plan.sha256 = original.sha256;
   for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g) {
@@ -62,7 +76,7 @@ WidthPlan describe(const Subject& original, const Surgery& surgery) {
     GroupPlan p{g, group.name, group.width(), width_after(original, surgery, g), {}, 0, {}};
     if (kept != surgery.kept.end()) p.kept = kept->second;
     if (added != surgery.added.end()) p.added = added->second;
-    p.why = reason(p.before, p.after - p.added, p.added);
+    p.why = reason(p.before, p.after - p.added, p.added, recover);
     plan.groups.push_back(std::move(p));
   }
   plan.dropped.assign(surgery.dropped.begin(), surgery.dropped.end());
@@ -82,6 +96,7 @@ Surgery surgery_of(const Subject& original, const WidthPlan& plan) {
       throw Error(Code::bad_cut, fmt::format("the model has no channel group {}", g.group), g.layer);
     if (!g.kept.empty()) surgery.kept[g.group] = g.kept;
     if (g.added > 0) surgery.added[g.group] = g.added;
+    check_widths(original, surgery, g);
   }
   surgery.dropped.insert(plan.dropped.begin(), plan.dropped.end());
   surgery.folded = plan.folded;
@@ -137,6 +152,17 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
   for (const Json& group : member(json, "groups", place))
     plan.groups.push_back(group_from_json(group, place + ".groups"));
   return plan;
+}
+
+WidthPlan read_plan(const std::filesystem::path& path) {
+  try {
+    return width_plan_from_json(read_json(path, "tailor/plan/1"), path.string());
+  } catch (const Error& error) {
+    if (error.code() != Code::bad_json || !error.help().empty()) throw;
+    throw Error(
+        error.code(), error.what(), error.place(),
+        "give a plan as optimize writes it (OUTPUT with .plan.json); tailor schema plan describes it");
+  }
 }
 
 }  // namespace tailor::pipeline

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "tailor/base/json.h"
+#include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
 #include "tailor/plan/width_planner.h"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,13 +39,16 @@ struct WidthPlan {
 };
 
 /// Plan of a surgery: groups that change, branches that go. Figures are filled in by whoever measured them.
-WidthPlan describe(const Subject& original, const Surgery& surgery);
+WidthPlan describe(const Subject& original, const Surgery& surgery, Recover recover = Recover::lsq);
 
-/// @throws Error plan_mismatch if the plan was made for another model
+/// @throws Error plan_mismatch if the plan was made for another model; bad_cut if it names groups or widths
+/// that the model has not
 Surgery surgery_of(const Subject& original, const WidthPlan& plan);
 
 /// Schema "tailor/plan/1"; a plan that names no rule is one of the exact planner. @throws Error bad_json
 Json to_json(const WidthPlan& plan);
 WidthPlan width_plan_from_json(const Json& json, const std::string& place);
+/// The file that optimize wrote. @throws Error file_missing, bad_json
+WidthPlan read_plan(const std::filesystem::path& path);
 
 }  // namespace tailor::pipeline

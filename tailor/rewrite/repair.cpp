@@ -6,6 +6,7 @@
 #include "tailor/rewrite/repair.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/interrupt.h"
 #include "tailor/rewrite/tensors.h"
 
 #include <algorithm>
@@ -158,6 +159,7 @@ Repaired repair(const Model& original, Activations& wanted, const Model& pruned,
   Repaired result{pruned, {}};
   for (const LinearLayer& layer : linear_layers(pruned, pruned_shapes)) {
     if (options.only && !options.only->contains(layer.y)) continue;
+    throw_if_interrupted();
     const Destination& to = layer.destination;
     std::vector<std::string> names = {layer.x};
     if (to.sum >= 0) names.push_back(to.other);
@@ -171,7 +173,8 @@ Repaired repair(const Model& original, Activations& wanted, const Model& pruned,
     Goal g = goal(result.model, layer, patches, wanted_value, to.sum >= 0 ? &now[1] : nullptr);
     saliency::NormalEquations equations(layer.inputs, layer.geometry.taps(), layer.outputs);
     saliency::accumulate(equations, patches, pull_back(g));
-    refit(result.model, layer, fit_goal(equations, patches, g, weights(result.model, layer), options));
+    if (options.refit)
+      refit(result.model, layer, fit_goal(equations, patches, g, weights(result.model, layer), options));
     result.equations.emplace(layer.y, std::move(equations));
   }
   return result;
@@ -181,6 +184,7 @@ Model reestimate_normalisation(const Model& pruned, Activations& present) {
   Model result = pruned;
   for (std::size_t i = 0; i < result.graph.nodes.size(); ++i) {
     if (result.graph.nodes[i].op != "BatchNormalization") continue;
+    throw_if_interrupted();
     Moments m = moments(present.get(result, {result.graph.nodes[i].input(0)}).front());
     auto channels = static_cast<std::int64_t>(m.mean.size());
     set_operand(result, static_cast<int>(i), 3, graph::make_f32({channels}, std::move(m.mean)));

@@ -1,6 +1,7 @@
 // optimize and plan as a user runs them, on the demonstration network with few samples. Speed is not
 // asserted: what is checked is that files, documents and exit codes agree with each other.
 #include "tailor/base/file.h"
+#include "tests/app/models.h"
 #include "tests/app/program.h"
 #include "tests/app/schema_check.h"
 
@@ -71,7 +72,8 @@ TEST(Optimize, WritesAModelAPlanAndTheProofAndRepeatsThem) {
   arguments = small_search(calib, again);
   arguments.insert(arguments.end(), {"--plan", plan});
   Finished repeated = run(arguments);
-  if (repeated.err.find("E4003") != std::string::npos) GTEST_SKIP() << "SKIPPED: too noisy to repeat the plan";
+  if (repeated.err.find("E4003") != std::string::npos)
+    GTEST_SKIP() << "SKIPPED: too noisy to repeat the plan";
   EXPECT_EQ(repeated.exit, 0) << repeated.err;
   EXPECT_EQ(map_file(out).view(), map_file(again).view());
 }
@@ -102,6 +104,35 @@ void expect_refused(std::vector<std::string> more, int code, const std::string& 
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "o.onnx"));
 }
 
+// Without recovery, carrying out a plan is the surgery that plan apply does, byte by byte.
+TEST(Optimize, WithoutRecoveryAPlanIsAppliedAsItIs) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::filesystem::path calib = images(folder, 120), out = folder.path() / "fast.onnx",
+                        applied = folder.path() / "applied.onnx";
+  std::vector<std::string> arguments = small_search(calib, out);
+  arguments.insert(arguments.end(),
+                   {"--latency", "0.9x", "--recover", "none", "--criterion", "activation", "--json"});
+  Finished finished = run(arguments);
+  if (finished.err.find("E4003") != std::string::npos) GTEST_SKIP() << "SKIPPED: too noisy now";
+  ASSERT_TRUE(finished.exit == 0 || finished.exit == 4) << finished.err;
+  EXPECT_EQ(document(finished)["recover"]["method"], "none");
+  Finished again =
+      run({"plan", "apply", (folder.path() / "fast.plan.json").string(), kModel, "-o", applied.string()});
+  ASSERT_EQ(again.exit, 0) << again.err;
+  EXPECT_EQ(map_file(out).view(), map_file(applied).view());
+}
+
+TEST(Optimize, SaysThatThereIsNothingToReestimate) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::vector<std::string> arguments = small_search(images(folder, 120), folder.path() / "fast.onnx");
+  arguments[1] = write_small(folder.path(), "folded.onnx", 18).string();
+  arguments.insert(arguments.end(), {"--latency", "0.9x", "--recover", "bn", "--dry-run"});
+  Finished finished = run(arguments);
+  EXPECT_NE(finished.err.find("nothing to re-estimate"), std::string::npos) << finished.err;
+}
+
 TEST(Optimize, NeedsExactlyOneGoal) {
   expect_refused({}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--speedup", "2x"}, 2, "E2000");
@@ -112,6 +143,7 @@ TEST(Optimize, RefusesWhatCannotBe) {
   expect_refused({"--latency", "1.7x"}, 2, "E2002");
   expect_refused({"--latency", "fast"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
+  expect_refused({"--latency", "0.7x", "--recover", "luck"}, 2, "E2001");
   expect_refused({"--latency", "0.7x", "--mean", "1,2"}, 2, "E2");
 }
 
@@ -189,6 +221,8 @@ TEST(Plan, OfAnotherModelIsRefused) {
   EXPECT_EQ(run({"plan", "show", path.string()}).exit, 0);
   write_file(path, "{\"schema\": \"tailor/plan/2\"}");
   EXPECT_EQ(run({"plan", "show", path.string()}).exit, 2);
+  write_file(path, "no plan at all");
+  EXPECT_NE(run({"plan", "show", path.string()}).err.find("help: give a plan"), std::string::npos);
 }
 
 }  // namespace

@@ -121,7 +121,8 @@ TEST_F(Verbs, BenchComparesInRounds) {
   Json models = document(finished)["models"];
   ASSERT_EQ(models.size(), 2u);
   EXPECT_EQ(models[0]["us"].size(), 9u);
-  EXPECT_GT(models[1]["to_first"]["ratio"].get<double>(), 0);  // the verdict is a matter of time: measure_test
+  EXPECT_GT(models[1]["to_first"]["ratio"].get<double>(),
+            0);  // the verdict is a matter of time: measure_test
 }
 
 TEST_F(Verbs, BenchOfOneModelHasNoRatio) {

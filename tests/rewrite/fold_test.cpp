@@ -48,10 +48,10 @@ TEST(Fold, KernelsThatFit) {
 }
 
 TEST(Fold, NotWithASecondInput) {
-  Found f = found(testing::graph_of(
-      {"Conv x 8x4x1x1 -> a", "Conv x 8x4x1x1 -> r", "Conv a 8x8x1x1 -> p", "Mul p r -> q",
-       "Conv q 8x8x1x1 -> b", "Add a b -> s", "Conv s 2x8x1x1 -> y"},
-      {1, 4, 8, 8}));
+  Found f =
+      found(testing::graph_of({"Conv x 8x4x1x1 -> a", "Conv x 8x4x1x1 -> r", "Conv a 8x8x1x1 -> p",
+                               "Mul p r -> q", "Conv q 8x8x1x1 -> b", "Add a b -> s", "Conv s 2x8x1x1 -> y"},
+                              {1, 4, 8, 8}));
   ASSERT_EQ(f.branches.size(), 1u);
   EXPECT_EQ(branch_input(f.model, f.shapes, f.branches[0]), "");
   EXPECT_TRUE(fold_kernels(f.model, f.shapes, f.branches[0]).empty());

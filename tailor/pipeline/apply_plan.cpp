@@ -1,0 +1,75 @@
+// apply_plan: the plan's surgery on the model that it names; then write_checked, which writes beside the
+// target, reads back, compares the outputs' shapes, and renames.
+#include "tailor/pipeline/apply_plan.h"
+
+#include "tailor/base/error.h"
+#include "tailor/onnx/onnx.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace tailor::pipeline {
+namespace {
+
+namespace fs = std::filesystem;
+
+Size size_of(const fs::path& path, const graph::Model& model, const graph::Shapes& shapes) {
+  Size size{fs::file_size(path), 0};
+  for (const graph::Node& node : model.graph.nodes)
+    if (std::int64_t macs = graph::multiply_accumulates(node, shapes); macs > 0) size.macs += macs;
+  return size;
+}
+
+// Removed at the end unless it was renamed before.
+struct Part {
+  fs::path path;
+  explicit Part(const fs::path& target) : path(target) { path += ".unverified.part"; }
+  ~Part() {
+    std::error_code ignored;
+    fs::remove(path, ignored);
+  }
+};
+
+void check_outputs(const Subject& original, const graph::Shapes& shapes) {
+  for (const graph::ValueInfo& output : original.model.graph.outputs) {
+    const graph::Shape *before = original.shapes.shape(output.name), *after = shapes.shape(output.name);
+    if (before && (!after || *before != *after))
+      throw Error(Code::bad_cut, "the plan would change the shape of an output", output.name,
+                  "outputs keep their channels; nothing was written");
+  }
+}
+
+Size write_checked(const Subject& original, const graph::Model& model, const fs::path& target) {
+  Part part(target);
+  onnx::write(model, part.path);
+  graph::Model again = onnx::read(part.path);
+  graph::Shapes shapes = graph::infer_shapes(again, original.overrides);
+  check_outputs(original, shapes);
+  Size size = size_of(part.path, again, shapes);
+  std::error_code error;
+  fs::rename(part.path, target, error);
+  if (error) throw Error(Code::write_failed, "cannot write: " + error.message(), target.string());
+  return size;
+}
+
+Json to_json(const Size& size) { return {{"bytes", size.bytes}, {"macs", size.macs}}; }
+
+}  // namespace
+
+Applied apply_plan(const ApplyOptions& options) {
+  Applied applied{read_plan(options.plan), options.model, options.out, {}, {}};
+  Subject original = read_subject(options.model, options.overrides);
+  Surgery surgery = surgery_of(original, applied.plan);
+  graph::Model changed = widen_after(original, surgery, apply(original, surgery));
+  applied.before = size_of(options.model, original.model, original.shapes);
+  applied.after = write_checked(original, changed, options.out);
+  return applied;
+}
+
+Json to_json(const Applied& applied) {
+  return {{"schema", "tailor/plan-apply/1"},     {"model", applied.model.string()},
+          {"written", applied.written.string()}, {"before", to_json(applied.before)},
+          {"after", to_json(applied.after)},     {"plan", to_json(applied.plan)}};
+}
+
+}  // namespace tailor::pipeline
