@@ -6,6 +6,7 @@
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
 #include "tailor/pipeline/width_plan.h"
+#include "tailor/runtime/profile.h"
 #include "tailor/runtime/runner.h"
 
 #include <filesystem>
@@ -58,7 +59,7 @@ struct OptimizeArguments {
   std::vector<std::string> shapes;
   int threads = 1, rounds = 3, widths = 6;
   std::uint64_t seed = 0;
-  bool best_effort = false, dry_run = false, no_augment = false;
+  bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
 };
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare
@@ -73,7 +74,7 @@ struct AnalyzeArguments {
   std::string device = "cpu", layer;
   int threads = 1, top = 10;
   std::uint64_t seed = 0;
-  bool all = false, fresh = false;
+  bool all = false, fresh = false, resume = false;
 };
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
@@ -130,6 +131,8 @@ std::string duration(double us);
 /// "1x3x224x224" of a value, "?" if nothing is known
 std::string shape_text(const graph::Shapes& shapes, const std::string& value);
 
+/// --fresh and --resume. @throws Error usage if both are given
+runtime::Journal journal_of(bool fresh, bool resume);
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
 /// A target that cannot be written is found before the work, not after it. @throws Error write_failed

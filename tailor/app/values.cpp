@@ -47,6 +47,13 @@ double parse_factor(const std::string& text, const char* option) {
   return parse(text, option, kUnits, "1.3x");
 }
 
+runtime::Journal journal_of(bool fresh, bool resume) {
+  if (fresh && resume)
+    throw Error(Code::usage, "--fresh and --resume exclude each other", "command line",
+                "--fresh measures all layers anew, --resume goes on from what the journal holds");
+  return fresh ? runtime::Journal::fresh : resume ? runtime::Journal::resume : runtime::Journal::go_on;
+}
+
 graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts) {
   graph::ShapeOverrides overrides;
   for (const std::string& text : texts)

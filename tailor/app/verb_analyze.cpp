@@ -163,11 +163,11 @@ std::string picture_text(const Analysis& analysis) {
 
 std::string header_text(const Analysis& analysis) {
   return fmt::format(
-      "{}  {} layers  {} {}, {}, {} thread{}  {:.0f} GB/s streaming  {} sweeps of widths: {} "
-      "measured now, {} known\n",
+      "{}  {} layers  {} {}, {}, {} thread{}  {:.0f} GB/s streaming  {} sweeps of widths; layer "
+      "timings: {} found, {} measured now\n",
       analysis.model.string(), analysis.layers.size(), analysis.runtime, analysis.version, analysis.isa,
       analysis.threads, analysis.threads == 1 ? "" : "s", analysis.streaming_gbytes, analysis.groups.size(),
-      analysis.measured, analysis.known);
+      analysis.known, analysis.measured);
 }
 
 std::string text_of(const Analysis& analysis, const AnalyzeArguments& arguments) {
@@ -193,7 +193,7 @@ void check(const AnalyzeArguments& arguments) {
 pipeline::AnalyzeOptions options_of(const Global& global, const AnalyzeArguments& arguments) {
   pipeline::AnalyzeOptions options;
   options.threads = arguments.threads, options.seed = arguments.seed;
-  options.fresh = arguments.fresh, options.layer = arguments.layer;
+  options.journal = journal_of(arguments.fresh, arguments.resume), options.layer = arguments.layer;
   options.runner = global.runner;
   return options;
 }

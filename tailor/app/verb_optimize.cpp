@@ -18,6 +18,9 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
     throw Error(
         Code::usage, goals ? "--latency, --speedup and --plan exclude each other" : "no goal is given",
         "command line", "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
+  if (!a.plan.empty() && (a.fresh || a.resume))
+    throw Error(Code::usage, "--plan times no layers: --fresh and --resume say nothing", "command line",
+                "leave them away");
   if (!a.max_drop.empty()) goal.max_drop = parse_factor(a.max_drop, "--max-drop");
   if (a.speedup == "max")
     goal.fastest = true;
@@ -58,6 +61,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.model = a.model, o.out = a.out, o.plan_out = a.plan_out, o.eval = a.eval, o.profile = a.profile;
   if (!a.plan.empty()) o.plan = a.plan;
   o.rounds.table.recover = pipeline::parse_recover(a.recover);
+  o.journal = journal_of(a.fresh, a.resume);
   o.label_offset = a.label_offset;
   o.overrides = parse_shapes(a.shapes);
   o.calibration.path = a.calib;

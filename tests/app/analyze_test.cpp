@@ -24,6 +24,9 @@ class AnalyzeVerb : public ::testing::Test {
 
 TEST_F(AnalyzeVerb, DocumentAndResume) {
   TAILOR_NEEDS_RUNTIME();
+  Finished too_early = analyze({"--resume"});
+  EXPECT_EQ(too_early.exit, 2);
+  EXPECT_NE(too_early.err.find("error[E2109]"), std::string::npos) << too_early.err;
   Finished first = analyze({"--json", "--layer", "second"});
   ASSERT_TRUE(finished(first)) << first.err;
   Json json = document(first);
@@ -34,7 +37,7 @@ TEST_F(AnalyzeVerb, DocumentAndResume) {
   EXPECT_EQ(json["staircase"]["layer"], "second");
   EXPECT_GT(json["measured"], 0);
   EXPECT_EQ(json["known"], 0);
-  Json again = document(analyze({"--json"}));
+  Json again = document(analyze({"--json", "--resume"}));
   EXPECT_EQ(again["measured"], 0) << "what is measured is not measured again";
   Json fresh = document(analyze({"--json", "--fresh"}));
   EXPECT_GT(fresh["measured"], 0);
@@ -53,6 +56,7 @@ TEST_F(AnalyzeVerb, TableTotalsAndPicture) {
 TEST_F(AnalyzeVerb, Mistakes) {
   EXPECT_EQ(analyze({"--top", "-1"}).exit, 2);
   EXPECT_EQ(analyze({"--threads", "0"}).exit, 2);
+  EXPECT_EQ(analyze({"--fresh", "--resume"}).exit, 2);
   Finished device = analyze({"--device", "cpuu"});
   EXPECT_EQ(device.exit, 2);
   EXPECT_NE(device.err.find("error[E2108]"), std::string::npos) << device.err;

@@ -116,6 +116,8 @@ TEST(Optimize, WithoutRecoveryAPlanIsAppliedAsItIs) {
   if (finished.err.find("E4003") != std::string::npos) GTEST_SKIP() << "SKIPPED: too noisy now";
   ASSERT_TRUE(finished.exit == 0 || finished.exit == 4) << finished.err;
   EXPECT_EQ(document(finished)["recover"]["method"], "none");
+  EXPECT_GT(document(finished)["timings"]["measured"], 0);
+  EXPECT_NE(finished.err.find("layer timings: 0 found"), std::string::npos) << finished.err;
   Finished again =
       run({"plan", "apply", (folder.path() / "fast.plan.json").string(), kModel, "-o", applied.string()});
   ASSERT_EQ(again.exit, 0) << again.err;
@@ -143,7 +145,16 @@ TEST(Optimize, RefusesWhatCannotBe) {
   expect_refused({"--latency", "fast"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
   expect_refused({"--latency", "0.7x", "--recover", "luck"}, 2, "E2001");
+  expect_refused({"--latency", "0.7x", "--fresh", "--resume"}, 2, "E2000");
+  expect_refused({"--plan", "p.json", "--resume"}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--mean", "1,2"}, 2, "E2");
+}
+
+TEST(Optimize, ResumesOnlyWhatWasBegun) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  expect_refused({"--latency", "0.7x", "--resume", "--profile", (folder.path() / "p.jsonl").string()}, 2,
+                 "E2109");
 }
 
 TEST(Optimize, ATargetThatCannotBeWrittenIsFoundFirst) {
