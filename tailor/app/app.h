@@ -11,6 +11,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -109,6 +110,8 @@ void say(const Global& global, int level, const std::string& line);
 
 /// Text to stdout, flushed. @throws Error write_failed (full disk, closed pipe)
 void print(const std::string& text);
+/// Columns of the terminal that stdout is; 120 if it is none.
+std::size_t output_width();
 /// The one document of --json. @throws Error write_failed
 void print_document(const Json& json);
 
@@ -131,6 +134,14 @@ std::string duration(double us);
 /// "1x3x224x224" of a value, "?" if nothing is known
 std::string shape_text(const graph::Shapes& shapes, const std::string& value);
 
+/// "0.5" or "0.5%" -> 0.5 points. @throws Error bad_value
+double parse_points(const std::string& text, const char* option);
+/// A limit for the latency: as time, or as a share of the reference's.
+struct LatencyLimit {
+  std::optional<double> us = {}, ratio = {};
+};
+/// "5ms" or "0.68x". @throws Error bad_value
+LatencyLimit parse_latency(const std::string& text, const char* option);
 /// --fresh and --resume. @throws Error usage if both are given
 runtime::Journal journal_of(bool fresh, bool resume);
 /// Options of a measurement from the arguments. @throws Error bad_value

@@ -21,19 +21,14 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
   if (!a.plan.empty() && (a.fresh || a.resume))
     throw Error(Code::usage, "--plan times no layers: --fresh and --resume say nothing", "command line",
                 "leave them away");
-  if (!a.max_drop.empty()) goal.max_drop = parse_factor(a.max_drop, "--max-drop");
+  if (!a.max_drop.empty()) goal.max_drop = parse_points(a.max_drop, "--max-drop");
   if (a.speedup == "max")
     goal.fastest = true;
   else if (!a.speedup.empty())
     goal.ratio = 1 / parse_factor(a.speedup, "--speedup");
   if (a.latency.empty()) return goal;
-  if (a.latency.back() == 'x')
-    goal.ratio = parse_factor(a.latency, "--latency");
-  else if (a.latency.back() == 's')
-    goal.latency_us = 1e6 * parse_seconds(a.latency, "--latency");
-  else
-    throw Error(Code::bad_value, fmt::format("'{}' is no value for --latency", a.latency), "--latency",
-                "write for instance 5ms, or 0.68x");
+  LatencyLimit limit = parse_latency(a.latency, "--latency");
+  goal.ratio = limit.ratio, goal.latency_us = limit.us;
   return goal;
 }
 

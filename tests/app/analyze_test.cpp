@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <sstream>
+
 namespace tailor::testing {
 namespace {
 
@@ -51,6 +53,9 @@ TEST_F(AnalyzeVerb, TableTotalsAndPicture) {
        {"2 more layers: --all", "network ", "sum of nodes", "recoverable", "present width", "###"})
     EXPECT_NE(text.out.find(word), std::string::npos) << word << '\n' << text.out;
   EXPECT_NE(analyze({"--all"}).out.find("GlobalAveragePool"), std::string::npos);
+  std::istringstream lines(text.out);
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LE(line.size(), 120u) << line << " (no terminal has 120 columns)";
 }
 
 TEST_F(AnalyzeVerb, Mistakes) {
