@@ -134,6 +134,18 @@ TEST(Optimize, SaysThatThereIsNothingToReestimate) {
   EXPECT_NE(finished.err.find("nothing to re-estimate"), std::string::npos) << finished.err;
 }
 
+TEST(Optimize, EndsAtCtrlCAndLeavesNothing) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "out");
+  std::vector<std::string> arguments = small_search(images(folder, 120), folder.path() / "out" / "o.onnx");
+  arguments.insert(arguments.end(), {"--latency", "0.5x"});
+  Finished stopped = run(arguments, {.interrupt_after_s = 3});
+  EXPECT_EQ(stopped.exit, 130) << stopped.err;
+  EXPECT_EQ(stopped.err.find("LEFT BEHIND"), std::string::npos) << stopped.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "out" / "o.onnx"));
+}
+
 TEST(Optimize, NeedsExactlyOneGoal) {
   expect_refused({}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--speedup", "2x"}, 2, "E2000");
