@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using Lines = std::vector<std::string>;
 
-constexpr std::size_t kLongestFile = 500, kLongestFunction = 80;
+constexpr std::size_t kLongestFile = 500, kLongestFunction = 80, kMedianFunction = 8;
 
 const fs::path kRoot = TAILOR_SOURCE_DIR;
 
@@ -68,7 +68,7 @@ std::optional<std::string> included(const std::string& line) {
   return line.substr(kInclude.size(), line.rfind('"') - kInclude.size());
 }
 
-// A block that begins with an unindented line and ends with "}" alone: a function, if it has parameters.
+// A block that begins with an unindented line and ends with "}" alone, or one line "... (...) {...}".
 struct Function {
   std::size_t first = 0, length = 0;
   std::string head;
@@ -87,6 +87,8 @@ std::vector<Function> functions(const Lines& lines) {
       bool other =
           std::any_of(others.begin(), others.end(), [&](const auto& word) { return line.starts_with(word); });
       bool ended = line.ends_with(';') || (line.ends_with('}') && line != "}");
+      if (!start && !other && line.ends_with('}') && line.find(") ") < line.find('{'))
+        found.push_back({i + 1, 1, line});
       if (other || ended)
         start.reset();
       else if (!start)
@@ -150,7 +152,7 @@ TEST(Architecture, FunctionsAreShort) {
   ASSERT_GT(lengths.size(), 500u);
   std::nth_element(lengths.begin(), lengths.begin() + static_cast<std::ptrdiff_t>(lengths.size() / 2),
                    lengths.end());
-  EXPECT_LE(lengths[lengths.size() / 2], 12u) << "the median function is too long";
+  EXPECT_LE(lengths[lengths.size() / 2], kMedianFunction) << "the median function is too long";
 }
 
 TEST(Architecture, TheScannerSeesFunctions) {
@@ -158,9 +160,10 @@ TEST(Architecture, TheScannerSeesFunctions) {
       "int f(int a,",          "      int b) {", "  return a;",     "}", "", "struct S {", "  int x;", "};",
       "int g() { return 1; }", "void h() try {", "} catch (int) {", "}"};
   std::vector<Function> found = functions(text);
-  ASSERT_EQ(found.size(), 2u);
+  ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0].length, 4u);
   EXPECT_EQ(found[0].first, 1u);
+  EXPECT_EQ(found[1].length, 1u);
 }
 
 }  // namespace

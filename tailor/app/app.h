@@ -6,10 +6,12 @@
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
 #include "tailor/pipeline/width_plan.h"
+#include "tailor/runtime/profile.h"
 #include "tailor/runtime/runner.h"
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -58,7 +60,7 @@ struct OptimizeArguments {
   std::vector<std::string> shapes;
   int threads = 1, rounds = 3, widths = 6;
   std::uint64_t seed = 0;
-  bool best_effort = false, dry_run = false, no_augment = false;
+  bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
 };
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare; results for a table
@@ -73,7 +75,7 @@ struct AnalyzeArguments {
   std::string device = "cpu", layer;
   int threads = 1, top = 10;
   std::uint64_t seed = 0;
-  bool all = false, fresh = false;
+  bool all = false, fresh = false, resume = false;
 };
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
@@ -109,6 +111,8 @@ void say(const Global& global, int level, const std::string& line);
 
 /// Text to stdout, flushed. @throws Error write_failed (full disk, closed pipe)
 void print(const std::string& text);
+/// Columns of the terminal that stdout is; 120 if it is none.
+std::size_t output_width();
 /// The one document of --json. @throws Error write_failed
 void print_document(const Json& json);
 
@@ -131,6 +135,16 @@ std::string duration(double us);
 /// "1x3x224x224" of a value, "?" if nothing is known
 std::string shape_text(const graph::Shapes& shapes, const std::string& value);
 
+/// "0.5" or "0.5%" -> 0.5 points. @throws Error bad_value
+double parse_points(const std::string& text, const char* option);
+/// A limit for the latency: as time, or as a share of the reference's.
+struct LatencyLimit {
+  std::optional<double> us = {}, ratio = {};
+};
+/// "5ms" or "0.68x". @throws Error bad_value
+LatencyLimit parse_latency(const std::string& text, const char* option);
+/// --fresh and --resume. @throws Error usage if both are given
+runtime::Journal journal_of(bool fresh, bool resume);
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
 /// A target that cannot be written is found before the work, not after it. @throws Error write_failed

@@ -51,6 +51,12 @@ void add_inspect(CLI::App& app, Invocation& invocation) {
   sub->add_flag("--groups", o->groups, "every channel group with the layers that share it");
 }
 
+void add_journal(CLI::App& sub, bool& fresh, bool& resume) {
+  sub.add_flag("--fresh", fresh, "measure anew what an earlier run has measured");
+  sub.add_flag("--resume", resume,
+               "go on from an earlier run's layer timings, as always, but refuse to start without any");
+}
+
 void add_analyze(CLI::App& app, Invocation& invocation) {
   auto [sub, o] =
       verb<AnalyzeArguments>(app, invocation, "analyze",
@@ -62,7 +68,7 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
   sub->add_option("--layer", o->layer, "also measure and draw the staircase of this layer");
   sub->add_option("--top", o->top, "show so many layers")->capture_default_str();
   sub->add_flag("--all", o->all, "show all layers, and what else is executed");
-  sub->add_flag("--fresh", o->fresh, "measure anew what an earlier run has measured");
+  add_journal(*sub, o->fresh, o->resume);
   sub->add_option("--seed", o->seed, "of the order and the random inputs")->capture_default_str();
 }
 
@@ -156,6 +162,7 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   sub->add_option("--plan", o->plan, "carry out this plan instead of searching");
   sub->add_option("--plan-output", o->plan_out, "where the plan goes (default: OUTPUT with .plan.json)");
   sub->add_option("--profile", o->profile, "journal of measured layers (default: in the cache folder)");
+  add_journal(*sub, o->fresh, o->resume);
   sub->add_flag("--best-effort", o->best_effort, "write the nearest model if the goal is not met");
   sub->add_flag("--dry-run", o->dry_run, "search and verify, write nothing");
 }

@@ -4,8 +4,10 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -43,6 +45,12 @@ void print(const std::string& text) {
   if (written == text.size() && std::fflush(stdout) == 0) return;
   throw Error(Code::write_failed, fmt::format("the result cannot be written: {}", std::strerror(errno)),
               "stdout");
+}
+
+std::size_t output_width() {
+  struct winsize size {};
+  bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? std::max<std::size_t>(size.ws_col, 40) : 120;
 }
 
 void print_document(const Json& json) {

@@ -47,6 +47,25 @@ double parse_factor(const std::string& text, const char* option) {
   return parse(text, option, kUnits, "1.3x");
 }
 
+double parse_points(const std::string& text, const char* option) {
+  constexpr std::array<Unit, 2> kUnits = {{{"", 1}, {"%", 1}}};
+  return parse(text, option, kUnits, "0.5, in points (of a hundred)");
+}
+
+LatencyLimit parse_latency(const std::string& text, const char* option) {
+  if (text.ends_with('x')) return {.ratio = parse_factor(text, option)};
+  if (text.ends_with('s')) return {.us = 1e6 * parse_seconds(text, option)};
+  throw Error(Code::bad_value, fmt::format("'{}' is no value for {}", text, option), option,
+              "write for instance 5ms, or 0.68x for a share of the original's latency");
+}
+
+runtime::Journal journal_of(bool fresh, bool resume) {
+  if (fresh && resume)
+    throw Error(Code::usage, "--fresh and --resume exclude each other", "command line",
+                "--fresh measures all layers anew, --resume goes on from what the journal holds");
+  return fresh ? runtime::Journal::fresh : resume ? runtime::Journal::resume : runtime::Journal::go_on;
+}
+
 graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts) {
   graph::ShapeOverrides overrides;
   for (const std::string& text : texts)

@@ -44,8 +44,24 @@ std::vector<std::size_t> ranking(const Analysis& analysis) {
   return order;
 }
 
-std::string layer_table(const Analysis& analysis, std::size_t rows) {
-  Table table({{"layer"},
+// Each row with the reason for its verdict below it, where that is more than the rate beside it.
+std::string with_reasons(const Analysis& analysis, const std::vector<std::size_t>& order,
+                         std::string_view table, std::size_t width) {
+  std::string text;
+  for (std::size_t row = 0; !table.empty(); ++row) {
+    std::size_t end = table.find('\n') + 1;
+    text += table.substr(0, end);
+    table.remove_prefix(end);
+    if (row == 0) continue;  // the titles
+    const AnalyzedLayer& layer = analysis.layers[order[row - 1]];
+    if (layer.why != fmt::format("{:.0f} GFLOP/s", layer.gflops))
+      text += wrapped("    " + layer.why, width, 4) + "\n";
+  }
+  return text;
+}
+
+std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t width) {
+  Table table({{"layer", Align::left, true},
                {"width", Align::right},
                {"us", Align::right},
                {"share", Align::right},
@@ -54,20 +70,19 @@ std::string layer_table(const Analysis& analysis, std::size_t rows) {
                {"recover", Align::right},
                {"verdict"},
                {"narrower (group)"},
-               {"free up to"},
-               {"why"}});
-  for (std::size_t i : ranking(analysis)) {
-    if (rows-- == 0) break;
+               {"free up to"}});
+  std::vector<std::size_t> order = ranking(analysis);
+  order.resize(rows);
+  for (std::size_t i : order) {
     const AnalyzedLayer& l = analysis.layers[i];
     table.row({l.name, width_text(l.workload), fmt::format("{:.1f}{}", l.us, l.in_place ? "" : "*"),
                fmt::format("{:.1f} %", 100 * l.share),
                fmt::format("{:.2f}", static_cast<double>(latency::macs(l.workload)) / 1e6),
                fmt::format("{:.0f}", l.gflops),
                l.recoverable_us == 0 ? "-" : fmt::format("{:.1f}", l.recoverable_us),
-               pipeline::name(l.verdict), step_text(l.down), l.up ? std::to_string(l.up->width) : "-",
-               l.why});
+               pipeline::name(l.verdict), step_text(l.down), l.up ? std::to_string(l.up->width) : "-"});
   }
-  return table.text();
+  return with_reasons(analysis, order, table.text({}, width), width);
 }
 
 // Nodes that are no layer, one row per operator.
@@ -163,20 +178,23 @@ std::string picture_text(const Analysis& analysis) {
 
 std::string header_text(const Analysis& analysis) {
   return fmt::format(
-      "{}  {} layers  {} {}, {}, {} thread{}  {:.0f} GB/s streaming  {} sweeps of widths: {} "
-      "measured now, {} known\n",
+      "{}  {} layers  {} {}, {}, {} thread{}  {:.0f} GB/s streaming  {} sweeps of widths; layer "
+      "timings: {} found, {} measured now\n",
       analysis.model.string(), analysis.layers.size(), analysis.runtime, analysis.version, analysis.isa,
       analysis.threads, analysis.threads == 1 ? "" : "s", analysis.streaming_gbytes, analysis.groups.size(),
-      analysis.measured, analysis.known);
+      analysis.known, analysis.measured);
 }
 
 std::string text_of(const Analysis& analysis, const AnalyzeArguments& arguments) {
   const std::size_t all = analysis.layers.size();
   const std::size_t rows = arguments.all ? all : std::min(all, static_cast<std::size_t>(arguments.top));
-  std::string text = header_text(analysis) + layer_table(analysis, rows);
+  constexpr std::size_t kTotals = 18;  // where their text begins
+  const std::size_t width = output_width();
+  std::string text = wrapped(header_text(analysis), width, 2) + layer_table(analysis, rows, width);
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
   if (arguments.all) text += other_nodes(analysis.in_place);
-  return text + "\n" + totals_text(analysis) + (analysis.picture ? picture_text(analysis) : "");
+  return text + "\n" + wrapped(totals_text(analysis), width, kTotals) +
+         (analysis.picture ? picture_text(analysis) : "");
 }
 
 void check(const AnalyzeArguments& arguments) {
@@ -193,7 +211,7 @@ void check(const AnalyzeArguments& arguments) {
 pipeline::AnalyzeOptions options_of(const Global& global, const AnalyzeArguments& arguments) {
   pipeline::AnalyzeOptions options;
   options.threads = arguments.threads, options.seed = arguments.seed;
-  options.fresh = arguments.fresh, options.layer = arguments.layer;
+  options.journal = journal_of(arguments.fresh, arguments.resume), options.layer = arguments.layer;
   options.runner = global.runner;
   return options;
 }

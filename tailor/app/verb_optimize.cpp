@@ -31,20 +31,18 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
         Code::usage,
         goals ? "--latency, --speedup, --as-fast-as and --plan exclude each other" : "no goal is given",
         "command line", "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
-  if (!a.max_drop.empty()) goal.max_drop = parse_factor(a.max_drop, "--max-drop");
+  if (!a.plan.empty() && (a.fresh || a.resume))
+    throw Error(Code::usage, "--plan times no layers: --fresh and --resume say nothing", "command line",
+                "leave them away");
+  if (!a.max_drop.empty()) goal.max_drop = parse_points(a.max_drop, "--max-drop");
   if (a.speedup == "max")
     goal.fastest = true;
   else if (!a.speedup.empty())
     goal.ratio = 1 / parse_factor(a.speedup, "--speedup");
   if (!a.as_fast_as.empty()) goal.ratio = reached(a.as_fast_as, a.model);
   if (a.latency.empty()) return goal;
-  if (a.latency.back() == 'x')
-    goal.ratio = parse_factor(a.latency, "--latency");
-  else if (a.latency.back() == 's')
-    goal.latency_us = 1e6 * parse_seconds(a.latency, "--latency");
-  else
-    throw Error(Code::bad_value, fmt::format("'{}' is no value for --latency", a.latency), "--latency",
-                "write for instance 5ms, or 0.68x");
+  LatencyLimit limit = parse_latency(a.latency, "--latency");
+  goal.ratio = limit.ratio, goal.latency_us = limit.us;
   return goal;
 }
 
@@ -93,6 +91,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.model = a.model, o.out = a.out, o.plan_out = a.plan_out, o.eval = a.eval, o.profile = a.profile;
   if (!a.plan.empty()) o.plan = a.plan;
   o.rounds.table.recover = pipeline::parse_recover(a.recover);
+  o.journal = journal_of(a.fresh, a.resume);
   o.label_offset = a.label_offset;
   o.overrides = parse_shapes(a.shapes);
   o.calibration.path = a.calib;

@@ -34,9 +34,10 @@ std::map<std::string, std::string> widths(const pipeline::WidthPlan& plan) {
 
 std::string what_is_done(const pipeline::GroupPlan& g) {
   int kept = g.after - g.added;
-  if (g.added == 0) return fmt::format("{} channels cut", g.before - kept);
-  if (kept == g.before) return fmt::format("{} channels of zeros added", g.added);
-  return fmt::format("{} channels cut, {} of zeros added", g.before - kept, g.added);
+  auto channels = [](int count) { return fmt::format("{} channel{}", count, count == 1 ? "" : "s"); };
+  if (g.added == 0) return channels(g.before - kept) + " cut";
+  if (kept == g.before) return channels(g.added) + " of zeros added";
+  return fmt::format("{} cut, {} of zeros added", channels(g.before - kept), g.added);
 }
 
 std::string change(double before, double after) {

@@ -12,16 +12,11 @@ namespace {
 
 pipeline::Gates gates_of(const VerifyArguments& a) {
   pipeline::Gates gates;
-  if (!a.max_drop.empty()) gates.max_drop = parse_factor(a.max_drop, "--max-drop");
+  if (!a.max_drop.empty()) gates.max_drop = parse_points(a.max_drop, "--max-drop");
   if (!a.min_speedup.empty()) gates.min_speedup = parse_factor(a.min_speedup, "--min-speedup");
   if (a.latency.empty()) return gates;
-  if (a.latency.back() == 'x')
-    gates.max_ratio = parse_factor(a.latency, "--latency");
-  else if (a.latency.back() == 's')
-    gates.max_latency_us = 1e6 * parse_seconds(a.latency, "--latency");
-  else
-    throw Error(Code::bad_value, fmt::format("'{}' is no value for --latency", a.latency), "--latency",
-                "write for instance 5ms, or 0.68x for a share of A's latency");
+  LatencyLimit limit = parse_latency(a.latency, "--latency");
+  gates.max_ratio = limit.ratio, gates.max_latency_us = limit.us;
   return gates;
 }
 

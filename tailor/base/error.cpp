@@ -34,6 +34,10 @@ constexpr std::array kTexts = {
         Code::plan_mismatch, "plan made for another model",
         "A plan names the SHA-256 of its model. Make a new plan, or give the model that it was made for."},
     CodeText{Code::unknown_device, "unknown device", "`tailor doctor` lists what is usable on this host."},
+    CodeText{
+        Code::nothing_to_resume, "nothing to resume",
+        "--resume goes on from layer timings of the same runtime, processor, instruction set and number of "
+        "threads, and the journal holds none. Without --resume what is missing is measured."},
     CodeText{Code::not_onnx, "not an ONNX model",
              "The bytes of the file are not a serialised ONNX ModelProto."},
     CodeText{Code::truncated, "model is truncated",
@@ -77,11 +81,12 @@ constexpr std::array kTexts = {
              "The program that runs models died or answered with something else than its protocol."},
     CodeText{Code::runtime_refused, "runtime refuses the model",
              "The runtime cannot load or run this model; its own words are in the message."},
-    CodeText{Code::partial, "finished in part", "Run the same command with --resume to go on."},
+    CodeText{Code::partial, "finished in part", "Run the same command again: it goes on from what is kept."},
     CodeText{Code::write_failed, "cannot write",
              "The disk is full or the place is not writable. Nothing was changed there."},
-    CodeText{Code::interrupted, "interrupted",
-             "Stopped by Ctrl-C. What was measured so far is kept; --resume goes on."},
+    CodeText{
+        Code::interrupted, "interrupted",
+        "Stopped by Ctrl-C. Layer timings measured so far are kept: the same command goes on from them."},
 };
 
 }  // namespace

@@ -26,6 +26,7 @@ enum class Code : int {
   dataset_mismatch = 2106,  // readable data whose shape does not fit the model
   plan_mismatch = 2107,     // a plan made for another model
   unknown_device = 2108,
+  nothing_to_resume = 2109,  // --resume without a journal of this runtime, device and number of threads
 
   not_onnx = 3001,           // the bytes are no ONNX model
   truncated = 3002,          // a model that ends early

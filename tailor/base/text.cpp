@@ -97,4 +97,37 @@ std::size_t display_width(std::string_view text) {
   return width;
 }
 
+std::string shortened(std::string_view text, std::size_t width) {
+  if (display_width(text) <= width) return std::string(text);
+  const std::size_t head = (width - 2) / 2, tail = width - 3 - head;
+  std::string_view behind = text;
+  std::size_t used = 0;
+  for (std::string_view next = text; used <= head; behind = next) {
+    take(next);
+    std::size_t to = display_width(text.substr(0, text.size() - next.size()));
+    if (to > head) break;
+    used = to;
+  }
+  std::string begin(text.substr(0, text.size() - behind.size()));
+  while (display_width(behind) > tail) take(behind);
+  return begin + "..." + std::string(behind);
+}
+
+std::string wrapped(std::string_view text, std::size_t width, std::size_t indent) {
+  std::string result;
+  std::size_t used = 0;
+  while (!text.empty()) {
+    std::size_t blanks = std::min(text.find_first_not_of(' '), text.size()),
+                end = std::min(text.find_first_of(" \n", blanks), text.size());
+    std::string_view word = text.substr(blanks, end - blanks);
+    const bool breaks = used > indent && used + blanks + display_width(word) > width && !word.empty();
+    if (breaks) result += "\n" + std::string(indent, ' '), used = indent;
+    if (!breaks) result += std::string(blanks, ' '), used += blanks;
+    result += word, used += display_width(word);
+    if (end < text.size() && text[end] == '\n') result += '\n', used = 0, ++end;
+    text.remove_prefix(end);
+  }
+  return result;
+}
+
 }  // namespace tailor

@@ -20,4 +20,11 @@ std::size_t edit_distance(std::string_view a, std::string_view b);
 /// 1 each.
 std::size_t display_width(std::string_view text);
 
+/// At most `width` columns: what is too long loses its middle, "/blocks/bl...onv1/Conv". @pre width >= 4
+std::string shortened(std::string_view text, std::size_t width);
+
+/// Lines broken at blanks so that they take at most `width` columns, as far as their words allow; what
+/// follows a break is set in by `indent` blanks.
+std::string wrapped(std::string_view text, std::size_t width, std::size_t indent);
+
 }  // namespace tailor

@@ -20,42 +20,6 @@ namespace {
 
 using latency::Workload;
 
-// Measures into the cache's file; `fresh`: what it knows already is measured once more and replaced.
-class CachedOracle : public latency::LatencyOracle {
- public:
-  CachedOracle(runtime::Runner& runner, const AnalyzeOptions& options)
-      : cache_(options.profile.empty() ? cache_folder() / "profile.jsonl" : options.profile),
-        scratch_(folder_.path() / "profile.jsonl"),
-        fresh_(options.fresh),
-        measuring_(runner, options.fresh ? scratch_ : cache_,
-                   {.threads = options.threads, .rounds = options.rounds, .seed = options.seed}) {}
-
-  std::vector<latency::Estimate> evaluate(std::span<const Workload> workloads) override {
-    throw_if_interrupted();
-    asked_.insert(workloads.begin(), workloads.end());
-    std::vector<latency::Estimate> estimates = measuring_.evaluate(workloads);
-    if (fresh_) keep(workloads);
-    return estimates;
-  }
-  latency::Context context() const override { return measuring_.context(); }
-  int measured() const { return static_cast<int>(measuring_.measured()); }
-  int known() const { return static_cast<int>(asked_.size()) - measured(); }
-
- private:
-  void keep(std::span<const Workload> workloads) {
-    std::vector<runtime::Measured> list;
-    for (const Workload& workload : workloads)
-      if (kept_.insert(workload).second) list.push_back(*scratch_.find(context(), workload));
-    cache_.append(std::move(list));
-  }
-
-  TemporaryFolder folder_;
-  runtime::Profile cache_, scratch_;
-  bool fresh_;
-  runtime::MeasuringOracle measuring_;
-  std::set<Workload> asked_, kept_;
-};
-
 // The runner, with progress that says what it is about.
 struct Bench {
   explicit Bench(const AnalyzeOptions& o) : options(o), runner(with_progress(o.runner)) {}
@@ -263,6 +227,10 @@ double Analysis::recoverable_us() const {
 Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   const bool pictured = !options.layer.empty();
   Bench bench(options);
+  runtime::Profile profile(options.profile.empty() ? cache_folder() / "profile.jsonl" : options.profile);
+  runtime::MeasuringOracle oracle(
+      bench.runner, profile, {.threads = options.threads, .rounds = options.rounds, .seed = options.seed},
+      options.journal);
   Analysis analysis = described(bench, subject);
   const int layer =
       pictured
@@ -270,7 +238,6 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
           : -1;
   analysis.in_place = profile_in_place(bench, subject);
   analysis.streaming_gbytes = streaming_gbytes(bench);
-  CachedOracle oracle(bench.runner, options);
   bench.begin("widths");
   const std::vector<Alone> alone = layers_alone(subject, oracle);
   analysis.layers = measured_layers(subject, analysis.in_place, alone);
@@ -283,7 +250,7 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
   for (std::size_t i = 0; i < savings.size(); ++i) analysis.layers[i].recoverable_us = savings[i];
   if (pictured) bench.begin("staircase"), add_picture(analysis, layer, oracle);
-  analysis.measured = oracle.measured(), analysis.known = oracle.known();
+  analysis.measured = static_cast<int>(oracle.measured()), analysis.known = static_cast<int>(oracle.known());
   return analysis;
 }
 

@@ -6,6 +6,7 @@
 #include "tailor/latency/staircase.h"
 #include "tailor/pipeline/in_place.h"
 #include "tailor/pipeline/width_problem.h"
+#include "tailor/runtime/profile.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -21,7 +22,7 @@ struct AnalyzeOptions {
   int rounds = 9;        // of the sweeps over widths
   double profile_s = 6;  // of the profile in place
   std::uint64_t seed = 0;
-  bool fresh = false;                  // measure anew what the cache knows
+  runtime::Journal journal = runtime::Journal::go_on;
   std::string layer = {};              // name, or a part that only one layer has: its staircase is measured
   std::filesystem::path profile = {};  // file of measured layers; empty: profile.jsonl in the cache folder
   runtime::RunnerOptions runner = {};

@@ -37,7 +37,7 @@ struct Workshop {
         original(read_subject(o.model, o.overrides)),
         runner(o.bench.runner),
         profile(o.profile.empty() ? cache_folder() / "profile.jsonl" : o.profile),
-        oracle(runner, profile, timing(o)),
+        oracle(runner, profile, timing(o), o.journal),
         book(oracle),
         rule(name(o.rule)) {}
 
@@ -226,9 +226,14 @@ OptimizeResult optimize(const OptimizeOptions& options) {
     shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");
   Calibration calibration = load_calibration(shop.original, options.calibration);
   Searched found = search(shop, calibration);
+  if (!options.plan)
+    shop.say(fmt::format("layer timings: {} found in {}, {} measured now", shop.oracle.known(),
+                         shop.profile.path().string(), shop.oracle.measured()));
   OptimizeResult result;
   result.plan = plan_of(shop, found, goal_text(options.goal, options.rounds.table.recover));
   result.rounds = found.rounds;
+  result.journal = shop.profile.path();
+  result.known = shop.oracle.known(), result.measured = shop.oracle.measured();
   result.recover = options.rounds.table.recover;
   result.normalisations = normalisations(found.model);
   finish(shop, found, result);
@@ -252,6 +257,8 @@ Json to_json(const OptimizeResult& result) {
           {"why_not", result.why_not},
           {"written", result.written.string()},
           {"plan_written", result.plan_written.string()},
+          {"timings",
+           {{"journal", result.journal.string()}, {"known", result.known}, {"measured", result.measured}}},
           {"recover", {{"method", name(result.recover)}, {"normalisations", result.normalisations}}},
           {"rounds", rounds},
           {"plan", to_json(result.plan)},

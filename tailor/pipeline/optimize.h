@@ -6,6 +6,7 @@
 #include "tailor/pipeline/rules.h"
 #include "tailor/pipeline/verify.h"
 #include "tailor/pipeline/width_plan.h"
+#include "tailor/runtime/profile.h"
 
 #include <filesystem>
 #include <functional>
@@ -36,8 +37,9 @@ struct OptimizeOptions {
   RoundOptions rounds;
   BenchOptions bench;             // threads, runner, time of the final comparison
   std::filesystem::path profile;  // journal of measured layers; empty: in the cache folder
-  bool best_effort = false;       // write the nearest model if the goal is not met
-  bool dry_run = false;           // nothing is written
+  runtime::Journal journal = runtime::Journal::go_on;
+  bool best_effort = false;  // write the nearest model if the goal is not met
+  bool dry_run = false;      // nothing is written
   std::function<void(const std::string&)> say = {};
 };
 
@@ -45,6 +47,8 @@ struct OptimizeResult {
   WidthPlan plan;
   Verification proof;  // the written file against the original
   std::vector<RoundReport> rounds;
+  std::filesystem::path journal;
+  std::size_t known = 0, measured = 0;  // layer timings found in the journal, and measured now
   Recover recover = Recover::lsq;
   int normalisations = 0;  // nodes whose statistics `bn` estimated again
   bool goal_met = false;

@@ -140,9 +140,15 @@ std::vector<Context> Profile::contexts() const {
   return found;
 }
 
-MeasuringOracle::MeasuringOracle(Runner& runner, Profile& profile, TimingOptions options)
-    : runner_(runner), profile_(profile), options_(options) {
+MeasuringOracle::MeasuringOracle(Runner& runner, Profile& profile, TimingOptions options, Journal journal)
+    : runner_(runner), profile_(profile), options_(options), journal_(journal) {
   options_.evict = true;
+  if (journal != Journal::resume) return;
+  std::vector<Context> known = profile.contexts();
+  if (std::find(known.begin(), known.end(), context()) == known.end())
+    throw Error(Code::nothing_to_resume,
+                fmt::format("the journal holds no measurement for {}", describe(context())),
+                profile.path().string(), "leave --resume away: what is missing is measured then");
 }
 
 latency::Context MeasuringOracle::context() const { return runner_.context(options_); }
@@ -157,7 +163,7 @@ void MeasuringOracle::measure(const std::vector<Workload>& workloads) {
     std::vector<Measured> list;
     for (std::size_t i = 0; i < jobs.size(); ++i)
       list.push_back({context(), workloads[first + i], std::move(samples[i])});
-    measured_ += list.size();
+    for (const Measured& measured : list) measured_.insert(measured.workload);
     profile_.append(std::move(list));
   }
 }
@@ -184,7 +190,9 @@ std::vector<latency::Estimate> look_up(const Profile& profile, const Context& co
 std::vector<latency::Estimate> MeasuringOracle::evaluate(std::span<const Workload> workloads) {
   std::set<Workload> missing;
   for (const Workload& workload : workloads)
-    if (!profile_.find(context(), workload)) missing.insert(workload);
+    if (journal_ == Journal::fresh ? !measured_.contains(workload) : !profile_.find(context(), workload))
+      missing.insert(workload);
+  asked_.insert(workloads.begin(), workloads.end());
   measure({missing.begin(), missing.end()});
   return look_up(profile_, context(), workloads);
 }

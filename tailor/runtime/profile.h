@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,23 +52,34 @@ class Profile {
   bool torn_ = false;  // the file ends inside a line
 };
 
+/// What a journal's measurements are to this run.
+enum class Journal {
+  go_on,   // found ones count, the others are measured
+  fresh,   // all are measured anew; the journal keeps the latest
+  resume,  // as go_on, but the journal must know this runtime, device and number of threads
+};
+
 /// Looks workloads up and measures the missing ones, caches evicted, interleaved in one call of the runner.
 /// The runner and the profile must outlive it.
 class MeasuringOracle : public latency::LatencyOracle {
  public:
   /// @param options `evict` is set
-  MeasuringOracle(Runner& runner, Profile& profile, TimingOptions options = {});
+  /// @throws Error nothing_to_resume
+  MeasuringOracle(Runner& runner, Profile& profile, TimingOptions options = {},
+                  Journal journal = Journal::go_on);
   std::vector<latency::Estimate> evaluate(std::span<const latency::Workload> workloads) override;
   latency::Context context() const override;
-  /// Workloads measured so far, not found in the profile.
-  std::size_t measured() const { return measured_; }
+  /// Workloads measured so far, and those found in the profile.
+  std::size_t measured() const { return measured_.size(); }
+  std::size_t known() const { return asked_.size() - measured_.size(); }
 
  private:
   void measure(const std::vector<latency::Workload>& workloads);
   Runner& runner_;
   Profile& profile_;
   TimingOptions options_;
-  std::size_t measured_ = 0;
+  Journal journal_;
+  std::set<latency::Workload> asked_, measured_;
 };
 
 /// Only looks up; the profile must outlive it. @throws Error unknown_name from evaluate() for what was never

@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <sstream>
+
 namespace tailor::testing {
 namespace {
 
@@ -24,6 +26,9 @@ class AnalyzeVerb : public ::testing::Test {
 
 TEST_F(AnalyzeVerb, DocumentAndResume) {
   TAILOR_NEEDS_RUNTIME();
+  Finished too_early = analyze({"--resume"});
+  EXPECT_EQ(too_early.exit, 2);
+  EXPECT_NE(too_early.err.find("error[E2109]"), std::string::npos) << too_early.err;
   Finished first = analyze({"--json", "--layer", "second"});
   ASSERT_TRUE(finished(first)) << first.err;
   Json json = document(first);
@@ -34,7 +39,7 @@ TEST_F(AnalyzeVerb, DocumentAndResume) {
   EXPECT_EQ(json["staircase"]["layer"], "second");
   EXPECT_GT(json["measured"], 0);
   EXPECT_EQ(json["known"], 0);
-  Json again = document(analyze({"--json"}));
+  Json again = document(analyze({"--json", "--resume"}));
   EXPECT_EQ(again["measured"], 0) << "what is measured is not measured again";
   Json fresh = document(analyze({"--json", "--fresh"}));
   EXPECT_GT(fresh["measured"], 0);
@@ -48,11 +53,15 @@ TEST_F(AnalyzeVerb, TableTotalsAndPicture) {
        {"2 more layers: --all", "network ", "sum of nodes", "recoverable", "present width", "###"})
     EXPECT_NE(text.out.find(word), std::string::npos) << word << '\n' << text.out;
   EXPECT_NE(analyze({"--all"}).out.find("GlobalAveragePool"), std::string::npos);
+  std::istringstream lines(text.out);
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_LE(line.size(), 120u) << line << " (no terminal has 120 columns)";
 }
 
 TEST_F(AnalyzeVerb, Mistakes) {
   EXPECT_EQ(analyze({"--top", "-1"}).exit, 2);
   EXPECT_EQ(analyze({"--threads", "0"}).exit, 2);
+  EXPECT_EQ(analyze({"--fresh", "--resume"}).exit, 2);
   Finished device = analyze({"--device", "cpuu"});
   EXPECT_EQ(device.exit, 2);
   EXPECT_NE(device.err.find("error[E2108]"), std::string::npos) << device.err;

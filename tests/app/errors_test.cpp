@@ -62,6 +62,7 @@ TEST_F(Errors, Usage) {
   expect_error({"bench", model, "--max-noise", "-1%"}, 2, "E2002", "--max-noise");
   expect_error({"verify", model, model, "--latency", "5"}, 2, "E2002", "--latency");
   expect_error({"verify", model, model, "--max-drop", "0.5"}, 2, "E2000", "--eval");
+  expect_error({"verify", model, model, "--max-drop", "-1"}, 2, "E2002", "for instance 0.5");
   expect_error({"doctor", "--noise-test", "1h"}, 2, "E2002", "--noise-test");
 }
 

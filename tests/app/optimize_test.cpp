@@ -117,6 +117,8 @@ TEST(Optimize, WithoutRecoveryAPlanIsAppliedAsItIs) {
   if (finished.err.find("E4003") != std::string::npos) GTEST_SKIP() << "SKIPPED: too noisy now";
   ASSERT_TRUE(finished.exit == 0 || finished.exit == 4) << finished.err;
   EXPECT_EQ(document(finished)["recover"]["method"], "none");
+  EXPECT_GT(document(finished)["timings"]["measured"], 0);
+  EXPECT_NE(finished.err.find("layer timings: 0 found"), std::string::npos) << finished.err;
   Finished again =
       run({"plan", "apply", (folder.path() / "fast.plan.json").string(), kModel, "-o", applied.string()});
   ASSERT_EQ(again.exit, 0) << again.err;
@@ -133,6 +135,18 @@ TEST(Optimize, SaysThatThereIsNothingToReestimate) {
   EXPECT_NE(finished.err.find("nothing to re-estimate"), std::string::npos) << finished.err;
 }
 
+TEST(Optimize, EndsAtCtrlCAndLeavesNothing) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder.path() / "out");
+  std::vector<std::string> arguments = small_search(images(folder, 120), folder.path() / "out" / "o.onnx");
+  arguments.insert(arguments.end(), {"--latency", "0.5x"});
+  Finished stopped = run(arguments, {.interrupt_after_s = 3});
+  EXPECT_EQ(stopped.exit, 130) << stopped.err;
+  EXPECT_EQ(stopped.err.find("LEFT BEHIND"), std::string::npos) << stopped.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "out" / "o.onnx"));
+}
+
 TEST(Optimize, NeedsExactlyOneGoal) {
   expect_refused({}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--speedup", "2x"}, 2, "E2000");
@@ -144,7 +158,16 @@ TEST(Optimize, RefusesWhatCannotBe) {
   expect_refused({"--latency", "fast"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
   expect_refused({"--latency", "0.7x", "--recover", "luck"}, 2, "E2001");
+  expect_refused({"--latency", "0.7x", "--fresh", "--resume"}, 2, "E2000");
+  expect_refused({"--plan", "p.json", "--resume"}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--mean", "1,2"}, 2, "E2");
+}
+
+TEST(Optimize, ResumesOnlyWhatWasBegun) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  expect_refused({"--latency", "0.7x", "--resume", "--profile", (folder.path() / "p.jsonl").string()}, 2,
+                 "E2109");
 }
 
 TEST(Optimize, ATargetThatCannotBeWrittenIsFoundFirst) {

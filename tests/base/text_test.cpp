@@ -110,5 +110,29 @@ TEST(Progress, Quiet) {
   EXPECT_EQ(screen.text, "");
 }
 
+TEST(Text, LosesItsMiddle) {
+  EXPECT_EQ(shortened("/blocks/conv1", 13), "/blocks/conv1");
+  EXPECT_EQ(shortened("/blocks/conv1", 12), "/bloc...onv1");
+  EXPECT_EQ(shortened("abcdef", 4), "a...");
+  EXPECT_EQ(shortened("\u4e16\u754c\u4e16\u754c\u4e16\u754c", 8), "\u4e16...\u754c");
+  for (std::size_t width = 4; width < 20; ++width)
+    EXPECT_LE(display_width(shortened("a\u4e16b\xff\u754c name that is long", width)), width);
+}
+
+TEST(Text, BreaksAtBlanks) {
+  EXPECT_EQ(wrapped("one two three", 7, 2), "one two\n  three");
+  EXPECT_EQ(wrapped("a  b\nlonger lines follow\n", 12, 0), "a  b\nlonger lines\nfollow\n");
+  EXPECT_EQ(wrapped("unbreakable word", 4, 1), "unbreakable\n word");
+  EXPECT_EQ(wrapped("", 4, 1), "");
+}
+
+TEST(Table, FitsByShorteningNames) {
+  Table table({{"layer", Align::left, true}, {"us", Align::right}});
+  table.row({"/blocks/blocks.3/conv2/Conv", "32.6"});
+  EXPECT_EQ(table.text({}, 26), "layer                   us\n/blocks/b...nv2/Conv  32.6\n");
+  EXPECT_EQ(table.text({}, 3), "layer           us\n/bloc...Conv  32.6\n") << "never below 12";
+  EXPECT_EQ(table.text(), table.text({}, 100));
+}
+
 }  // namespace
 }  // namespace tailor

@@ -87,14 +87,17 @@ TEST_F(Profiles, ReplayAnswersOnlyWhatWasMeasured) {
 }
 
 // A runner that answers two jobs with 5 and 7 us, once.
+RunnerOptions fake_runner() {
+  return {
+      .command =
+          R"(read line; echo '{"id":1,"ok":true,"protocol":1,"runtime":"fake","version":"1","isa":"none","processor":"p",)"
+          R"("library":"","cores":1,"clock":"thread cpu","workloads":true,"profiles":false}'; read line; )"
+          R"(case "$line" in *gemm_m1_k8_n2_f32*gemm_m1_k8_n3_f32*) ;; *) exit 9;; esac; )"
+          R"(echo '{"id":2,"ok":true,"jobs":[{"us":[5],"clock":"thread cpu"},{"us":[7],"clock":"thread cpu"}]}'; read line)"};
+}
+
 TEST_F(Profiles, MeasuringAsksOnlyForWhatIsMissing) {
-  RunnerOptions options;
-  options.command =
-      R"(read line; echo '{"id":1,"ok":true,"protocol":1,"runtime":"fake","version":"1","isa":"none","processor":"p",)"
-      R"("library":"","cores":1,"clock":"thread cpu","workloads":true,"profiles":false}'; read line; )"
-      R"(case "$line" in *gemm_m1_k8_n2_f32*gemm_m1_k8_n3_f32*) ;; *) exit 9;; esac; )"
-      R"(echo '{"id":2,"ok":true,"jobs":[{"us":[5],"clock":"thread cpu"},{"us":[7],"clock":"thread cpu"}]}'; read line)";
-  Runner runner(options);
+  Runner runner(fake_runner());
   Profile profile(path);
   profile.append({measured(1, 10)});
   MeasuringOracle oracle(runner, profile);
@@ -108,7 +111,41 @@ TEST_F(Profiles, MeasuringAsksOnlyForWhatIsMissing) {
     EXPECT_EQ(estimates[3].value.value, 7);
   }
   EXPECT_EQ(oracle.measured(), 2u);
+  EXPECT_EQ(oracle.known(), 1u);
   EXPECT_EQ(Profile(path).size(), 3u);
+}
+
+TEST_F(Profiles, FreshMeasuresOnceWhatTheJournalKnows) {
+  Runner runner(fake_runner());
+  Profile profile(path);
+  profile.append({measured(2, 100), measured(3, 100), measured(4, 100)});
+  MeasuringOracle oracle(runner, profile, {}, Journal::fresh);
+  std::vector<latency::Workload> wanted = {gemm(3), gemm(2)};
+  for (int i = 0; i < 2; ++i) {
+    auto estimates = oracle.evaluate(wanted);
+    EXPECT_EQ(estimates[0].value.value, 7);
+    EXPECT_EQ(estimates[1].value.value, 5);
+  }
+  EXPECT_EQ(oracle.measured(), 2u);
+  EXPECT_EQ(oracle.known(), 0u);
+  EXPECT_EQ(Profile(path).find(kHere, gemm(3))->samples.us.front(), 7) << "the journal keeps the latest";
+}
+
+TEST_F(Profiles, ResumeNeedsAJournalOfThisContext) {
+  Runner runner(fake_runner());
+  Profile profile(path);
+  auto refused = [&](TimingOptions options) {
+    try {
+      MeasuringOracle oracle(runner, profile, options, Journal::resume);
+      return false;
+    } catch (const Error& error) {
+      return error.code() == Code::nothing_to_resume;
+    }
+  };
+  EXPECT_TRUE(refused({}));
+  profile.append({measured(1, 10)});
+  EXPECT_FALSE(refused({}));
+  EXPECT_TRUE(refused({.threads = 2})) << "measured with one thread only";
 }
 
 }  // namespace
