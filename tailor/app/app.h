@@ -56,7 +56,7 @@ struct OptimizeArguments {
   std::string rule, criterion;  // "": exact; reconstruction, or l1 for another rule
   std::vector<double> mean, std;
   double scale = 0;  // 0: as the data is
-  std::int64_t label_offset = 0, fit = 1024, judge = 512;
+  std::int64_t label_offset = 0, fit = 1024, refit = 4096, judge = 512;
   std::vector<std::string> shapes;
   int threads = 1, rounds = 3, widths = 6;
   std::uint64_t seed = 0;

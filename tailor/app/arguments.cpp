@@ -134,7 +134,10 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_option("--rounds", o.rounds, "rule exact: repair, table, plan, measurement: so many times")
       ->capture_default_str();
   sub.add_option("--widths", o.widths, "rule exact: candidates per channel group")->capture_default_str();
-  sub.add_option("--fit", o.fit, "calibration samples that repair is fitted to")->capture_default_str();
+  sub.add_option("--fit", o.fit, "calibration samples that repair is fitted to while searching")
+      ->capture_default_str();
+  sub.add_option("--refit", o.refit, "calibration samples that the last repair is fitted to")
+      ->capture_default_str();
   sub.add_option("--judge", o.judge, "other calibration samples, on which loss is measured")
       ->capture_default_str();
   sub.add_flag("--no-augment", o.no_augment,

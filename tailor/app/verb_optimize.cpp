@@ -76,7 +76,8 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
            "the goal must be faster than the model is");
   if (a.rounds < 1 || a.rounds > 20) refuse("--rounds", "rounds must be 1 to 20");
   if (a.widths < 1 || a.widths > 30) refuse("--widths", "candidates per group must be 1 to 30");
-  if (a.fit < 8 || a.judge < 8) refuse("--fit", "--fit and --judge must be at least 8");
+  if (a.fit < 8 || a.judge < 8 || a.refit < 8)
+    refuse("--fit", "--fit, --refit and --judge must be at least 8");
   if (a.scale < 0) refuse("--scale", "--scale must be positive");
   if (!a.dry_run) check_target(a.out);
   if (!a.dry_run && !a.plan_out.empty()) check_target(a.plan_out);
@@ -97,7 +98,8 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.calibration.path = a.calib;
   o.calibration.preparation.mean = a.mean, o.calibration.preparation.std = a.std;
   if (a.scale > 0) o.calibration.preparation.scale = a.scale;
-  o.calibration.fit = a.fit, o.calibration.judge = a.judge, o.calibration.seed = a.seed,
+  o.calibration.fit = a.fit, o.calibration.finish = a.refit, o.calibration.judge = a.judge,
+  o.calibration.seed = a.seed,
   // Blended images have other statistics than real ones.
       o.calibration.augment = !a.no_augment && o.rounds.table.recover != pipeline::Recover::bn;
   o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;

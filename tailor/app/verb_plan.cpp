@@ -75,12 +75,16 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
     table.row({g.layer, std::to_string(g.before), std::to_string(g.after), g.why});
   for (const std::string& name : plan.dropped)
     table.row({"branch into " + name, "", "gone", "the whole residual branch goes"});
+  for (const std::string& name : plan.shortcuts)
+    table.row(
+        {"shortcut " + name, "", "1x1", "a convolution computes the same and stays in the fast layout"});
   for (const auto& [name, kernel] : plan.folded)
     table.row({"branch into " + name, "", fmt::format("{0}x{0}", kernel),
                "one convolution stands for the whole residual branch"});
-  std::string text = plan.groups.empty() && plan.dropped.empty() && plan.folded.empty()
-                         ? "nothing is changed\n"
-                         : table.text();
+  std::string text =
+      plan.groups.empty() && plan.dropped.empty() && plan.folded.empty() && plan.shortcuts.empty()
+          ? "nothing is changed\n"
+          : table.text();
   return text + fmt::format("\n{}: {}; {}\npredicted {:.3f}x, measured {:.3f}x of the latency   ({})\n",
                             plan.model, plan.goal, choice_text(plan), plan.predicted_ratio,
                             plan.measured_ratio, plan.runtime);

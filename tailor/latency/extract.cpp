@@ -1,3 +1,4 @@
+// extract_workloads: each layer with weights as a line that can be timed, with what a runtime fuses into it.
 #include "tailor/latency/extract.h"
 
 #include <algorithm>

@@ -58,7 +58,7 @@ Json to_json(const Size& size) { return {{"bytes", size.bytes}, {"macs", size.ma
 
 Applied apply_plan(const ApplyOptions& options) {
   Applied applied{read_plan(options.plan), options.model, options.out, {}, {}};
-  Subject original = read_subject(options.model, options.overrides);
+  Subject original = subject_of(read_subject(options.model, options.overrides), applied.plan);
   Surgery surgery = surgery_of(original, applied.plan);
   graph::Model changed = widen_after(original, surgery, apply(original, surgery));
   applied.before = size_of(options.model, original.model, original.shapes);

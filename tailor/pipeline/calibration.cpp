@@ -1,3 +1,4 @@
+// load_calibration: read, shuffle, part into samples to fit and to judge on, augment the latter.
 #include "tailor/pipeline/calibration.h"
 
 #include "tailor/base/error.h"
@@ -95,17 +96,19 @@ Calibration load_calibration(const Subject& subject, const CalibrationOptions& o
   auto bound = static_cast<std::int64_t>(
       std::max<std::size_t>(8, options.memory / 3 / std::max<std::size_t>(1, largest_value(subject))));
   std::int64_t fit = std::min({options.fit, bound, set.size() * 2 / 3}),
-               judge = std::min({options.judge, bound, set.size() - fit});
+               judge = std::min({options.judge, bound, set.size() - fit}),
+               finish = std::max(fit, std::min({options.finish, bound, set.size() - judge}));
+  std::rotate(order.begin() + fit, order.begin() + fit + judge, order.end());  // those to judge on come last
   auto part = [&](std::int64_t first, std::int64_t count) {
     std::vector<std::int64_t> indices(order.begin() + first, order.begin() + first + count);
     return set.subset(indices).batch(0, count);
   };
-  Tensor for_fit = part(0, fit), for_judge = part(fit, judge);
-  if (options.augment)
-    for_fit = augmented(for_fit, options.seed + 1), for_judge = augmented(for_judge, options.seed + 2);
+  Tensor for_judge = part(set.size() - judge, judge);
+  if (options.augment) for_judge = augmented(for_judge, options.seed + 2);
   const std::string& name = subject.model.graph.inputs[0].name;
   Calibration calibration;
-  calibration.fit = {{name, std::move(for_fit)}};
+  calibration.fit = {{name, part(0, fit)}};
+  calibration.finish = {{name, part(0, finish)}};
   calibration.judge = {{name, std::move(for_judge)}};
   calibration.memory = options.memory;
   return calibration;

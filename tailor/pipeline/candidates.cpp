@@ -172,8 +172,8 @@ class Filling {
         calibration_(calibration),
         options_(options),
         judge_(runner, original, present, calibration),
-        known_(runner, present.shapes, calibration.fit, calibration.threads, calibration.memory),
-        wanted_(runner, original.shapes, calibration.fit, calibration.threads, calibration.memory) {}
+        known_(runner, present.shapes, calibration.fit, calibration.threads, calibration.memory / 2),
+        wanted_(runner, original.shapes, calibration.fit, calibration.threads, calibration.memory / 2) {}
 
   CandidateTable fill(const std::vector<std::pair<int, std::vector<int>>>& widths) {
     all_ = count(widths);
@@ -251,7 +251,7 @@ class Filling {
   // What replaces the branch and the next two layers are fitted.
   Model repaired(Model model, const rewrite::Branch& branch, int kernel, const std::set<std::string>& seeds) {
     rewrite::RepairOptions repair;
-    repair.ridge = options_.ridge, repair.positions = options_.positions,
+    repair.ridge = options_.ridge, repair.positions = options_.positions, repair.rectify = 2,
     repair.only = next_layers(present_, branch);
     if (kernel) repair.only->insert(rewrite::folded_value(branch, kernel));
     rewrite::Activations now = from(seeds);

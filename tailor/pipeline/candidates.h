@@ -15,8 +15,9 @@ namespace tailor::pipeline {
 
 /// Samples and reference outputs that measure loss and feed repair.
 struct Calibration {
-  runtime::NamedTensors fit;    // samples for the normal equations
-  runtime::NamedTensors judge;  // other samples: loss is measured on what the fit has not seen
+  runtime::NamedTensors fit;     // samples for the normal equations while searching
+  runtime::NamedTensors finish;  // more of them, for the last repair; those of fit are among them
+  runtime::NamedTensors judge;   // other samples: loss is measured on what the fit has not seen
   int threads = 1;
   std::size_t memory = std::size_t{3} << 30;  // bytes of activations kept at a time
 };

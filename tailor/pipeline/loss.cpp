@@ -1,3 +1,5 @@
+// divergence: softened Kullback-Leibler where outputs are logits, relative squared error where they are other
+// floats, the share of differing bytes else. agreement: the share of equal largest outputs.
 #include "tailor/pipeline/loss.h"
 
 #include "tailor/base/error.h"

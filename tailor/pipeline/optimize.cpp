@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 // Everything that the steps share.
 struct Workshop {
   const OptimizeOptions& options;
-  Subject original;
+  Subject original;  // as it is worked on: perhaps with its shortcuts as convolutions
   runtime::Runner runner;
   runtime::Profile profile;
   runtime::MeasuringOracle oracle;
@@ -130,7 +130,7 @@ Searched search(Workshop& shop, const Calibration& calibration) {
   rounds.say = shop.options.say;
   if (shop.options.plan) {
     WidthPlan plan = read_plan(*shop.options.plan);
-    shop.rule = plan.rule;
+    shop.rule = plan.rule, shop.original = subject_of(shop.original, plan);
     Surgery surgery = surgery_of(shop.original, plan);
     return carry_out(shop.runner, shop.original, calibration, surgery, rounds);
   }
@@ -182,6 +182,18 @@ std::string shortfall(const Goal& goal, const Verification& proof) {
   return {};
 }
 
+// Padded shortcuts become convolutions where that is faster; the function stays the same.
+void regain_layout(Workshop& shop) {
+  Subject with = with_shortcuts(shop.original);
+  if (with.shortcuts.empty()) return;
+  const RoundOptions& r = shop.options.rounds;
+  double ratio = measure_ratio(shop.runner, shop.original, with.model, r.threads, r.timing_rounds);
+  bool better = ratio < 0.995;
+  shop.say(fmt::format("{} padded shortcuts as convolutions: {:.3f} of the latency, {}",
+                       with.shortcuts.size(), ratio, better ? "kept" : "left as they were"));
+  if (better) shop.original = std::move(with);
+}
+
 void finish(Workshop& shop, const Searched& found, OptimizeResult& result) {
   const OptimizeOptions& o = shop.options;
   fs::path part = o.out;
@@ -221,6 +233,7 @@ void finish(Workshop& shop, const Searched& found, OptimizeResult& result) {
 
 OptimizeResult optimize(const OptimizeOptions& options) {
   Workshop shop(options);
+  if (!options.plan) regain_layout(shop);
   check_changeable(shop.original);
   if (options.rounds.table.recover == Recover::bn && normalisations(shop.original.model) == 0)
     shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");

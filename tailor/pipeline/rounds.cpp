@@ -1,9 +1,9 @@
 // search_rounds, one round:
-//   present_network  cut and dropped as decided so far, repaired by the cascade (or as --recover says); its
-//   normal equations serve the table fill_table       losses of the widths that are worth having, and of
-//   dropping branches settle the planner's front; the point for the goal is measured, the part of the latency
-//   that no layer explains is
-//                    adjusted, and the point is chosen again until measurement and goal agree
+//   present_network  cut, dropped and folded as decided so far, repaired by the cascade (or as --recover says)
+//   fill_table       losses of the widths that are worth having and of what may replace branches
+//   settle           the planner's front; the point for the goal is measured, the part of the latency that no
+//                    layer explains is adjusted, and the point is chosen again until measurement and goal agree
+// At the end the network is repaired once more, from more samples.
 #include "tailor/pipeline/rounds.h"
 
 #include "tailor/base/error.h"
@@ -93,20 +93,33 @@ struct Present {
   rewrite::KeptChannels kept;
 };
 
+// Output positions of each sample that a fit looks at: about as many rows whatever the number of samples.
+int positions(const runtime::NamedTensors& samples, std::int64_t rows) {
+  std::int64_t count = samples.empty() || samples[0].second.dims.empty() ? 1 : samples[0].second.dims[0];
+  return static_cast<int>(std::clamp<std::int64_t>(rows / std::max<std::int64_t>(count, 1), 4, 64));
+}
+
+constexpr std::int64_t kRows = 98304, kRowsOfCandidates = 32768;
+
+const runtime::NamedTensors& last_samples(const Calibration& c) {
+  return c.finish.empty() ? c.fit : c.finish;
+}
+
 Present present_network(runtime::Runner& runner, const Subject& original, const Surgery& surgery,
-                        const Calibration& calibration, const RoundOptions& options) {
+                        const Calibration& calibration, const runtime::NamedTensors& samples,
+                        const RoundOptions& options) {
   Present present;
   graph::Model model = apply(original, surgery);
   graph::Shapes shapes = graph::infer_shapes(model, original.overrides);
   present.kept = kept_values(original, surgery);
-  rewrite::Activations wanted(runner, original.shapes, calibration.fit, calibration.threads,
-                              calibration.memory);
+  rewrite::Activations wanted(runner, original.shapes, samples, calibration.threads, calibration.memory / 2);
   if (options.table.recover == Recover::bn) {
-    rewrite::Activations old(runner, shapes, calibration.fit, calibration.threads, calibration.memory);
+    rewrite::Activations old(runner, shapes, samples, calibration.threads, calibration.memory / 2);
     model = rewrite::reestimate_normalisation(model, old);
   }
-  rewrite::Activations now(runner, shapes, calibration.fit, calibration.threads, calibration.memory);
+  rewrite::Activations now(runner, shapes, samples, calibration.threads, calibration.memory / 2);
   rewrite::RepairOptions repair = options.repair;
+  repair.positions = positions(samples, kRows);
   repair.refit = options.table.recover == Recover::lsq;
   rewrite::Repaired repaired{model, {}};
   if (repair.refit || options.table.criterion == Criterion::reconstruction)
@@ -199,14 +212,16 @@ double present_cost(const Subject& original, const Surgery& surgery, const Subje
 void one_round(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
                LatencyBook& book, double aim, Progressing& state, std::vector<RoundReport>& reports,
                const RoundOptions& options) {
-  Present present = present_network(runner, original, state.surgery, calibration, options);
+  Present present = present_network(runner, original, state.surgery, calibration, calibration.fit, options);
   std::vector<std::pair<int, std::vector<int>>> widths =
       worthwhile_widths(present.subject, book, options.widths);
   if (!state.unexplained_us)
     state.unexplained_us =
         state.ratio * state.original_us - present_cost(original, state.surgery, present.subject, book);
+  TableOptions table_options = options.table;
+  table_options.positions = positions(calibration.fit, kRowsOfCandidates);
   CandidateTable table = fill_table(runner, original, present.subject, present.kept, present.equations,
-                                    calibration, widths, options.table);
+                                    calibration, widths, table_options);
   std::vector<LayerWidths> layers = layer_widths(present.subject);
   book.learn(needed_workloads(present.subject, layers, table));
   plan::Problem problem = width_problem(present.subject, layers, table, book.all());
@@ -219,8 +234,10 @@ Searched finished(runtime::Runner& runner, const Subject& original, const Calibr
                   const Surgery& surgery, const RoundOptions& options) {
   Searched found;
   found.surgery = surgery;
-  found.model = widen_after(original, surgery,
-                            present_network(runner, original, surgery, calibration, options).subject.model);
+  found.model =
+      widen_after(original, surgery,
+                  present_network(runner, original, surgery, calibration, last_samples(calibration), options)
+                      .subject.model);
   found.loss = loss_of(runner, original, found.model, calibration);
   return found;
 }
@@ -271,8 +288,9 @@ std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& p
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,
                      int rounds) {
   TemporaryFolder folder(true);
-  std::filesystem::path a = folder.fresh(".onnx"), b = folder.fresh(".onnx");
-  onnx::write(original.model, a), onnx::write(model, b);
+  std::filesystem::path a = original.path, b = folder.fresh(".onnx");
+  if (a.empty()) onnx::write(original.model, a = folder.fresh(".onnx"));
+  onnx::write(model, b);
   std::vector<runtime::Job> jobs = {job(a, original), job(b, original)};
   runtime::TimingOptions timing;
   timing.threads = threads, timing.rounds = rounds,

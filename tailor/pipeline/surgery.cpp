@@ -5,6 +5,7 @@
 #include "tailor/base/error.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/width_problem.h"
+#include "tailor/rewrite/shortcut.h"
 #include "tailor/rewrite/widen.h"
 
 #include <fmt/format.h>
@@ -63,6 +64,14 @@ Subject read_subject(const std::filesystem::path& path, const graph::ShapeOverri
   subject.path = path;
   subject.sha256 = onnx::fingerprint(path);
   check_finite(subject);
+  return subject;
+}
+
+Subject with_shortcuts(const Subject& read) {
+  rewrite::Shortcuts shortcuts = rewrite::shortcuts_as_convolutions(read.model, read.shapes);
+  if (shortcuts.values.empty()) return read;
+  Subject subject = make_subject(std::move(shortcuts.model), read.overrides);
+  subject.path = read.path, subject.sha256 = read.sha256, subject.shortcuts = std::move(shortcuts.values);
   return subject;
 }
 

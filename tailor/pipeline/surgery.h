@@ -28,6 +28,7 @@ struct Subject {
   std::vector<rewrite::Branch> branches;
   std::vector<latency::LayerWorkload> layers;
   graph::ShapeOverrides overrides;
+  std::vector<std::string> shortcuts;  // values given by convolutions where the file at `path` pads
 };
 
 /// Reads, infers, groups. @throws Error as onnx::read and infer_shapes; not_finite if a weight is NaN or
@@ -35,6 +36,10 @@ struct Subject {
 Subject read_subject(const std::filesystem::path& path, const graph::ShapeOverrides& overrides);
 /// The same for a model in memory.
 Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides);
+
+/// The same network with its padded shortcuts as convolutions (rewrite/shortcut.h). It stays the subject read
+/// from `path`: what is measured against it is measured against that file.
+Subject with_shortcuts(const Subject& read);
 
 /// Decisions, in terms of the original's groups and values.
 struct Surgery {

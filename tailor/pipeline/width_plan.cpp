@@ -1,3 +1,4 @@
+// describe: surgery to plan. subject_of, surgery_of: plan to surgery, checked against the model. JSON both ways.
 #include "tailor/pipeline/width_plan.h"
 
 #include "tailor/base/error.h"
@@ -36,6 +37,24 @@ GroupPlan group_from_json(const Json& json, const std::string& place) {
     g.kept.push_back(unit.get<int>());
   }
   return g;
+}
+
+std::vector<std::string> names(const Json& json, const std::string& place) {
+  std::vector<std::string> list;
+  if (!json.is_array()) throw Error(Code::bad_json, "a list of names is wanted", place);
+  for (const Json& name : json) {
+    if (!name.is_string()) throw Error(Code::bad_json, "this is no name", place);
+    list.push_back(name.get<std::string>());
+  }
+  return list;
+}
+
+void check_model(const Subject& subject, const WidthPlan& plan) {
+  if (plan.sha256 != subject.sha256)
+    throw Error(Code::plan_mismatch,
+                fmt::format("the plan was made for {} (SHA-256 {}...), not for this model", plan.model,
+                            plan.sha256.substr(0, 12)),
+                subject.path.string(), "give the model that the plan names");
 }
 
 // Absent in plans of before there was folding.
@@ -81,15 +100,22 @@ WidthPlan describe(const Subject& original, const Surgery& surgery, Recover reco
   }
   plan.dropped.assign(surgery.dropped.begin(), surgery.dropped.end());
   plan.folded = surgery.folded;
+  plan.shortcuts = original.shortcuts;
   return plan;
 }
 
+Subject subject_of(const Subject& read, const WidthPlan& plan) {
+  check_model(read, plan);
+  if (plan.shortcuts.empty()) return read;
+  Subject subject = with_shortcuts(read);
+  if (subject.shortcuts != plan.shortcuts)
+    throw Error(Code::plan_mismatch, "the plan names shortcuts that this model does not have",
+                read.path.string(), "make the plan anew");
+  return subject;
+}
+
 Surgery surgery_of(const Subject& original, const WidthPlan& plan) {
-  if (plan.sha256 != original.sha256)
-    throw Error(Code::plan_mismatch,
-                fmt::format("the plan was made for {} (SHA-256 {}...), not for this model", plan.model,
-                            plan.sha256.substr(0, 12)),
-                original.path.string(), "give the model that the plan names");
+  check_model(original, plan);
   Surgery surgery;
   for (const GroupPlan& g : plan.groups) {
     if (g.group < 0 || g.group >= static_cast<int>(original.channels.groups.size()))
@@ -125,6 +151,7 @@ Json to_json(const WidthPlan& plan) {
           {"candidates", plan.candidates},
           {"dropped", plan.dropped},
           {"folded", plan.folded},
+          {"shortcuts", plan.shortcuts},
           {"groups", groups}};
 }
 
@@ -143,10 +170,8 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
                       number(c, "loss_bound", place), number(c, "gap", place)};
   plan.rounds = static_cast<int>(integer(json, "rounds", place)),
   plan.candidates = static_cast<int>(integer(json, "candidates", place));
-  for (const Json& name : member(json, "dropped", place)) {
-    if (!name.is_string()) throw Error(Code::bad_json, "a dropped branch is no name", place + ".dropped");
-    plan.dropped.push_back(name.get<std::string>());
-  }
+  plan.dropped = names(member(json, "dropped", place), place + ".dropped");
+  if (auto it = json.find("shortcuts"); it != json.end()) plan.shortcuts = names(*it, place + ".shortcuts");
   if (auto folded = json.find("folded"); folded != json.end())
     plan.folded = folded_from_json(*folded, place + ".folded");
   for (const Json& group : member(json, "groups", place))

@@ -30,6 +30,7 @@ struct WidthPlan {
   std::string rule = "exact";                      // how widths were chosen, see rules.h
   std::vector<GroupPlan> groups;                   // those that change
   std::vector<std::string> dropped;                // residual branches, by the output of their sum
+  std::vector<std::string> shortcuts;              // padded ones that become convolutions, by what they give
   std::map<std::string, int> folded;               // branch -> kernel of the convolution in its place
   double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
   double loss = 0;                                 // divergence on calibration samples
@@ -41,8 +42,12 @@ struct WidthPlan {
 /// Plan of a surgery: groups that change, branches that go. Figures are filled in by whoever measured them.
 WidthPlan describe(const Subject& original, const Surgery& surgery, Recover recover = Recover::lsq);
 
-/// @throws Error plan_mismatch if the plan was made for another model; bad_cut if it names groups or widths
-/// that the model has not
+/// The subject in whose terms the plan speaks: that of the file, or with its shortcuts as convolutions.
+/// @throws Error plan_mismatch if the plan was made for another model
+Subject subject_of(const Subject& read, const WidthPlan& plan);
+
+/// @param original subject_of() @throws Error plan_mismatch as subject_of; bad_cut if the plan names groups
+/// or widths that the model has not
 Surgery surgery_of(const Subject& original, const WidthPlan& plan);
 
 /// Schema "tailor/plan/1"; a plan that names no rule is one of the exact planner. @throws Error bad_json

@@ -1,3 +1,7 @@
+// Variables       groups first, then branches
+// layer_widths    which groups lie on the axes of each layer; folded_layer: of what may stand for a branch
+// width_problem   one factor per layer (latency), per group and per branch (loss)
+// merge           a choice back to a surgery on the original, by original_atoms
 #include "tailor/pipeline/width_problem.h"
 
 #include "tailor/base/error.h"

@@ -1,3 +1,4 @@
+// get: what is missing is computed by the runner from the part of the model behind the values that are known.
 #include "tailor/rewrite/activations.h"
 
 #include "tailor/graph/model.h"

@@ -1,3 +1,5 @@
+// residual_branches: for each sum the nodes that only it needs. drop_branch: readers of the sum read its other
+// operand; Relus that can no longer do anything go.
 #include "tailor/rewrite/branch.h"
 
 #include "tailor/base/error.h"

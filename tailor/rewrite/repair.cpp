@@ -1,8 +1,8 @@
 // repair() walks the pruned model's linear layers. For each:
-//   goal_of      the original's value at the layer's destination, cut to the channels that stay
-//   pull_back    from the destination back to the layer's own output: minus the other operand, through the
-//   normalisation accumulate   normal equations of (present input, wanted output) refit        new weights;
-//   channels that the normalisation multiplies with (nearly) nothing keep theirs
+//   goal_of     the original's value at the layer's destination, cut to the channels that stay
+//   pull_back   from there back to the layer's own output: minus the other operand, through the normalisation
+//   accumulate  normal equations of (present input, wanted output)
+//   refit       new weights; channels that the normalisation multiplies with (nearly) nothing keep theirs
 #include "tailor/rewrite/repair.h"
 
 #include "tailor/base/error.h"

@@ -1,7 +1,7 @@
-// accumulate: patches of sampled positions -> one matrix per call -> rank update of the Gram matrix (BLAS
-// through Eigen). fit:        Cholesky of the kept part. eliminate:  inverse Gram matrix of each layer,
-// downdated block by block; the loss of a block b is tr(W_b' (P_bb)^-1 W_b) with
-//             P the inverse Gram matrix and W the present weights (block form of the optimal brain surgeon).
+// accumulate  patches of sampled positions, one matrix per call; rank update of the Gram matrix (BLAS by Eigen)
+// fit         Cholesky of the kept part
+// eliminate   inverse Gram matrix P of each layer, downdated block by block; the loss of a block b is
+//             tr(W_b' (P_bb)^-1 W_b), W the present weights (block form of the optimal brain surgeon)
 #include "tailor/saliency/normal_equations.h"
 
 #define EIGEN_USE_BLAS
