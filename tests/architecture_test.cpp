@@ -77,21 +77,22 @@ std::vector<Function> functions(const Lines& lines) {
   static const std::vector<std::string> others = {"namespace", "class", "struct", "enum", "union",
                                                   "#",         "//",    "}",      "using"};
   std::vector<Function> found;
-  std::optional<std::size_t> start;
+  constexpr std::size_t kNone = std::string::npos;
+  std::size_t start = kNone;
   for (std::size_t i = 0; i < lines.size(); ++i) {
     const std::string& line = lines[i];
-    if (start && line == "}") {
-      found.push_back({*start + 1, i - *start + 1, lines[*start]});
-      start.reset();
+    if (start != kNone && line == "}") {
+      found.push_back({start + 1, i - start + 1, lines[start]});
+      start = kNone;
     } else if (!line.empty() && line[0] != ' ' && !line.starts_with("} catch")) {
       bool other =
           std::any_of(others.begin(), others.end(), [&](const auto& word) { return line.starts_with(word); });
       bool ended = line.ends_with(';') || (line.ends_with('}') && line != "}");
-      if (!start && !other && line.ends_with('}') && line.find(") ") < line.find('{'))
+      if (start == kNone && !other && line.ends_with('}') && line.find(") ") < line.find('{'))
         found.push_back({i + 1, 1, line});
       if (other || ended)
-        start.reset();
-      else if (!start)
+        start = kNone;
+      else if (start == kNone)
         start = i;
     }
   }
