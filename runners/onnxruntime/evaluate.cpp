@@ -112,7 +112,7 @@ Tensor slice(const Api& api, const Fed& fed, std::int64_t first, std::int64_t ro
 }
 
 void append(Joined& joined, const Tensor& output, const std::string& name, std::int64_t rows,
-            std::int64_t valid, bool alone) {
+            std::int64_t valid, std::int64_t samples, bool alone) {
   if (!output.data() && output.size() > 0)
     throw Error(Code::runtime_refused, fmt::format("output '{}' is no dense tensor of numbers", name));
   bool batched = !output.shape().empty() && output.shape()[0] == rows;
@@ -125,6 +125,8 @@ void append(Joined& joined, const Tensor& output, const std::string& name, std::
   std::size_t bytes = batched
                           ? output.size() / static_cast<std::size_t>(rows) * static_cast<std::size_t>(valid)
                           : output.size();
+  if (joined.data.empty())
+    joined.data.reserve(bytes * static_cast<std::size_t>((samples + valid - 1) / valid));
   joined.data.insert(joined.data.end(), output.data(), output.data() + bytes);
   graph::Shape shape = output.shape();
   if (batched) shape[0] = valid + (joined.shape.empty() ? 0 : joined.shape[0]);
@@ -166,7 +168,7 @@ std::vector<Joined> run_chunks(const std::shared_ptr<const LoadedModel>& model, 
     prepared.run();
     bool alone = chunking.samples <= chunking.rows && rows == valid;
     for (std::size_t i = 0; i < names.size(); ++i)
-      append(joined[i], prepared.outputs()[i], names[i], rows, valid, alone);
+      append(joined[i], prepared.outputs()[i], names[i], rows, valid, chunking.samples, alone);
     progress(static_cast<double>(first) / static_cast<double>(chunking.samples));
   }
   return joined;
@@ -175,7 +177,10 @@ std::vector<Joined> run_chunks(const std::shared_ptr<const LoadedModel>& model, 
 }  // namespace
 
 Json evaluate(ModelCache& cache, const Json& request, const Progress& progress) {
-  auto model = cache.get(text(request, "model", "request"), parse_measurement(request).threads);
+  std::filesystem::path path = text(request, "model", "request");
+  int threads = parse_measurement(request).threads;
+  bool once = request.contains("once") && boolean(request, "once", "request");
+  auto model = once ? cache.load(path, threads) : cache.get(path, threads);
   const Json& files = member(request, "inputs", "request");
   if (!files.is_object()) throw Error(Code::usage, "\"inputs\" must be an object of names and files");
   std::vector<Fed> fed = read_inputs(*model, files);

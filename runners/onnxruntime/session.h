@@ -47,6 +47,10 @@ class ModelCache {
  public:
   explicit ModelCache(const Api& api) : api_(api) {}
   std::shared_ptr<const LoadedModel> get(const std::filesystem::path& path, int threads);
+  /// Without keeping it: a session keeps the memory that its largest run needed.
+  std::shared_ptr<const LoadedModel> load(const std::filesystem::path& path, int threads) const {
+    return std::make_shared<const LoadedModel>(api_, path, threads);
+  }
 
  private:
   struct Entry {

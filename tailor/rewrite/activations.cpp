@@ -25,6 +25,16 @@ std::int64_t declared_batch(const graph::Model& model) {
   return known ? inputs[0].shape->front() : graph::kUnknown;
 }
 
+// Samples at a time: so many that the largest value of a chunk stays about in the second-level cache.
+int chunk(const graph::Shapes& shapes) {
+  std::int64_t largest = 1;
+  for (const auto& [name, type] : shapes.types)
+    if (!shapes.constant(name) && !type.shape.empty() && type.shape[0] > 0)
+      largest = std::max(largest, graph::element_count(type.shape) / type.shape[0]);
+  constexpr std::int64_t kFloats = std::int64_t{1} << 19;
+  return static_cast<int>(std::clamp<std::int64_t>(kFloats / largest, 1, 64));
+}
+
 graph::ValueInfo asked(const std::string& name, const graph::Shapes& shapes) {
   const graph::TensorType* type = shapes.find(name);
   return {name, type ? type->type : graph::DataType::f32, std::nullopt, {}, {}};
@@ -34,7 +44,12 @@ graph::ValueInfo asked(const std::string& name, const graph::Shapes& shapes) {
 
 Activations::Activations(runtime::Runner& runner, const graph::Shapes& shapes, runtime::NamedTensors inputs,
                          int threads, std::size_t limit)
-    : runner_(runner), shapes_(shapes), folder_(true), threads_(threads), limit_(limit) {
+    : runner_(runner),
+      shapes_(shapes),
+      folder_(true),
+      threads_(threads),
+      chunk_(chunk(shapes)),
+      limit_(limit) {
   for (auto& [name, tensor] : inputs) known_.emplace(name, std::move(tensor));
 }
 
@@ -72,7 +87,7 @@ std::vector<graph::Tensor> Activations::get(const graph::Model& model,
       fed.emplace_back(input.name, known_.at(input.name));
     std::filesystem::path path = folder_.fresh(".onnx");
     onnx::write(part, path);
-    for (auto& [name, tensor] : runner_.run(path, fed, wanted, 64, threads_)) {
+    for (auto& [name, tensor] : runner_.run(path, fed, wanted, chunk_, threads_, true)) {
       order_.push_back(name);
       known_[name] = std::move(tensor);
     }

@@ -31,7 +31,7 @@ class Activations {
   std::map<std::string, graph::Tensor> known_;
   std::vector<std::string> order_;  // oldest first, without the inputs
   TemporaryFolder folder_;
-  int threads_;
+  int threads_, chunk_;
   std::size_t limit_;
 };
 

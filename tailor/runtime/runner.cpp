@@ -275,7 +275,7 @@ InPlaceProfile Runner::profile(const Job& job, const TimingOptions& options) {
 }
 
 NamedTensors Runner::run(const fs::path& model, const NamedTensors& inputs,
-                         const std::vector<std::string>& outputs, int chunk, int threads) {
+                         const std::vector<std::string>& outputs, int chunk, int threads, bool once) {
   fs::path place = process_->folder.fresh("");
   fs::create_directory(place);
   Json files = Json::object();
@@ -290,7 +290,8 @@ NamedTensors Runner::run(const fs::path& model, const NamedTensors& inputs,
                                 {"outputs", outputs},
                                 {"folder", place.string()},
                                 {"chunk", chunk},
-                                {"threads", threads}},
+                                {"threads", threads},
+                                {"once", once}},
                                process_->options.silence_timeout_s);
   NamedTensors result = parsed("run", [&] {
     NamedTensors tensors;

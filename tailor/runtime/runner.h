@@ -111,12 +111,13 @@ class Runner {
 
   /// Runs a model on tensors. The leading dimension of the inputs is the number of samples; they go through
   /// in chunks of `chunk` (or of the model's own fixed batch), and the outputs are joined along axis 0.
-  /// @param outputs names wanted; empty: all
+  /// @param outputs names wanted; empty: all @param once the model will not be asked for again
   /// @throws as time(), dataset_mismatch if the inputs do not fit the model or the outputs have no batch axis
   /// to be
   ///         joined along
   NamedTensors run(const std::filesystem::path& model, const NamedTensors& inputs,
-                   const std::vector<std::string>& outputs = {}, int chunk = 64, int threads = 1);
+                   const std::vector<std::string>& outputs = {}, int chunk = 64, int threads = 1,
+                   bool once = false);
 
  private:
   struct Process;

@@ -16,7 +16,8 @@ Subject resnet20() { return read_subject(testing::real_model("resnet20_cifar10")
 Surgery some_surgery(const Subject& subject) {
   Surgery surgery;
   for (int g = 0; g < static_cast<int>(subject.channels.groups.size()) && surgery.kept.empty(); ++g)
-    if (subject.channels.groups[static_cast<std::size_t>(g)].changeable()) surgery.kept[g] = {0, 2, 3}, surgery.added[g] = 5;
+    if (subject.channels.groups[static_cast<std::size_t>(g)].changeable())
+      surgery.kept[g] = {0, 2, 3}, surgery.added[g] = 5;
   surgery.dropped = {subject.branches[1].name};
   surgery.folded = {{subject.branches[2].name, 3}, {subject.branches[5].name, 1}};
   return surgery;
@@ -67,11 +68,12 @@ TEST(WidthPlan, ShortcutsThatAreNotThereAreRefused) {
 TEST(WidthPlan, MalformedDecisionsAreRefused) {
   TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
   Json good = to_json(describe(resnet20(), {}));
-  for (const auto& [member, value] : std::vector<std::pair<std::string, Json>>{{"folded", {{"a", "3"}}},
-                                                                 {"folded", Json::array({1})},
-                                                                 {"shortcuts", "all"},
-                                                                 {"shortcuts", Json::array({1})},
-                                                                 {"dropped", Json::array({1})}}) {
+  for (const auto& [member, value] :
+       std::vector<std::pair<std::string, Json>>{{"folded", {{"a", "3"}}},
+                                                 {"folded", Json::array({1})},
+                                                 {"shortcuts", "all"},
+                                                 {"shortcuts", Json::array({1})},
+                                                 {"dropped", Json::array({1})}}) {
     Json bad = good;
     bad[member] = value;
     EXPECT_EQ(code_of([&] { width_plan_from_json(bad, "here"); }), Code::bad_json) << member << value;
