@@ -324,8 +324,24 @@ std::map<int, std::set<int>> original_atoms(const Subject& original, const Surge
   return std::move(atoms.found);
 }
 
-void replace_branch(Surgery& surgery, const std::string& name, int kernel) {
+// Groups of the original all of whose layers lie in the branch.
+std::vector<int> groups_inside(const Subject& original, const rewrite::Branch& branch) {
+  std::vector<int> inside;
+  for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g) {
+    bool all = true, any = false;
+    for (const graph::LayerChannels& layer : original.channels.layers)
+      if (has_group(original, layer.out, g) || has_group(original, layer.in, g))
+        any = true, all = all && std::binary_search(branch.nodes.begin(), branch.nodes.end(), layer.node);
+    if (any && all) inside.push_back(g);
+  }
+  return inside;
+}
+
+void replace_branch(Surgery& surgery, const Subject& original, const std::string& name, int kernel) {
   surgery.folded.erase(name);
+  for (const rewrite::Branch& branch : original.branches)
+    if (branch.name == name)
+      for (int group : groups_inside(original, branch)) surgery.kept.erase(group);
   if (kernel == 0)
     surgery.dropped.insert(name);
   else
@@ -374,7 +390,7 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
   }
   for (std::size_t i = 0; i < table.branches.size(); ++i)
     if (int c = choice[table.groups.size() + i]; c != 0)
-      replace_branch(surgery, present.branches[table.branches[i].branch].name,
+      replace_branch(surgery, original, present.branches[table.branches[i].branch].name,
                      table.branches[i].options[static_cast<std::size_t>(c) - 1].kernel);
   return surgery;
 }

@@ -11,12 +11,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace tailor::rewrite {
 namespace {
 
 using graph::Model;
+using graph::Node;
 using graph::Tensor;
 
 Tensor goal_of(const Model& original, Activations& wanted, const KeptChannels& kept,
@@ -26,12 +28,19 @@ Tensor goal_of(const Model& original, Activations& wanted, const KeptChannels& k
   return it == kept.end() ? goal : take(goal, 1, it->second);
 }
 
+struct Bounds {
+  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
+
+  bool any() const { return std::isfinite(low) || std::isfinite(high); }
+  bool beyond(float a, float b) const { return (a < low && b < low) || (a > high && b > high); }
+};
+
 // A layer's destination on the sampled rows: what the original has there, what else flows into it, and
-// whether only a Relu reads it (then all that matters below zero is the sign).
+// between which bounds its readers look at it (Relu: from 0; Clip: both): outside only the side matters.
 struct Goal {
   std::vector<float> wanted, other;  // rows x outputs; other empty without a sum
   std::vector<float> scale, offset;  // of the normalisation, 1 and 0 without
-  bool rectified = false;
+  Bounds bounds;
 };
 
 float at_destination(const Goal& g, std::size_t i, float y) {
@@ -50,12 +59,29 @@ std::vector<float> pull_back(const Goal& g) {
   return y;
 }
 
-bool only_rectified(const Model& model, const std::string& value) {
+float bound(const Model& model, const graph::Uses& uses, const Node& clip, std::size_t input,
+            const char* attribute, float otherwise) {
+  if (clip.attributes.contains(attribute)) return clip.real(attribute, otherwise);
+  const graph::Tensor* tensor = graph::constant(model.graph, uses, clip.input(input));
+  auto values = tensor ? graph::as_floats(*tensor) : std::nullopt;
+  return values && values->size() == 1 ? values->front() : otherwise;
+}
+
+// The widest bounds that all readers share; none if one of them is no Relu or Clip.
+Bounds bounds_of_readers(const Model& model, const std::string& value) {
   graph::Uses uses(model.graph);
   const auto& readers = uses.consumers(value);
-  return !readers.empty() && !uses.is_output(value) &&
-         std::all_of(readers.begin(), readers.end(),
-                     [&](int r) { return model.graph.nodes[r].op == "Relu"; });
+  if (readers.empty() || uses.is_output(value)) return {};
+  constexpr float kNone = std::numeric_limits<float>::infinity();
+  Bounds shared{kNone, -kNone};
+  for (int reader : readers) {
+    const Node& node = model.graph.nodes[reader];
+    if (node.op != "Relu" && node.op != "Clip") return {};
+    bool relu = node.op == "Relu";
+    shared.low = std::min(shared.low, relu ? 0 : bound(model, uses, node, 1, "min", -kNone));
+    shared.high = std::max(shared.high, relu ? kNone : bound(model, uses, node, 2, "max", kNone));
+  }
+  return shared;
 }
 
 Goal goal(const Model& pruned, const LinearLayer& layer, const saliency::Patches& patches,
@@ -68,7 +94,7 @@ Goal goal(const Model& pruned, const LinearLayer& layer, const saliency::Patches
   if (layer.destination.normalisation >= 0)
     a = affine(pruned, pruned.graph.nodes[layer.destination.normalisation]);
   g.scale = std::move(a.scale), g.offset = std::move(a.offset);
-  g.rectified = only_rectified(pruned, layer.destination.goal);
+  g.bounds = bounds_of_readers(pruned, layer.destination.goal);
   return g;
 }
 
@@ -83,20 +109,20 @@ std::vector<bool> dead_outputs(const Model& pruned, const LinearLayer& layer) {
 }
 
 // Best fit of all inputs. Behind a Relu the wanted values below zero are relaxed: where both the original and
-// the fit are negative, the fit is right as it is (nonlinear reconstruction, Zhang et al., arXiv:1505.06798,
+// the fit are negative, the fit is right as it is; so beyond both ends of a Clip (nonlinear reconstruction, Zhang et al., arXiv:1505.06798,
 // by alternation).
 saliency::Fit fit_goal(const saliency::NormalEquations& equations, const saliency::Patches& patches,
                        const Goal& g, const std::vector<float>& prior, const RepairOptions& options) {
   std::vector<int> all(static_cast<std::size_t>(equations.inputs));
   std::iota(all.begin(), all.end(), 0);
   saliency::Fit fit = saliency::fit(equations, all, options.ridge, prior);
-  if (!g.rectified || options.rectify == 0) return fit;
+  if (!g.bounds.any() || options.rectify == 0) return fit;
   saliency::NormalEquations relaxed = equations;
   std::vector<float> wanted = pull_back(g);
   for (int i = 0; i < options.rectify; ++i) {
     std::vector<float> now = saliency::predict(patches, fit), target = wanted;
     for (std::size_t k = 0; k < target.size(); ++k)
-      if (g.wanted[k] < 0 && at_destination(g, k, now[k]) < 0) target[k] = now[k];
+      if (g.bounds.beyond(g.wanted[k], at_destination(g, k, now[k]))) target[k] = now[k];
     saliency::replace_outputs(relaxed, patches, target);
     fit = saliency::fit(relaxed, all, options.ridge, prior);
   }

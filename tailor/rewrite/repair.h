@@ -25,7 +25,7 @@ struct RepairOptions {
       1e-4;  // relative to the mean of the Gram matrix's diagonal; pulls towards the present weights
   int positions = 64;  // output positions used of each sample
   std::uint64_t seed = 0;
-  int rectify = 6;    // alternations of the fit behind a Relu; 0: plain least squares
+  int rectify = 6;    // alternations of the fit behind a Relu or a Clip; 0: plain least squares
   bool refit = true;  // false: only the equations, the weights stay
   std::optional<std::set<std::string>> only = std::nullopt;  // layers to refit, by their output; absent: all
 };

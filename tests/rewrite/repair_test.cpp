@@ -117,6 +117,26 @@ TEST(Repair, ConstantsWithTwoRolesAreCopied) {
   EXPECT_EQ(model.graph.initializers.at(node.inputs[3]).values<float>()[0], -3);
 }
 
+// Where the original and the fit are both cut off, nothing is to be fitted: what passes comes nearer.
+TEST(Repair, BeyondTheBoundsOnlyTheSideMatters) {
+  TAILOR_NEEDS_RUNNER();
+  for (const char* bounded : {"Relu c -> y", "Clip c {-0.2}f {0.2}f -> y"}) {
+    Network n = network(
+        testing::graph_of({"Conv x 12x4x3x3 12 -> a", "Relu a -> b", "Conv b 8x12x1x1 8 -> c", bounded},
+                          {graph::kUnknown, 4, 9, 9}),
+        64);
+    Cut what{{{0, {2, 5, 11}}}};
+    ASSERT_EQ(n.channels.groups[0].width(), 12);
+    graph::Model pruned = cut(n.model, n.shapes, n.channels, what);
+    RepairOptions plain;
+    plain.rectify = 0;
+    double of_plain = distance(n, repaired(n, pruned, what, plain)),
+           of_relaxed = distance(n, repaired(n, pruned, what));
+    EXPECT_LT(of_relaxed, of_plain) << bounded;
+    EXPECT_GT(of_relaxed, 0);
+  }
+}
+
 TEST(Repair, InterceptsMoveTheOutputOnly) {
   TAILOR_NEEDS_RUNNER();
   for (const char* conv : {"Conv x 6x4x1x1 -> a", "Conv x 6x4x1x1 6 -> a"}) {
