@@ -58,7 +58,7 @@ struct OptimizeArguments {
   double scale = 0;  // 0: as the data is
   std::int64_t label_offset = 0, fit = 1024, refit = 4096, judge = 512;
   std::vector<std::string> shapes;
-  int threads = 1, rounds = 3, widths = 6;
+  int threads = 1, rounds = 4, widths = 6;
   std::uint64_t seed = 0;
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
 };

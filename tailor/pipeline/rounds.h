@@ -40,7 +40,7 @@ std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& p
                                                                 int limit);
 
 struct RoundOptions {
-  int rounds = 3;
+  int rounds = 4;
   int widths = 6;            // candidates per group
   double tolerance = 0.015;  // how far below the goal a choice may end
   TableOptions table;
