@@ -198,9 +198,11 @@ Repaired repair(const Model& original, Activations& wanted, const Model& pruned,
         saliency::sample_patches(layer.geometry, now[0], plane(2), plane(3), options.positions, options.seed);
     Goal g = goal(result.model, layer, patches, wanted_value, to.sum >= 0 ? &now[1] : nullptr);
     saliency::NormalEquations equations(layer.inputs, layer.geometry.taps(), layer.outputs);
-    saliency::accumulate(equations, patches, pull_back(g));
-    if (options.refit)
-      refit(result.model, layer, fit_goal(equations, patches, g, weights(result.model, layer), options));
+    std::vector<float> wanted_rows = pull_back(g), prior = weights(result.model, layer);
+    saliency::accumulate(equations, patches, wanted_rows);
+    if (saliency::few(patches))
+      equations.ridge = saliency::held_out_ridge(equations, patches, wanted_rows, options.ridge, prior);
+    if (options.refit) refit(result.model, layer, fit_goal(equations, patches, g, prior, options));
     result.equations.emplace(layer.y, std::move(equations));
   }
   return result;

@@ -1,5 +1,6 @@
 // accumulate  patches of sampled positions, one matrix per call; rank update of the Gram matrix (BLAS by Eigen)
 // fit         Cholesky of the kept part
+// held_out_ridge  fits to three quarters of the samples, judged on the last
 // eliminate   inverse Gram matrix P of each layer, downdated block by block; the loss of a block b is
 //             tr(W_b' (P_bb)^-1 W_b), W the present weights (block form of the optimal brain surgeon)
 #include "tailor/saliency/normal_equations.h"
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 namespace tailor::saliency {
 namespace {
@@ -103,6 +105,7 @@ struct Eliminating {
 
 Matrix ridged(const NormalEquations& e, double ridge) {
   int n = e.columns();
+  ridge = std::max(ridge, e.ridge);
   Matrix gram = View(e.gram.data(), n, n);
   double mean = gram.diagonal().head(n - 1).sum() / std::max(1, n - 1);
   gram.diagonal().head(n - 1).array() += std::max(ridge * mean, 1e-12);
@@ -206,6 +209,66 @@ std::vector<float> predict(const Patches& patches, const Fit& fit) {
   y = x.leftCols(patches.columns - 1) * w.transpose();
   y.rowwise() += c;
   return result;
+}
+
+namespace {
+
+// Rows of the samples before `sample` (first) or from it on.
+struct Part {
+  Patches patches;
+  std::vector<float> wanted;
+};
+
+Part part(const Patches& all, const std::vector<float>& wanted, std::size_t first, std::size_t last,
+          std::size_t outputs) {
+  Part p;
+  p.patches.columns = all.columns, p.patches.rows = last - first;
+  auto columns = static_cast<std::size_t>(all.columns);
+  auto cut = [&](const auto& values, std::size_t width) {
+    return std::vector<float>(values.begin() + static_cast<std::ptrdiff_t>(first * width),
+                              values.begin() + static_cast<std::ptrdiff_t>(last * width));
+  };
+  p.patches.values = cut(all.values, columns), p.wanted = cut(wanted, outputs);
+  return p;
+}
+
+double squared_distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+  return sum;
+}
+
+int samples(const Patches& patches) {
+  return patches.positions.empty() ? 0 : patches.positions.back().first + 1;
+}
+
+}  // namespace
+
+bool few(const Patches& patches) {
+  auto columns = static_cast<std::size_t>(patches.columns);
+  return samples(patches) >= 4 &&
+         (patches.rows < 8 * columns || 2 * static_cast<std::size_t>(samples(patches)) < columns);
+}
+
+double held_out_ridge(const NormalEquations& e, const Patches& patches, const std::vector<float>& wanted,
+                      double smallest, const std::vector<float>& prior) {
+  int border = samples(patches) * 3 / 4;
+  auto at = std::partition_point(patches.positions.begin(), patches.positions.end(),
+                                 [&](const auto& position) { return position.first < border; });
+  auto split = static_cast<std::size_t>(at - patches.positions.begin()),
+       outputs = static_cast<std::size_t>(e.outputs);
+  Part seen = part(patches, wanted, 0, split, outputs),
+       held = part(patches, wanted, split, patches.rows, outputs);
+  NormalEquations of_seen(e.inputs, e.taps, e.outputs);
+  accumulate(of_seen, seen.patches, seen.wanted);
+  std::vector<int> all(static_cast<std::size_t>(e.inputs));
+  std::iota(all.begin(), all.end(), 0);
+  double best = smallest, least = std::numeric_limits<double>::infinity();
+  for (double ridge = smallest; ridge < 200; ridge *= 10) {
+    double distance = squared_distance(predict(held.patches, fit(of_seen, all, ridge, prior)), held.wanted);
+    if (distance < least) least = distance, best = ridge;
+  }
+  return best;
 }
 
 Fit fit(const NormalEquations& e, const std::vector<int>& kept, double ridge,

@@ -30,6 +30,7 @@ struct NormalEquations {
   std::vector<double> cross;  // columns() x outputs, row-major
   std::vector<double> power;  // sum of squared wanted outputs, per output
   std::vector<double> total;  // sum of wanted outputs, per output
+  double ridge = 0;  // at least this much where samples were few (held_out_ridge); relative, as in fit
   double rows = 0;
 
   NormalEquations() = default;
@@ -70,6 +71,16 @@ struct Fit {
 /// O((kept * taps)^3).
 Fit fit(const NormalEquations& equations, const std::vector<int>& kept, double ridge,
         const std::vector<float>& prior = {});
+
+/// Whether so few samples were seen that a fit could learn them by heart: fewer rows than eight per column, or
+/// fewer samples than one per two columns.
+bool few(const Patches& patches);
+
+/// The ridge, from `smallest` in powers of ten up to 100, with which a fit to the first three quarters of the
+/// samples predicts the last quarter best (hold-out validation). @param prior as in fit.
+/// O(rows * columns^2 + 8 * columns^3). @pre at least 4 samples
+double held_out_ridge(const NormalEquations& equations, const Patches& patches,
+                      const std::vector<float>& wanted, double smallest, const std::vector<float>& prior);
 
 /// What a fit over all inputs computes: rows x outputs.
 std::vector<float> predict(const Patches& patches, const Fit& fit);

@@ -57,7 +57,7 @@ TEST(Shortcut, EitherOrder) {
 TEST(Shortcut, WhatIsSomethingElseStays) {
   for (const Lines& lines : {
            Lines{"Pad x [0,0,1,1,0,0,1,1] -> t", "Conv t 3x3x1x1 -> y"},  // pixels
-           Lines{"Pad x " + kPad + " {0.5}f -> t", kTail},                 // no zeros
+           Lines{"Pad x " + kPad + " {0.5}f -> t", kTail},                // no zeros
            Lines{"Pad x " + kPad + " -> t | mode=reflect", kTail},        //
            Lines{"Slice x " + kSlice + " -> t", "Conv t 3x3x1x1 -> y"},   // no Pad
        }) {

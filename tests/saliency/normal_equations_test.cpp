@@ -363,5 +363,66 @@ TEST(Eliminate, NothingSeenIsNoNumber) {
   for (double error : found.error) EXPECT_TRUE(std::isfinite(error));
 }
 
+// Rows of random inputs and y = W x + noise; what a fit makes of rows that it has not seen.
+struct Noisy {
+  Patches patches;
+  std::vector<float> wanted;
+};
+
+Noisy noisy(int samples, int inputs, const std::vector<float>& w, std::uint64_t seed) {
+  Random random(seed);
+  Noisy n;
+  n.patches.columns = inputs + 1, n.patches.rows = static_cast<std::size_t>(samples);
+  for (int s = 0; s < samples; ++s) {
+    double y = 0.5;
+    for (int i = 0; i < inputs; ++i) {
+      n.patches.values.push_back(static_cast<float>(random.normal()));
+      y += double{w[static_cast<std::size_t>(i)]} * n.patches.values.back();
+    }
+    n.patches.values.push_back(1);
+    n.patches.positions.emplace_back(s, 0);
+    n.wanted.push_back(static_cast<float>(y + 0.3 * random.normal()));
+  }
+  return n;
+}
+
+double error_on(const Noisy& fresh, const Fit& fit) {
+  std::vector<float> y = predict(fresh.patches, fit);
+  double sum = 0;
+  for (std::size_t i = 0; i < y.size(); ++i) sum += (y[i] - fresh.wanted[i]) * (y[i] - fresh.wanted[i]);
+  return sum / static_cast<double>(y.size());
+}
+
+TEST(HeldOutRidge, FewSamplesStayNearWhatWasKnown) {
+  constexpr int kInputs = 100;
+  std::vector<float> w, near;
+  std::vector<int> all(kInputs);
+  Random random(4);
+  for (int i = 0; i < kInputs; ++i) {
+    all[static_cast<std::size_t>(i)] = i;
+    w.push_back(static_cast<float>(random.normal()));
+    near.push_back(w.back() + static_cast<float>(0.05 * random.normal()));
+  }
+  Noisy seen = noisy(80, kInputs, w, 5), fresh = noisy(400, kInputs, w, 6);
+  ASSERT_TRUE(few(seen.patches));
+  NormalEquations equations(kInputs, 1, 1);
+  accumulate(equations, seen.patches, seen.wanted);
+  double plain = error_on(fresh, fit(equations, all, 1e-4, near));
+  equations.ridge = held_out_ridge(equations, seen.patches, seen.wanted, 1e-4, near);
+  EXPECT_GE(equations.ridge, 0.1);
+  EXPECT_LT(error_on(fresh, fit(equations, all, 1e-4, near)), 0.8 * plain);
+}
+
+TEST(HeldOutRidge, ManySamplesMoveAwayFromWhatIsWrong) {
+  constexpr int kInputs = 12;
+  std::vector<float> w(kInputs, 1.0f), wrong(kInputs, -1.0f);
+  Noisy seen = noisy(90, kInputs, w, 7);
+  NormalEquations equations(kInputs, 1, 1);
+  accumulate(equations, seen.patches, seen.wanted);
+  EXPECT_LE(held_out_ridge(equations, seen.patches, seen.wanted, 1e-4, wrong), 0.1);
+  EXPECT_FALSE(few(noisy(200, kInputs, w, 8).patches));
+  EXPECT_TRUE(few(noisy(90, kInputs, w, 8).patches)) << "fewer rows than eight per column";
+}
+
 }  // namespace
 }  // namespace tailor::saliency
