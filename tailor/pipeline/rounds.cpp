@@ -168,7 +168,7 @@ Trial settle(runtime::Runner& runner, const Subject& original, Progressing& stat
              const RoundOptions& options) {
   plan::Front front = plan::plan_widths(problem, {});
   std::optional<Trial> best;
-  for (int attempt = 0; attempt < 4; ++attempt) {
+  for (int attempt = 0; attempt < 6; ++attempt) {
     const plan::Point* point = front.best_within(goal * state.original_us - *state.unexplained_us);
     bool fastest = point == nullptr || point == &front.points.front();
     if (!point) point = &front.points.front();

@@ -42,7 +42,7 @@ std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& p
 struct RoundOptions {
   int rounds = 4;
   int widths = 6;            // candidates per group
-  double tolerance = 0.015;  // how far below the goal a choice may end
+  double tolerance = 0.005;  // how far below the goal a choice may end
   TableOptions table;
   rewrite::RepairOptions repair;
   int threads = 1;  // of the deployed runtime
