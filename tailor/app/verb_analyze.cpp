@@ -149,6 +149,11 @@ std::string totals_text(const Analysis& analysis) {
       duration(p.network_us), p.unprofiled_runs, duration(p.sum_us), 100 * p.difference(),
       duration(p.reported_us), 100 * p.reported_difference(), p.node_us, p.runner_node_us, kinds_text(p),
       matched_text(analysis), verdict_counts(analysis));
+  if (analysis.shortcuts > 0)
+    text += fmt::format(
+        "layout            {} padded shortcuts leave the runtime's fast layout; as 1x1 convolutions: {:.3f}x "
+        "(optimize does so)\n",
+        analysis.shortcuts, analysis.shortcuts_ratio);
   const double share = p.network_us > 0 ? analysis.recoverable_us() / p.network_us : 0;
   const std::string edges = edges_text(analysis);
   if (edges.empty()) return text + "recoverable       nothing: no width lies just past an edge\n";

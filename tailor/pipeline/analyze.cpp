@@ -7,6 +7,7 @@
 #include "tailor/base/text.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/bench.h"
+#include "tailor/pipeline/rounds.h"
 #include "tailor/runtime/profile.h"
 
 #include <fmt/format.h>
@@ -68,6 +69,16 @@ double streaming_gbytes(Bench& bench) {
       bench.runner.time(jobs, {.threads = bench.options.threads, .rounds = 7, .seed = bench.options.seed});
   const double us = runtime::summarize(samples[0].us).median;
   return us > 0 ? 2.0 * sizeof(float) * kElements / us / 1e3 : 0;
+}
+
+// What the padded shortcuts cost: with the layout that they break, not they alone.
+void judge_shortcuts(Bench& bench, const Subject& subject, Analysis& analysis) {
+  const Subject with = with_shortcuts(subject);
+  analysis.shortcuts = static_cast<int>(with.shortcuts.size());
+  if (analysis.shortcuts == 0) return;
+  bench.begin("shortcuts");
+  constexpr int kRounds = 101;
+  analysis.shortcuts_ratio = measure_ratio(bench.runner, subject, with.model, bench.options.threads, kRounds);
 }
 
 // Worth proving that the input's width leaves the fast path? Three channels are an image.
@@ -249,6 +260,7 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   bench.begin("widths together");
   const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
   for (std::size_t i = 0; i < savings.size(); ++i) analysis.layers[i].recoverable_us = savings[i];
+  judge_shortcuts(bench, subject, analysis);
   if (pictured) bench.begin("staircase"), add_picture(analysis, layer, oracle);
   analysis.measured = static_cast<int>(oracle.measured()), analysis.known = static_cast<int>(oracle.known());
   return analysis;

@@ -88,6 +88,8 @@ struct Analysis {
   std::vector<GroupSweep> groups;
   double streaming_gbytes = 0;  // per second, read and written; 0: unknown
   int measured = 0, known = 0;  // workloads measured now, and found in the cache
+  int shortcuts = 0;            // padded ones, which could be convolutions (rewrite/shortcut.h)
+  double shortcuts_ratio = 1;   // latency with all of them as convolutions over the network's
   std::string picture_layer;    // of `picture`
   std::optional<latency::Staircase> picture;
 

@@ -217,6 +217,7 @@ Json to_json(const Analysis& analysis) {
                {"groups", Json::array()},
                {"in_place", in_place_json(analysis.in_place)},
                {"streaming_gbytes", analysis.streaming_gbytes},
+               {"shortcuts", {{"padded", analysis.shortcuts}, {"ratio", analysis.shortcuts_ratio}}},
                {"measured", analysis.measured},
                {"known", analysis.known},
                {"staircase", picture_json(analysis)}};
@@ -240,6 +241,11 @@ Analysis analysis_from_json(const Json& json, const std::string& place) {
   for (const Json& group : list(json, "groups", place)) analysis.groups.push_back(read_group(group, place));
   analysis.in_place = read_in_place(member(json, "in_place", place), place);
   analysis.streaming_gbytes = number(json, "streaming_gbytes", place);
+  if (json.contains("shortcuts")) {  // absent in documents of before
+    const Json& shortcuts = json["shortcuts"];
+    analysis.shortcuts = static_cast<int>(integer(shortcuts, "padded", place + ".shortcuts"));
+    analysis.shortcuts_ratio = number(shortcuts, "ratio", place + ".shortcuts");
+  }
   analysis.measured = static_cast<int>(integer(json, "measured", place));
   analysis.known = static_cast<int>(integer(json, "known", place));
   read_picture(analysis, member(json, "staircase", place), place);
