@@ -150,11 +150,14 @@ class Judge {
   runtime::NamedTensors reference_;
 };
 
-// The two linear layers that follow a branch's sum.
+// The two linear layers that follow a branch's sum, and depthwise ones before the second.
 std::set<std::string> next_layers(const Subject& subject, const rewrite::Branch& branch) {
   std::set<std::string> next;
+  int last = branch.sum;
   for (const LinearLayer& layer : rewrite::linear_layers(subject.model, subject.shapes))
-    if (layer.node > branch.sum && next.size() < 2) next.insert(layer.y);
+    if (layer.node > branch.sum && next.size() < 2) next.insert(layer.y), last = layer.node;
+  for (const LinearLayer& layer : rewrite::depthwise_layers(subject.model, subject.shapes))
+    if (layer.node > branch.sum && layer.node < last) next.insert(layer.y);
   return next;
 }
 

@@ -88,6 +88,33 @@ std::optional<LinearLayer> as_linear(const Model& model, const graph::Uses& uses
   return std::nullopt;
 }
 
+std::optional<LinearLayer> as_depthwise(const Model& model, const graph::Uses& uses, int index) {
+  const Node& node = model.graph.nodes[index];
+  const Tensor* w = node.inputs.size() > 1 ? graph::constant(model.graph, uses, node.inputs[1]) : nullptr;
+  bool bias_known = node.input(2).empty() || graph::constant(model.graph, uses, node.inputs[2]);
+  if (node.op != "Conv" || !w || w->type != graph::DataType::f32 || w->dims.size() != 4 || w->data.empty() ||
+      w->dims[1] != 1 || node.integer("group", 1) != w->dims[0] || w->dims[0] < 2 || !bias_known ||
+      node.text("auto_pad", "NOTSET") != "NOTSET")
+    return std::nullopt;
+  LinearLayer layer;
+  layer.node = index, layer.x = node.inputs[0], layer.y = node.output(0);
+  layer.geometry = geometry(node, w->dims), layer.outputs = static_cast<int>(w->dims[0]), layer.inputs = 1,
+  layer.depthwise = true;
+  return layer;
+}
+
+template <class Recognise>
+std::vector<LinearLayer> layers_of(const Model& model, const graph::Shapes& shapes, Recognise recognise) {
+  graph::Uses uses(model.graph);
+  std::vector<LinearLayer> layers;
+  for (std::size_t i = 0; i < model.graph.nodes.size(); ++i)
+    if (auto layer = recognise(model, uses, static_cast<int>(i))) {
+      layer->destination = follow(model, uses, shapes, static_cast<int>(i));
+      layers.push_back(std::move(*layer));
+    }
+  return layers;
+}
+
 std::vector<float> transpose(const std::vector<float>& in, int rows, int columns) {
   std::vector<float> out(in.size());
   for (int r = 0; r < rows; ++r)
@@ -99,14 +126,11 @@ std::vector<float> transpose(const std::vector<float>& in, int rows, int columns
 }  // namespace
 
 std::vector<LinearLayer> linear_layers(const Model& model, const graph::Shapes& shapes) {
-  graph::Uses uses(model.graph);
-  std::vector<LinearLayer> layers;
-  for (std::size_t i = 0; i < model.graph.nodes.size(); ++i)
-    if (auto layer = as_linear(model, uses, static_cast<int>(i))) {
-      layer->destination = follow(model, uses, shapes, static_cast<int>(i));
-      layers.push_back(std::move(*layer));
-    }
-  return layers;
+  return layers_of(model, shapes, as_linear);
+}
+
+std::vector<LinearLayer> depthwise_layers(const Model& model, const graph::Shapes& shapes) {
+  return layers_of(model, shapes, as_depthwise);
 }
 
 Affine affine(const Model& model, const Node& node) {

@@ -27,6 +27,7 @@ struct LinearLayer {
   std::string x, y;
   saliency::Geometry geometry;
   int inputs = 0, outputs = 0;
+  bool depthwise = false;   // every output reads one input of its own
   bool transposed = false;  // Gemm weights stored inputs x outputs
   Destination destination;
 };
@@ -34,6 +35,9 @@ struct LinearLayer {
 /// The layers of a model in topological order. A sum counts as destination only if its other operand is ready
 /// before the layer, so that fitting in this order never looks ahead.
 std::vector<LinearLayer> linear_layers(const graph::Model& model, const graph::Shapes& shapes);
+
+/// The same for Convs whose every output reads one input of its own (group = inputs = outputs); `inputs` is 1.
+std::vector<LinearLayer> depthwise_layers(const graph::Model& model, const graph::Shapes& shapes);
 
 /// y = scale * (x - shift): what the BatchNormalization of `node` does per channel, as y = scale * x +
 /// offset.

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 namespace tailor::rewrite {
 namespace {
@@ -142,6 +143,77 @@ void refit(Model& pruned, const LinearLayer& layer, saliency::Fit fit) {
   set_weights(pruned, layer, std::move(fit.weights), fit.intercept);
 }
 
+// A layer's input, the other operand of its sum and its goal, on all samples.
+struct Sampled {
+  Tensor x;
+  const Tensor* other;
+  Tensor wanted;
+
+  int plane(std::size_t axis) const {
+    return axis < wanted.dims.size() ? static_cast<int>(wanted.dims[axis]) : 1;
+  }
+};
+
+saliency::NormalEquations refit_dense(Model& pruned, const LinearLayer& layer, const Sampled& s,
+                                      const RepairOptions& options) {
+  saliency::Patches patches =
+      saliency::sample_patches(layer.geometry, s.x, s.plane(2), s.plane(3), options.positions, options.seed);
+  Goal g = goal(pruned, layer, patches, s.wanted, s.other);
+  saliency::NormalEquations equations(layer.inputs, layer.geometry.taps(), layer.outputs);
+  std::vector<float> wanted_rows = pull_back(g), prior = weights(pruned, layer);
+  saliency::accumulate(equations, patches, wanted_rows);
+  if (saliency::few(patches))
+    equations.ridge = saliency::held_out_ridge(equations, patches, wanted_rows, options.ridge, prior);
+  if (options.refit) refit(pruned, layer, fit_goal(equations, patches, g, prior, options));
+  return equations;
+}
+
+// One channel of a goal of several.
+Goal channel_of(const Goal& all, std::size_t channel) {
+  std::size_t channels = all.scale.size();
+  auto column = [&](const std::vector<float>& rows) {
+    std::vector<float> values;
+    for (std::size_t i = channel; i < rows.size(); i += channels) values.push_back(rows[i]);
+    return values;
+  };
+  return {column(all.wanted), column(all.other), {all.scale[channel]}, {all.offset[channel]}, all.bounds};
+}
+
+// Every channel by itself: taps and an intercept.
+void refit_depthwise(Model& pruned, const LinearLayer& layer, const Sampled& s,
+                     const RepairOptions& options) {
+  if (!options.refit) return;
+  std::vector<float> prior = weights(pruned, layer);
+  auto taps = static_cast<std::ptrdiff_t>(layer.geometry.taps());
+  saliency::Fit all;
+  std::optional<Goal> goals;
+  for (int c = 0; c < layer.outputs; ++c) {
+    saliency::Patches patches = saliency::sample_patches(layer.geometry, take(s.x, 1, {c}), s.plane(2),
+                                                         s.plane(3), options.positions, options.seed);
+    if (!goals) goals = goal(pruned, layer, patches, s.wanted, s.other);
+    Goal g = channel_of(*goals, static_cast<std::size_t>(c));
+    saliency::NormalEquations equations(1, layer.geometry.taps(), 1);
+    saliency::accumulate(equations, patches, pull_back(g));
+    std::vector<float> own(prior.begin() + c * taps, prior.begin() + (c + 1) * taps);
+    saliency::Fit fit = fit_goal(equations, patches, g, own, options);
+    all.weights.insert(all.weights.end(), fit.weights.begin(), fit.weights.end());
+    all.intercept.push_back(fit.intercept.front());
+  }
+  refit(pruned, layer, std::move(all));
+}
+
+// Dense and depthwise ones in topological order.
+std::vector<LinearLayer> layers_to_repair(const Model& pruned, const graph::Shapes& shapes,
+                                          const RepairOptions& options) {
+  std::vector<LinearLayer> layers = linear_layers(pruned, shapes), more = depthwise_layers(pruned, shapes);
+  layers.insert(layers.end(), more.begin(), more.end());
+  std::sort(layers.begin(), layers.end(),
+            [](const LinearLayer& a, const LinearLayer& b) { return a.node < b.node; });
+  if (options.only)
+    std::erase_if(layers, [&](const LinearLayer& layer) { return !options.only->contains(layer.y); });
+  return layers;
+}
+
 struct Moments {
   std::vector<float> mean, variance;
 };
@@ -183,27 +255,17 @@ KeptChannels kept_channels(const graph::Channels& channels, const std::vector<bo
 Repaired repair(const Model& original, Activations& wanted, const Model& pruned, Activations& present,
                 const KeptChannels& kept, const graph::Shapes& pruned_shapes, const RepairOptions& options) {
   Repaired result{pruned, {}};
-  for (const LinearLayer& layer : linear_layers(pruned, pruned_shapes)) {
-    if (options.only && !options.only->contains(layer.y)) continue;
+  for (const LinearLayer& layer : layers_to_repair(pruned, pruned_shapes, options)) {
     throw_if_interrupted();
     const Destination& to = layer.destination;
     std::vector<std::string> names = {layer.x};
     if (to.sum >= 0) names.push_back(to.other);
     std::vector<Tensor> now = present.get(result.model, names);
-    Tensor wanted_value = goal_of(original, wanted, kept, to.goal);
-    auto plane = [&](std::size_t axis) {
-      return axis < wanted_value.dims.size() ? static_cast<int>(wanted_value.dims[axis]) : 1;
-    };
-    saliency::Patches patches =
-        saliency::sample_patches(layer.geometry, now[0], plane(2), plane(3), options.positions, options.seed);
-    Goal g = goal(result.model, layer, patches, wanted_value, to.sum >= 0 ? &now[1] : nullptr);
-    saliency::NormalEquations equations(layer.inputs, layer.geometry.taps(), layer.outputs);
-    std::vector<float> wanted_rows = pull_back(g), prior = weights(result.model, layer);
-    saliency::accumulate(equations, patches, wanted_rows);
-    if (saliency::few(patches))
-      equations.ridge = saliency::held_out_ridge(equations, patches, wanted_rows, options.ridge, prior);
-    if (options.refit) refit(result.model, layer, fit_goal(equations, patches, g, prior, options));
-    result.equations.emplace(layer.y, std::move(equations));
+    Sampled sampled{now[0], to.sum >= 0 ? &now[1] : nullptr, goal_of(original, wanted, kept, to.goal)};
+    if (layer.depthwise)
+      refit_depthwise(result.model, layer, sampled, options);
+    else
+      result.equations.emplace(layer.y, refit_dense(result.model, layer, sampled, options));
   }
   return result;
 }

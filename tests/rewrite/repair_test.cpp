@@ -117,6 +117,28 @@ TEST(Repair, ConstantsWithTwoRolesAreCopied) {
   EXPECT_EQ(model.graph.initializers.at(node.inputs[3]).values<float>()[0], -3);
 }
 
+// Everything about a depthwise layer is forgotten: the samples bring it back, channel by channel.
+TEST(Repair, FindsADepthwiseLayerAgain) {
+  TAILOR_NEEDS_RUNNER();
+  for (const char* stride : {"strides=[1,1]", "strides=[2,2]"}) {
+    Network n =
+        network(testing::graph_of(
+                    {"Conv x 6x4x1x1 -> a", "Relu a -> b",
+                     std::string("Conv b 6x1x3x3 6 -> c | group=6 pads=[1,1,1,1] ") + stride,
+                     "BatchNormalization c 6 6 6 6 -> d", "Clip d {-1}f {1}f -> e", "Conv e 3x6x1x1 -> y"},
+                    {graph::kUnknown, 4, 8, 8}),
+                64);
+    graph::Model forgotten = n.model;
+    LinearLayer layer = depthwise_layers(n.model, n.shapes).at(0);
+    EXPECT_EQ(layer.outputs, 6);
+    set_weights(forgotten, layer, std::vector<float>(6 * 9, 0.1f), std::vector<float>(6, 0.0f));
+    EXPECT_GT(distance(n, forgotten), 0.05);
+    RepairOptions options;
+    options.ridge = 1e-7;
+    EXPECT_LT(distance(n, repaired(n, forgotten, {}, options)), 1e-3) << stride;
+  }
+}
+
 // Where the original and the fit are both cut off, nothing is to be fitted: what passes comes nearer.
 TEST(Repair, BeyondTheBoundsOnlyTheSideMatters) {
   TAILOR_NEEDS_RUNNER();
