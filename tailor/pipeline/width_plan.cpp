@@ -11,12 +11,15 @@
 namespace tailor::pipeline {
 namespace {
 
+std::string channels(int count) { return fmt::format("{} channel{}", count, count == 1 ? "" : "s"); }
+
 std::string reason(int before, int kept, int added, Recover recover) {
   if (added > 0 && kept == before)
-    return fmt::format("{} channels of zeros: a wider layer that runs faster and computes the same", added);
-  if (added > 0) return fmt::format("{} channels go, {} of zeros fill the step", before - kept, added);
+    return channels(added) + " of zeros: a wider layer that runs faster and computes the same";
+  std::string go = channels(before - kept) + (before - kept == 1 ? " goes" : " go");
+  if (added > 0) return fmt::format("{}, {} of zeros fill the step", go, added);
   constexpr const char* kDone[] = {", the readers are refitted", ", statistics are estimated again", ""};
-  return fmt::format("{} channels go{}", before - kept, kDone[static_cast<int>(recover)]);
+  return go + kDone[static_cast<int>(recover)];
 }
 
 Json to_json(const plan::Certificate& c) {
