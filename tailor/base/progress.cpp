@@ -74,7 +74,7 @@ struct Progress::State {
   std::mutex mutex;
   std::string phase;
   ProgressStyle style;
-  double start = 0, drawn = -1e9;
+  double start = 0, drawn = -1e9, last = 0;
   bool line_shown = false;
 
   double now() const { return style.now_s ? style.now_s() : steady_now(); }
@@ -116,6 +116,8 @@ void Progress::update(double done, double total, const std::string& item) {
   std::lock_guard lock(s.mutex);
   if (s.style.quiet || all_quiet) return;
   double now = s.now();
+  if (done < s.last) s.start = now;  // something new began: what remains is estimated from its own pace
+  s.last = done;
   if (now - s.drawn < (s.style.terminal ? kRedrawEvery : kPlainEvery)) return;
   s.drawn = now;
   std::string text = s.describe(done, total, item, s.style.terminal);

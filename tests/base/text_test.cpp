@@ -87,6 +87,18 @@ TEST(Progress, PlainLinesElsewhere) {
   EXPECT_EQ(screen.text, "tune 15 % 15/100 ETA 01:25\ntune 30 % 30/100 ETA 01:10\n");
 }
 
+TEST(Progress, WhatBeginsAnewHasItsOwnPace) {
+  Screen screen;
+  Progress progress("plan", screen.style(true));
+  screen.now = 1000;
+  progress.update(50, 50);
+  screen.now = 1001;
+  progress.update(1, 50);
+  screen.now = 1011;
+  progress.update(11, 50);
+  EXPECT_TRUE(screen.text.ends_with("22 % 11/50 ETA 00:35")) << screen.text;
+}
+
 TEST(Progress, LongNamesAreCutToTheWidth) {
   Screen screen;
   auto style = screen.style(true);
