@@ -31,6 +31,12 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
         Code::usage,
         goals ? "--latency, --speedup, --as-fast-as and --plan exclude each other" : "no goal is given",
         "command line", "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
+  const OptimizeArguments untouched;
+  if (!a.plan.empty() &&
+      (!a.criterion.empty() || a.rounds != untouched.rounds || a.widths != untouched.widths))
+    throw Error(Code::usage,
+                "--plan leaves nothing to search: --criterion, --rounds and --widths say nothing",
+                "command line", "leave them out");
   if (!a.plan.empty() && (a.fresh || a.resume))
     throw Error(Code::usage, "--plan times no layers: --fresh and --resume say nothing", "command line",
                 "leave them away");

@@ -37,11 +37,6 @@ runtime::NamedTensors named(const std::vector<std::string>& names, std::vector<g
   return list;
 }
 
-bool contains_group(const graph::Channels& channels, const Label& label, int group) {
-  return label && std::any_of(label->begin(), label->end(),
-                              [&](int atom) { return channels.atoms[atom].group == group; });
-}
-
 Label input_label(const Subject& subject, int node) {
   for (const graph::LayerChannels& layer : subject.channels.layers)
     if (layer.node == node) return layer.in;
@@ -293,6 +288,11 @@ class Filling {
 };
 
 }  // namespace
+
+bool contains_group(const graph::Channels& channels, const Label& label, int group) {
+  return label && std::any_of(label->begin(), label->end(),
+                              [&](int atom) { return channels.atoms[atom].group == group; });
+}
 
 const char* name(Criterion criterion) {
   constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn", "activation"};

@@ -49,6 +49,9 @@ struct CandidateTable {
   std::vector<BranchCandidate> branches;
 };
 
+/// Whether one of the label's positions belongs to the group; false for no label. O(positions).
+bool contains_group(const graph::Channels& channels, const graph::Label& label, int group);
+
 /// Criterion that orders the units of a group for removal. reconstruction: least squared error of the layers
 /// that read it, refitted (saliency::eliminate); l1, l2: norms of the weights that make a unit; bn_scale: of
 /// its normalisation's scale; activation: activation_worth.h.

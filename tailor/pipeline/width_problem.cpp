@@ -103,18 +103,14 @@ bool widths_of(const CandidateTable& table, const std::vector<int>& scope, const
   return true;
 }
 
-bool has_group(const Subject& subject, const graph::Label& label, int group) {
-  return label && std::any_of(label->begin(), label->end(),
-                              [&](int atom) { return subject.channels.atoms[atom].group == group; });
-}
-
 // Branches that hold every layer that makes or reads the group: without the branch its width is irrelevant.
 std::vector<int> branches_around(const Subject& subject, int group, const Variables& v) {
   std::vector<int> list;
   for (auto [branch, variable] : v.of_branch) {
     bool all = true, any = false;
     for (const graph::LayerChannels& layer : subject.channels.layers)
-      if (has_group(subject, layer.out, group) || has_group(subject, layer.in, group))
+      if (contains_group(subject.channels, layer.out, group) ||
+          contains_group(subject.channels, layer.in, group))
         any = true, all = all && in_branch(subject, branch, layer.node);
     if (any && all) list.push_back(variable);
   }
@@ -330,7 +326,7 @@ std::vector<int> groups_inside(const Subject& original, const rewrite::Branch& b
   for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g) {
     bool all = true, any = false;
     for (const graph::LayerChannels& layer : original.channels.layers)
-      if (has_group(original, layer.out, g) || has_group(original, layer.in, g))
+      if (contains_group(original.channels, layer.out, g) || contains_group(original.channels, layer.in, g))
         any = true, all = all && std::binary_search(branch.nodes.begin(), branch.nodes.end(), layer.node);
     if (any && all) inside.push_back(g);
   }
