@@ -83,10 +83,10 @@ def accuracy(model, images, labels):
     return right / len(images)
 
 
-def train(model, images, labels, test, epochs, batch):
+def train(model, images, labels, test, epochs, batch, rate):
     steps = epochs * (len(images) // batch)
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.006, total_steps=steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.2)
     loss_of = nn.CrossEntropyLoss(label_smoothing=0.05)
     start = time.time()
     for epoch in range(epochs):
@@ -126,6 +126,7 @@ def main():
     parser.add_argument("train"), parser.add_argument("test"), parser.add_argument("out")
     parser.add_argument("--stream", type=widths, help="widths of another network, one block a stage: 49,97,193,385")
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=0.006, help="highest learning rate; 0.002 for wide networks")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -134,7 +135,7 @@ def main():
     model, test = Shapes(), read(options.test)
     if options.stream:
         model = Shapes(options.stream, [(width,) for width in options.stream])
-    train(model, *read(options.train), test, options.epochs, options.batch)
+    train(model, *read(options.train), test, options.epochs, options.batch, options.rate)
     print(f"accuracy {accuracy(model, *test):.4f} on {len(test[0])} images", file=sys.stderr)
     write(model, options.out)
 

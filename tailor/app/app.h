@@ -3,6 +3,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/json.h"
+#include "tailor/data/dataset.h"
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
 #include "tailor/pipeline/width_plan.h"
@@ -42,10 +43,15 @@ struct BenchArguments {
   std::uint64_t seed = 0;
   std::string time = "3s", max_noise = "2%";
 };
+struct PreparationArguments {
+  std::vector<double> mean, std;
+  double scale = 0;    // 0: as the data is
+  std::string resize;  // "": refuse
+  bool bgr = false;
+};
 struct VerifyArguments {
   std::filesystem::path eval, calib;
-  std::vector<double> mean, std;
-  double scale = 0;  // 0: as the data is
+  PreparationArguments preparation;
   std::int64_t label_offset = 0, limit = 0;
   std::string max_drop, min_speedup, latency;  // "": no such gate
   BenchArguments bench;                        // two models
@@ -54,8 +60,7 @@ struct OptimizeArguments {
   std::filesystem::path model, out, plan, plan_out, calib, eval, profile, as_fast_as;
   std::string latency, speedup, max_drop, device = "cpu", recover = "lsq", time = "6s";
   std::string rule, criterion;  // "": exact; reconstruction, or l1 for another rule
-  std::vector<double> mean, std;
-  double scale = 0;  // 0: as the data is
+  PreparationArguments preparation;
   std::int64_t label_offset = 0, fit = 1024, refit = 4096, judge = 512;
   std::vector<std::string> shapes;
   int threads = 1, rounds = 4, widths = 6;
@@ -145,6 +150,8 @@ struct LatencyLimit {
 LatencyLimit parse_latency(const std::string& text, const char* option);
 /// --fresh and --resume. @throws Error usage if both are given
 runtime::Journal journal_of(bool fresh, bool resume);
+/// @throws Error bad_value, unknown_name
+data::Preparation preparation_of(const PreparationArguments& arguments);
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
 /// A target that cannot be written is found before the work, not after it. @throws Error write_failed

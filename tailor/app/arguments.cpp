@@ -88,12 +88,15 @@ void add_bench(CLI::App& app, Invocation& invocation) {
   add_timing(*sub, *o);
 }
 
-void add_preparation(CLI::App& sub, std::vector<double>& mean, std::vector<double>& std, double& scale) {
-  sub.add_option("--mean", mean, "per channel, after scaling: 0.485,0.456,0.406")
+void add_preparation(CLI::App& sub, PreparationArguments& p) {
+  sub.add_option("--mean", p.mean, "per channel, after scaling: 0.485,0.456,0.406")
       ->delimiter(',')
       ->allow_extra_args(false);
-  sub.add_option("--std", std, "per channel: 0.229,0.224,0.225")->delimiter(',')->allow_extra_args(false);
-  sub.add_option("--scale", scale, "values are divided by it (default: 255 for images, 1 for arrays)");
+  sub.add_option("--std", p.std, "per channel: 0.229,0.224,0.225")->delimiter(',')->allow_extra_args(false);
+  sub.add_option("--scale", p.scale, "values are divided by it (default: 255 for images, 1 for arrays)");
+  sub.add_option("--resize", p.resize,
+                 "images of a folder to the size of the input: stretch, or crop (scaled, then the middle)");
+  sub.add_flag("--bgr", p.bgr, "the model takes blue first");
 }
 
 void add_verify(CLI::App& app, Invocation& invocation) {
@@ -104,7 +107,7 @@ void add_verify(CLI::App& app, Invocation& invocation) {
       ->expected(2);
   sub->add_option("--eval", o->eval, "labelled samples: top-1 of both models");
   sub->add_option("--calib", o->calib, "samples without labels: agreement of both models");
-  add_preparation(*sub, o->mean, o->std, o->scale);
+  add_preparation(*sub, o->preparation);
   sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
   sub->add_option("--limit", o->limit, "use only the first so many samples");
   sub->add_option("--max-drop", o->max_drop, "gate: points of top-1 that B may lose");
@@ -154,7 +157,7 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
                   "samples, labels not needed: CIFAR binary, IDX, npz, npy or a folder of images")
       ->required();
   sub->add_option("--eval", o->eval, "labelled samples: top-1 before and after");
-  add_preparation(*sub, o->mean, o->std, o->scale);
+  add_preparation(*sub, o->preparation);
   sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
   sub->add_option("--device", o->device, "what to optimize for")->capture_default_str();

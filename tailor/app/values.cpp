@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <map>
 
 namespace tailor::app {
 namespace {
@@ -57,6 +58,21 @@ LatencyLimit parse_latency(const std::string& text, const char* option) {
   if (text.ends_with('s')) return {.us = 1e6 * parse_seconds(text, option)};
   throw Error(Code::bad_value, fmt::format("'{}' is no value for {}", text, option), option,
               "write for instance 5ms, or 0.68x for a share of the original's latency");
+}
+
+data::Preparation preparation_of(const PreparationArguments& a) {
+  static const std::map<std::string, data::Resize> kWays = {
+      {"", data::Resize::none}, {"stretch", data::Resize::stretch}, {"crop", data::Resize::crop}};
+  auto way = kWays.find(a.resize);
+  if (way == kWays.end())
+    throw Error(Code::unknown_name, fmt::format("there is no way '{}' to resize", a.resize), "--resize",
+                "write stretch or crop");
+  if (a.scale < 0) throw Error(Code::bad_value, "--scale must be positive", "--scale");
+  data::Preparation preparation;
+  preparation.mean = a.mean, preparation.std = a.std, preparation.resize = way->second,
+  preparation.bgr = a.bgr;
+  if (a.scale > 0) preparation.scale = a.scale;
+  return preparation;
 }
 
 runtime::Journal journal_of(bool fresh, bool resume) {

@@ -84,7 +84,6 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   if (a.widths < 1 || a.widths > 30) refuse("--widths", "candidates per group must be 1 to 30");
   if (a.fit < 8 || a.judge < 8 || a.refit < 8)
     refuse("--fit", "--fit, --refit and --judge must be at least 8");
-  if (a.scale < 0) refuse("--scale", "--scale must be positive");
   if (!a.dry_run) check_target(a.out);
   if (!a.dry_run && !a.plan_out.empty()) check_target(a.plan_out);
   if (std::filesystem::exists(a.out) && std::filesystem::equivalent(a.out, a.model))
@@ -102,8 +101,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.label_offset = a.label_offset;
   o.overrides = parse_shapes(a.shapes);
   o.calibration.path = a.calib;
-  o.calibration.preparation.mean = a.mean, o.calibration.preparation.std = a.std;
-  if (a.scale > 0) o.calibration.preparation.scale = a.scale;
+  o.calibration.preparation = preparation_of(a.preparation);
   o.calibration.fit = a.fit, o.calibration.finish = a.refit, o.calibration.judge = a.judge,
   o.calibration.seed = a.seed,
   // Blended images have other statistics than real ones.
@@ -118,6 +116,9 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
 }
 
 std::string accuracy_text(const pipeline::Agreement& a) {
+  if (a.score.n == 0)
+    return fmt::format("outputs differ by {:.3g} of their variance, cosine {:.5f} ({} samples)",
+                       a.mean_divergence, a.cosine, a.samples);
   if (a.score.labelled == 0)
     return fmt::format("agreement with the original {:.2f} % of {} samples", 100 * a.score.agreement(),
                        a.samples);
@@ -143,6 +144,8 @@ std::string describe(const pipeline::OptimizeResult& r) {
                       duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,
                       runtime::name(b.to_first.verdict));
   text += recover_text(r);
+  text +=
+      fmt::format("repair    divergence from the original {:.3g} -> {:.3g}\n", r.plan.cut_loss, r.plan.loss);
   text += fmt::format("accuracy  {}\n", accuracy_text(r.proof.samples.front()));
   if (!r.written.empty())
     text += fmt::format("wrote     {} (read back, run, compared)  {}\n", r.written.string(),

@@ -24,10 +24,7 @@ pipeline::VerifyOptions options_of(const Global& global, const VerifyArguments& 
   pipeline::VerifyOptions options;
   options.eval = a.eval;
   options.calib = a.calib;
-  options.preparation.mean = a.mean;
-  options.preparation.std = a.std;
-  if (a.scale < 0) throw Error(Code::bad_value, "--scale must be positive", "--scale");
-  if (a.scale > 0) options.preparation.scale = a.scale;
+  options.preparation = preparation_of(a.preparation);
   if (a.limit < 0) throw Error(Code::bad_value, "--limit must be positive", "--limit");
   options.label_offset = a.label_offset;
   options.limit = a.limit;

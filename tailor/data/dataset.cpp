@@ -28,7 +28,9 @@ void widen(const std::byte* from, std::size_t count, float* to) {
 
 namespace {
 
-SourcePointer read_file(const fs::path& path) {
+SourcePointer read_file(const fs::path& path, const Preparation& preparation) {
+  if (preparation.resize != Resize::none)
+    throw Error(Code::bad_value, "only images of a folder are resized", path.string());
   Bytes bytes = map_file(path);
   std::string_view view = bytes.view();
   if (view.empty()) bad_dataset(path, "the file is empty");
@@ -54,7 +56,8 @@ bool fits(const graph::Shape& sample, const graph::Shape& expected) {
 
 void check_fits(const fs::path& path, const graph::Shape& sample, const graph::Shape& expected) {
   if (expected.empty() || fits(sample, expected)) return;
-  std::string help = "images are not resized; prepare them in the size of the model's input";
+  std::string help =
+      "prepare images in the size of the model's input, or give --resize for a folder of images";
   if (sample.size() == 3 && fits({sample[2], sample[0], sample[1]}, expected))
     help = "the channels come last in these data; store them as NxCxHxW";
   throw Error(
@@ -83,9 +86,14 @@ void prepare(Dataset::Source& source, const Preparation& preparation) {
   if (!(scale != 0) || std::any_of(deviation.begin(), deviation.end(), [](double d) { return !(d != 0); }))
     throw Error(Code::bad_value, "scale and std must not be zero");
   auto plane = static_cast<std::size_t>(graph::element_count(source.shape)) / mean.size();
-  source.decode = [raw = std::move(source.decode), scale, mean, deviation, plane](std::int64_t index,
-                                                                                  float* out) {
+  bool bgr = preparation.bgr;
+  if (bgr && mean.size() != 3)
+    throw Error(Code::bad_value,
+                fmt::format("the order of channels is for 3 of them, the samples have {}", mean.size()));
+  source.decode = [raw = std::move(source.decode), scale, mean, deviation, plane, bgr](std::int64_t index,
+                                                                                       float* out) {
     raw(index, out);
+    if (bgr) std::swap_ranges(out, out + plane, out + 2 * plane);
     for (std::size_t c = 0; c < mean.size(); ++c)
       for (float *at = out + c * plane, *end = at + plane; at != end; ++at)
         *at = static_cast<float>((*at / scale - mean[c]) / deviation[c]);
@@ -154,7 +162,8 @@ Dataset Dataset::subset(const std::vector<std::int64_t>& indices) const {
 }
 
 Dataset read_dataset(const fs::path& path, const Preparation& preparation, const graph::Shape& expected) {
-  SourcePointer source = fs::is_directory(path) ? read_image_folder(path) : read_file(path);
+  SourcePointer source = fs::is_directory(path) ? read_image_folder(path, preparation.resize, expected)
+                                                : read_file(path, preparation);
   check_fits(path, source->shape, expected);
   prepare(*source, preparation);
   return Dataset(std::move(source));

@@ -17,11 +17,16 @@
 
 namespace tailor::data {
 
+/// What happens to images of another size than the model takes: refused, stretched, or scaled and cropped.
+enum class Resize { none, stretch, crop };
+
 /// x = (pixel / scale - mean[c]) / std[c]. One entry serves all channels; empty mean/std mean 0 and 1.
 /// Floating arrays (npy, npz) are taken as they are unless `scale` is set.
 struct Preparation {
   std::optional<double> scale = {};  // unset: 255 for 8-bit data, 1 for floating arrays
   std::vector<double> mean = {}, std = {};
+  Resize resize = Resize::none;  // folders of images only
+  bool bgr = false;              // three channels in reverse order
 };
 
 class Dataset {
@@ -47,8 +52,8 @@ class Dataset {
 };
 
 /// @param expected shape of one sample as the model takes it (CxHxW, unknown dimensions free); images of
-/// another channel
-///        count are refused, images of another size too (nothing is resized silently). Empty: anything.
+/// another channel count are refused, images of another size too unless preparation.resize says what to do.
+/// Empty: anything.
 /// @throws Error file_missing, bad_dataset (names the format tried and the defect), dataset_mismatch (names
 /// both shapes)
 Dataset read_dataset(const std::filesystem::path& path, const Preparation& preparation = {},

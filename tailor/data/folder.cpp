@@ -2,6 +2,7 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/data/pixels.h"
+#include "tailor/data/resize.h"
 #include "tailor/data/source.h"
 
 #include <fmt/format.h>
@@ -73,9 +74,18 @@ std::vector<Listed> listed_images(const fs::path& folder, const fs::path& table)
   return list;
 }
 
+void check_target(const fs::path& path, const graph::Shape& to) {
+  if (to.size() == 3 && to[0] > 0 && to[1] > 0 && to[2] > 0) return;
+  throw Error(Code::dataset_mismatch,
+              fmt::format("the model takes samples of shape {}: no fixed size to resize images to",
+                          graph::to_string(to)),
+              path.string(), "fix the size of the input with --shape NAME:1x3x224x224");
+}
+
 }  // namespace
 
-SourcePointer read_image_folder(const fs::path& path) {
+SourcePointer read_image_folder(const fs::path& path, Resize how, const graph::Shape& to) {
+  if (how != Resize::none) check_target(path, to);
   fs::path table = path / "labels.tsv";
   bool labelled = fs::exists(table);
   std::vector<Listed> list = labelled ? listed_images(path, table) : all_images(path);
@@ -87,20 +97,26 @@ SourcePointer read_image_folder(const fs::path& path) {
     files->push_back(map_file(image.file));
     names->push_back(image.file.string());
     graph::Shape shape = image_shape(files->back(), names->back());
-    if (source->shape.empty()) source->shape = shape;
-    if (shape != source->shape)
-      bad_dataset(image.file,
-                  fmt::format("folder of images: this one is {}, the first is {}; nothing is resized",
-                              graph::to_string(shape), graph::to_string(source->shape)));
+    if (source->shape.empty()) source->shape = how == Resize::none ? shape : to;
+    if (how == Resize::none ? shape != source->shape : shape[0] != to[0])
+      bad_dataset(
+          image.file,
+          fmt::format("folder of images: this one is {}, the {} {}; --resize is for images of many sizes",
+                      graph::to_string(shape), how == Resize::none ? "first is" : "model takes",
+                      graph::to_string(source->shape)));
     if (labelled) source->labels.push_back(image.label);
   }
   source->path = path;
   source->count = static_cast<std::int64_t>(files->size());
   source->scale = 255;
   source->slow = true;
-  source->decode = [files, names, shape = source->shape](std::int64_t index, float* out) {
+  source->decode = [files, names, how, target = source->shape](std::int64_t index, float* out) {
     auto i = static_cast<std::size_t>(index);
-    decode_image((*files)[i], shape, (*names)[i], out);
+    if (how == Resize::none) return decode_image((*files)[i], target, (*names)[i], out);
+    graph::Shape shape = image_shape((*files)[i], (*names)[i]);
+    std::vector<float> image(static_cast<std::size_t>(graph::element_count(shape)));
+    decode_image((*files)[i], shape, (*names)[i], image.data());
+    resize(image, shape, target, how, out);
   };
   return source;
 }

@@ -36,6 +36,7 @@ SourcePointer read_idx(const std::filesystem::path& path, const Bytes& bytes);
 SourcePointer read_cifar(const std::filesystem::path& path, const Bytes& bytes);
 SourcePointer read_npy_dataset(const std::filesystem::path& path, const Bytes& bytes);
 SourcePointer read_npz_dataset(const std::filesystem::path& path, const Bytes& bytes);
-SourcePointer read_image_folder(const std::filesystem::path& path);
+/// @param to the shape that images are resized to as `how` says
+SourcePointer read_image_folder(const std::filesystem::path& path, Resize how, const graph::Shape& to);
 
 }  // namespace tailor::data

@@ -150,8 +150,8 @@ WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string
   plan.runtime =
       fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
                   shop.options.bench.threads == 1 ? "" : "s", hello.processor);
-  plan.rule = shop.rule, plan.goal = goal, plan.loss = found.loss, plan.measured_ratio = found.ratio,
-  plan.rounds = static_cast<int>(found.rounds.size());
+  plan.rule = shop.rule, plan.goal = goal, plan.loss = found.loss, plan.cut_loss = found.cut_loss,
+  plan.measured_ratio = found.ratio, plan.rounds = static_cast<int>(found.rounds.size());
   if (!found.rounds.empty()) {
     plan.predicted_ratio = found.rounds.back().predicted, plan.certificate = found.rounds.back().certificate;
     for (const RoundReport& round : found.rounds) plan.candidates += round.candidates;

@@ -6,38 +6,16 @@
 /// accepted.
 #pragma once
 
-#include "tailor/latency/oracle.h"
-#include "tailor/pipeline/candidates.h"
-#include "tailor/pipeline/width_problem.h"
+#include "tailor/pipeline/present.h"
+#include "tailor/pipeline/worthwhile.h"
 #include "tailor/plan/width_planner.h"
 #include "tailor/runtime/runner.h"
 
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
 namespace tailor::pipeline {
-
-/// Latencies by workload, asked for once. Values in microseconds.
-class LatencyBook {
- public:
-  explicit LatencyBook(latency::LatencyOracle& oracle) : oracle_(oracle) {}
-  /// Makes sure that all of `workloads` are known; one batched call.
-  void learn(const std::vector<latency::Workload>& workloads);
-  double at(const latency::Workload& workload) const { return known_.at(workload); }
-  const std::map<latency::Workload, double>& all() const { return known_; }
-
- private:
-  latency::LatencyOracle& oracle_;
-  std::map<latency::Workload, double> known_;
-};
-
-/// Widths of each changeable group that are worth having: no wider one is as fast, all other groups at their
-/// present widths. At most `limit` per group, below the present width (and above it where `wider` and the
-/// group can be widened), increasing.
-std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
-                                                                int limit);
 
 struct RoundOptions {
   int rounds = 4;
@@ -63,9 +41,10 @@ struct RoundReport {
 
 struct Searched {
   Surgery surgery;
-  graph::Model model;  // repaired
-  double ratio = 1;    // measured latency over the original's
-  double loss = 0;     // divergence on the judge samples
+  graph::Model model;   // repaired
+  double ratio = 1;     // measured latency over the original's
+  double loss = 0;      // divergence on the judge samples
+  double cut_loss = 0;  // the same before repair
   std::vector<RoundReport> rounds;
 };
 

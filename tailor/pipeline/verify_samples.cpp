@@ -35,10 +35,10 @@ void add_numbers(Agreement& result, Sums& sums, const Tensor& a, const Tensor& b
   }
 }
 
-// Rows of class scores: two or more numbers per sample.
+// Rows of class scores: two or more numbers per sample along axis 1, nothing along further axes.
 bool has_rows(const Tensor& tensor, std::int64_t samples) {
-  return graph::as_floats(tensor) && !tensor.dims.empty() && tensor.dims[0] == samples &&
-         tensor.size() >= 2 * samples;
+  return graph::as_floats(tensor) && tensor.dims.size() >= 2 && tensor.dims[0] == samples &&
+         tensor.dims[1] >= 2 && tensor.size() == samples * tensor.dims[1];
 }
 
 void check_equal_shapes(const NamedTensors& a, const NamedTensors& b, const Contender& who) {

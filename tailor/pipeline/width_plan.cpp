@@ -149,6 +149,7 @@ Json to_json(const WidthPlan& plan) {
           {"rule", plan.rule},
           {"latency", {{"predicted_ratio", plan.predicted_ratio}, {"measured_ratio", plan.measured_ratio}}},
           {"loss", plan.loss},
+          {"loss_before_repair", plan.cut_loss},
           {"certificate", to_json(plan.certificate)},
           {"rounds", plan.rounds},
           {"candidates", plan.candidates},
@@ -167,7 +168,7 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
   const Json& latency = member(json, "latency", place);
   plan.predicted_ratio = number(latency, "predicted_ratio", place),
   plan.measured_ratio = number(latency, "measured_ratio", place);
-  plan.loss = number(json, "loss", place);
+  plan.loss = number(json, "loss", place), plan.cut_loss = number(json, "loss_before_repair", place);
   const Json& c = member(json, "certificate", place);
   plan.certificate = {boolean(c, "optimal", place), number(c, "quantum_us", place),
                       number(c, "loss_bound", place), number(c, "gap", place)};

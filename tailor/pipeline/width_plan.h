@@ -34,6 +34,7 @@ struct WidthPlan {
   std::map<std::string, int> folded;               // branch -> kernel of the convolution in its place
   double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
   double loss = 0;                                 // divergence on calibration samples
+  double cut_loss = 0;                             // the same before repair
   plan::Certificate certificate;                   // of the last round's choice from its table; of the rule
                                                    // "exact" only
   int rounds = 0, candidates = 0;                  // candidates of other rules: surgeries that were measured

@@ -248,7 +248,7 @@ TEST(Plan, OfAnotherModelIsRefused) {
   TemporaryFolder folder;
   Json plan =
       Json::parse(R"({"schema":"tailor/plan/1","model":{"path":"x.onnx","sha256":"00"},"runtime":"","goal":"",
-    "latency":{"predicted_ratio":1,"measured_ratio":1},"loss":0,"certificate":{"optimal":true,"quantum_us":0,"loss_bound":0,"gap":0},
+    "latency":{"predicted_ratio":1,"measured_ratio":1},"loss":0,"loss_before_repair":0,"certificate":{"optimal":true,"quantum_us":0,"loss_bound":0,"gap":0},
     "rounds":0,"candidates":0,"dropped":[],"groups":[]})");
   std::filesystem::path path = folder.fresh(".json");
   write_file(path, plan.dump());

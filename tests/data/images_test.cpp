@@ -80,6 +80,31 @@ TEST_F(Images, JpegsInTheOrderOfTheirNames) {
   for (std::size_t i = 0; i < 20; ++i) EXPECT_NEAR(x[i * 3 * 8 * 16 + 5], 10.0 * static_cast<double>(i), 2);
 }
 
+TEST_F(Images, OfManySizesAreResizedWhereAsked) {
+  put("a.jpg", jpeg(40, 20, 3, 50));
+  put("b.jpg", jpeg(8, 33, 3, 200));
+  for (Resize how : {Resize::stretch, Resize::crop}) {
+    Dataset data = read_dataset(folder.path(), {.scale = 1, .resize = how}, {3, 12, 10});
+    EXPECT_EQ(data.sample_shape(), (graph::Shape{3, 12, 10}));
+    auto x = data.batch(0, 2).values<float>();
+    EXPECT_NEAR(x[7], 50, 2);
+    EXPECT_NEAR(x[360 + 7], 200, 2);
+  }
+  expect_error(folder.path(), Code::dataset_mismatch, "--shape", {.resize = Resize::crop}, {3, -1, 10});
+  put("c.jpg", jpeg(8, 8, 1, 10));
+  expect_error(folder.path(), Code::bad_dataset, "this one is 1x8x8", {.resize = Resize::crop}, {3, 12, 10});
+  expect_error(folder.path() / "a.jpg", Code::bad_value, "of a folder", {.resize = Resize::crop},
+               {3, 12, 10});
+}
+
+TEST_F(Images, BlueFirst) {
+  put("b.png", png(2, 1, PNG_FORMAT_RGB, {1, 2, 3, 4, 5, 6}));
+  Dataset data = read_dataset(folder.path(), {.scale = 1, .mean = {0, 0, 1}, .bgr = true});
+  EXPECT_EQ(data.batch(0, 1).values<float>(), (std::vector<float>{3, 6, 2, 5, 0, 3}));
+  put("b.png", png(2, 1, PNG_FORMAT_GRAY, {1, 2}));
+  expect_error(folder.path(), Code::bad_value, "order of channels", {.bgr = true});
+}
+
 TEST_F(Images, LabelsByTable) {
   put("a.jpg", jpeg(8, 8, 1, 10));
   put("b.jpg", jpeg(8, 8, 1, 200));

@@ -1,0 +1,34 @@
+/// \file A network as decided so far: cut, dropped, folded and repaired.
+#pragma once
+
+#include "tailor/pipeline/candidates.h"
+#include "tailor/rewrite/repair.h"
+
+namespace tailor::pipeline {
+
+struct Present {
+  Subject subject;
+  rewrite::Equations equations;  // of its layers, on the samples of the repair
+  rewrite::KeptChannels kept;    // what stays of the original's values
+};
+
+struct PresentOptions {
+  rewrite::RepairOptions repair;
+  Recover recover = Recover::lsq;
+  bool equations = true;  // wanted even where nothing is refitted
+};
+
+/// Output positions of each sample to look at, for about `rows` rows in all.
+int positions(const runtime::NamedTensors& samples, std::int64_t rows);
+
+/// Carries `surgery` out on the original and repairs what is left by the samples. No zeros are added.
+/// O(samples x network, twice) and one fit per layer.
+Present present_network(runtime::Runner& runner, const Subject& original, const Surgery& surgery,
+                        const Calibration& calibration, const runtime::NamedTensors& samples,
+                        const PresentOptions& options);
+
+/// Divergence of a model from the original on the samples to judge on.
+double loss_of(runtime::Runner& runner, const Subject& original, const graph::Model& model,
+               const Calibration& calibration);
+
+}  // namespace tailor::pipeline

@@ -1,0 +1,38 @@
+/// \file Which widths of a channel group are worth having, by what its layers then cost.
+#pragma once
+
+#include "tailor/latency/oracle.h"
+#include "tailor/pipeline/width_problem.h"
+
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace tailor::pipeline {
+
+/// Latencies by workload, asked for once. Values in microseconds.
+class LatencyBook {
+ public:
+  explicit LatencyBook(latency::LatencyOracle& oracle) : oracle_(oracle) {}
+  /// Makes sure that all of `workloads` are known; one batched call.
+  void learn(const std::vector<latency::Workload>& workloads);
+  double at(const latency::Workload& workload) const { return known_.at(workload); }
+  const std::map<latency::Workload, double>& all() const { return known_; }
+
+ private:
+  latency::LatencyOracle& oracle_;
+  std::map<latency::Workload, double> known_;
+};
+
+/// Widths of each changeable group that are worth having: no wider one is as fast, all other groups at their
+/// present widths. At most `limit` per group, below the present width (and above it where `wider` and the
+/// group can be widened), increasing.
+std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
+                                                                int limit);
+
+/// Sum of the layers' latencies at the given widths (group -> width; absent: present), in microseconds.
+/// @pre the book knows them
+double layers_cost(const Subject& present, const std::vector<LayerWidths>& layers, const LatencyBook& book,
+                   const std::map<int, int>& widths);
+
+}  // namespace tailor::pipeline
