@@ -10,10 +10,11 @@ namespace tailor::app {
 namespace {
 
 struct Row {
-  std::string goal, rule;
+  std::string model, goal, rule;
   runtime::Comparison reached;  // of the original's latency
   std::string measure;          // top-1, agreement with the original; divergence where outputs are no classes
   double before = 0, after = 0;
+  double as_cut = 0, repaired = 0;  // divergence on calibration samples
   bool classes() const { return measure != "divergence"; }
   double points() const { return 100 * (after - before); }
 };
@@ -23,7 +24,8 @@ Row read_row(const std::filesystem::path& path) {
       pipeline::optimize_result_from_json(read_json(path, "tailor/optimize/1"), path.string());
   const pipeline::Agreement& a = result.proof.samples.front();
   Row row;
-  row.goal = result.plan.goal, row.rule = result.plan.rule;
+  row.model = result.plan.model, row.goal = result.plan.goal, row.rule = result.plan.rule;
+  row.as_cut = result.plan.cut_loss, row.repaired = result.plan.loss;
   row.reached = result.proof.speed.models[1].to_first;
   if (a.score.labelled > 0)
     row.measure = "top-1", row.before = a.score.top1_a(), row.after = a.score.top1_b();
@@ -35,12 +37,15 @@ Row read_row(const std::filesystem::path& path) {
 }
 
 Json to_json(const Row& row) {
-  return {{"goal", row.goal},
+  return {{"model", row.model},
+          {"goal", row.goal},
           {"rule", row.rule},
           {"reached", pipeline::to_json(row.reached)},
           {"measure", row.measure},
           {"before", row.before},
           {"after", row.after},
+          {"divergence_as_cut", row.as_cut},
+          {"divergence_repaired", row.repaired},
           {"points", row.classes() ? Json(row.points()) : Json()}};
 }
 
@@ -57,15 +62,18 @@ std::string accuracy(const Row& row) {
 }
 
 std::string markdown(const Row& row) {
-  return fmt::format("| {} | {} | {:.3f}x [{:.3f}, {:.3f}] | {} | {} |\n", cell(row.goal), cell(row.rule),
-                     row.reached.ratio, row.reached.lo, row.reached.hi, accuracy(row),
+  return fmt::format("| {} | {} | {} | {:.3f}x [{:.3f}, {:.3f}] | {:.3g} -> {:.3g} | {} | {} |\n",
+                     cell(row.model), cell(row.goal), cell(row.rule), row.reached.ratio, row.reached.lo,
+                     row.reached.hi, row.as_cut, row.repaired, accuracy(row),
                      row.classes() ? fmt::format("{:+.2f}", row.points()) : "");
 }
 
 }  // namespace
 
 int plan_table(const Global& global, const PlanArguments& arguments) {
-  std::string text = "| goal | rule | latency reached | accuracy | points |\n|---|---|---|---|---:|\n";
+  std::string text =
+      "| model | goal | rule | latency reached | divergence as cut -> repaired | accuracy | points |\n"
+      "|---|---|---|---|---|---|---:|\n";
   Json rows = Json::array();
   for (const std::filesystem::path& path : arguments.plans) {
     Row row = read_row(path);
