@@ -62,6 +62,25 @@ void conv_with(const Context& c, const ConvSlots& slots) {
   c.b.set(c.node.output(0), axes);
 }
 
+// Labels of a batch axis of a product of two values; an operand of size 1 is broadcast.
+Ids batch_axis(const Context& c, const Ids& l, const Ids& r, std::int64_t l_size, std::int64_t r_size) {
+  if (c.b.probe)
+    for (const Ids& ids : {l, r})
+      if (ids && ids->size() > 1) c.b.probe->batches.push_back(ids);
+  if (l && r && l->size() == r->size()) {
+    c.b.unite(l, r);
+    return l;
+  }
+  const Ids& wide = l_size == 1 ? r : l;
+  const Ids& narrow = l_size == 1 ? l : r;
+  bool broadcast = l_size == 1 || r_size == 1;
+  c.b.freeze(narrow, c.node,
+             broadcast ? "is broadcast over the channels of another value" : "meets a fixed axis");
+  if (broadcast) return wide;
+  c.b.freeze(wide, c.node, "meets a fixed axis");
+  return nullptr;
+}
+
 // Two operands that both carry labels: batch axes are united, the contracted axis too.
 void matmul_of_values(const Context& c, const AxisIds& a, const AxisIds& b, std::size_t rank) {
   AxisIds out(rank);
@@ -69,13 +88,14 @@ void matmul_of_values(const Context& c, const AxisIds& a, const AxisIds& b, std:
     std::size_t missing = rank - axes.size();
     return axis < missing ? nullptr : axes[axis - missing];
   };
-  for (std::size_t axis = 0; axis + 2 < rank; ++axis) {
-    Ids l = take(a, axis), r = take(b, axis);
-    if (l && r && l->size() == r->size())
-      c.b.unite(l, r), out[axis] = l;
-    else
-      c.b.freeze(l, c.node, "meets a fixed axis"), c.b.freeze(r, c.node, "meets a fixed axis");
-  }
+  auto size = [&](std::size_t input, std::size_t axis) {
+    Shape shape = c.shape(input);
+    std::size_t missing = rank - shape.size();
+    return axis < missing ? 1 : shape[axis - missing];
+  };
+  for (std::size_t axis = 0; axis + 2 < rank; ++axis)
+    out[axis] = batch_axis(c, take(a, axis), take(b, axis), size(0, axis), size(1, axis));
+
   Ids k1 = at(a, a.size() - 1), k2 = at(b, b.size() - 2);
   if (k1 && k2 && k1->size() == k2->size())
     c.b.unite(k1, k2);

@@ -104,11 +104,13 @@ void concat_of(const Context& c, const std::vector<std::size_t>& inputs) {
   AxisIds axes(out.size());
   for (std::size_t a = 0; a < out.size(); ++a) {
     bool any = false, fixed = false;
-    for (std::size_t i : inputs) (at(c.in(i), a) ? any : fixed) = true;
+    for (std::size_t i : inputs)
+      if (a == axis || !c.constant(i)) (at(c.in(i), a) ? any : fixed) = true;
     if (!any) continue;
     if (a != axis) {
       for (std::size_t i : inputs) {
         Ids ids = at(c.in(i), a);
+        if (!ids) continue;
         if (fixed)
           c.b.freeze(ids, c.node, "meets a fixed axis");
         else if (!axes[a])
@@ -116,6 +118,8 @@ void concat_of(const Context& c, const std::vector<std::size_t>& inputs) {
         else if (axes[a]->size() == ids->size())
           c.b.unite(axes[a], ids);
       }
+      for (std::size_t i : inputs)
+        if (axes[a] && c.constant(i)) c.bind(i, static_cast<int>(a), axes[a], Role::follows);
       continue;
     }
     auto joined = std::make_shared<std::vector<int>>();
@@ -225,6 +229,19 @@ void pad(const Context& c) {
   c.b.set(c.node.output(0), axes);
 }
 
+// A constant table read by computed indices: what lies behind the gathered axis are new channels.
+void embedding(const Context& c) {
+  Shape table = c.shape(0), index = c.shape(1), to = c.out_shape();
+  auto axis = static_cast<std::size_t>(wrap(c.node.integer("axis", 0), table.size()));
+  AxisIds axes(to.size());
+  for (std::size_t a = axis + 1; a < table.size() && to.size() + 1 == table.size() + index.size(); ++a) {
+    Ids made = c.b.fresh(table[a]);
+    c.bind(0, static_cast<int>(a), made, Role::produces);
+    axes[a + index.size() - 1] = made;
+  }
+  c.b.set(c.node.output(0), axes);
+}
+
 void gather(const Context& c) {
   AxisIds x = c.in(0);
   Shape index_shape = c.shape(1), to = c.out_shape();
@@ -232,6 +249,7 @@ void gather(const Context& c) {
   auto indices = c.integers(1);
   if (x.empty() || !c.b.shapes.shape(c.node.input(1)) || axis >= x.size())
     return c.freeze("gathers from a value of unknown rank");
+  if (c.constant(0)) return embedding(c);
   AxisIds axes(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(axis));
   Ids picked;
   if (x[axis] && indices && index_shape.size() == 1) {
@@ -260,13 +278,23 @@ void transpose(const Context& c) {
 }
 
 void reshape(const Context& c) {
-  c.b.set(c.node.output(0), reshape_labels(c.b, c.node, c.in(0), c.shape(0), c.out_shape()));
+  c.b.set(c.node.output(0), reshape_labels(c.b, c.index, c.in(0), c.shape(0), c.out_shape()));
+}
+
+// Filled to a computed size: its channels are nobody's, and whoever meets them decides.
+void filled(const Context& c) {
+  AxisIds axes;
+  for (std::int64_t size : c.out_shape()) axes.push_back(size > 1 ? c.b.fresh(size) : nullptr);
+  c.b.set(c.node.output(0), axes);
 }
 
 // Axes whose size stays pass; labelled axes whose size changes freeze.
 void same_sizes(const Context& c) {
   AxisIds x = c.in(0);
   Shape from = c.shape(0), to = c.out_shape();
+  if (c.node.op == "Expand" && c.constant(0))
+    for (std::size_t axis = 0; axis < x.size() && axis < from.size(); ++axis)
+      if (from[axis] > 1) c.bind(0, static_cast<int>(axis), x[axis] = c.b.fresh(from[axis]), Role::follows);
   if (to.size() < from.size()) return c.freeze("changes its rank");
   AxisIds axes(to.size());
   std::size_t lead = to.size() - from.size();
@@ -397,7 +425,7 @@ const std::unordered_map<std::string, Rule>& rules() {
                                                {"Constant", nothing},
                                                {"Shape", nothing},
                                                {"Size", nothing},
-                                               {"ConstantOfShape", nothing},
+                                               {"ConstantOfShape", filled},
                                                {"Range", nothing}};
     for (const std::string& op :
          words("Relu LeakyRelu Sigmoid Tanh Elu Selu Celu ThresholdedRelu HardSigmoid HardSwish "
@@ -418,13 +446,26 @@ const std::unordered_map<std::string, Rule>& rules() {
 
 }  // namespace
 
+namespace {
+
+// What follows from constants alone has no channels, unless its size is computed by the graph: then it cannot be
+// put into the model as the constant that it is for the batch at hand.
+bool has_no_channels(const ChannelBuilder& builder, const Node& node) {
+  for (const std::string& name : node.outputs)
+    if (!name.empty() && !builder.is_constant(name)) return false;
+  for (const std::string& name : node.inputs)
+    if (builder.labelled(name)) return false;
+  if (node.op != "ConstantOfShape" && node.op != "Expand") return true;
+  const Tensor* value = builder.shapes.constant(node.output(0));
+  return !value || !as_floats(*value) || builder.literal(node.output(0));
+}
+
+}  // namespace
+
 void apply_channel_rule(ChannelBuilder& builder, int node) {
   Context context{builder, node, builder.model.graph.nodes[node]};
   auto it = rules().find(context.node.op);
-  bool all_constant =
-      std::all_of(context.node.outputs.begin(), context.node.outputs.end(),
-                  [&](const std::string& name) { return name.empty() || builder.is_constant(name); });
-  if (all_constant && !context.node.outputs.empty()) return;
+  if (!context.node.outputs.empty() && has_no_channels(builder, context.node)) return;
   if (it != rules().end())
     it->second(context);
   else

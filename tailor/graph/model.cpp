@@ -226,6 +226,23 @@ void check(const Graph& graph) {
                   "graph " + graph.name);
 }
 
+bool is_literal(const Graph& graph, const Uses& uses, std::string_view value) {
+  std::vector<std::string> left = {std::string(value)};
+  std::unordered_set<std::string> seen(left.begin(), left.end());
+  while (!left.empty()) {
+    std::string name = std::move(left.back());
+    left.pop_back();
+    if (constant(graph, uses, name)) continue;
+    int producer = uses.producer(name);
+    if (producer < 0) return false;
+    const Node& node = graph.nodes[producer];
+    if (node.op == "Shape" || node.op == "Size" || node.inputs.empty()) return false;
+    for (std::string& read : reads(node))
+      if (seen.insert(read).second) left.push_back(std::move(read));
+  }
+  return true;
+}
+
 void remove_dead(Graph& graph) {
   std::unordered_set<std::string> needed;
   for (const ValueInfo& output : graph.outputs) needed.insert(output.name);

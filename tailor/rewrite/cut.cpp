@@ -158,7 +158,7 @@ std::byte zero_of(const graph::Node& node, int input, const graph::Shapes& shape
 std::map<Slot, Change> masks_of(const Model& model, const graph::Shapes& shapes, const Channels& channels,
                                 const std::vector<bool>& keep) {
   using Role = graph::Binding::Role;
-  static const std::set<std::string> linear = {"Add", "Sub", "Sum", "Mul"};
+  static const std::set<std::string> linear = {"Add", "Sub", "Sum", "Mul", "Concat", "Expand"};
   std::vector<bool> source = zero_at_source(model, shapes, channels);
   std::map<Slot, Change> changes;
   for (const graph::Binding& b : channels.bindings) {
@@ -172,6 +172,16 @@ std::map<Slot, Change> masks_of(const Model& model, const graph::Shapes& shapes,
     change.fill = zero_of(node, b.input, shapes);
   }
   return changes;
+}
+
+// Nodes that remake_node asks for; last, since bindings count nodes.
+void insert(graph::Graph& graph, std::vector<std::vector<graph::Node>> before) {
+  std::vector<graph::Node> nodes;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    std::move(before[i].begin(), before[i].end(), std::back_inserter(nodes));
+    nodes.push_back(std::move(graph.nodes[i]));
+  }
+  graph.nodes = std::move(nodes);
 }
 
 void annotate(Model& model, const Channels& channels, const std::vector<bool>& keep) {
@@ -254,13 +264,15 @@ Model cut(const Model& model, const graph::Shapes& shapes, const Channels& chann
   std::vector<bool> keep = kept_atoms(channels, what);
   Model result = model;
   graph::Uses uses(model.graph);
+  std::vector<std::vector<graph::Node>> before(result.graph.nodes.size());
   for (std::size_t i = 0; i < result.graph.nodes.size(); ++i)
-    remake_node(result, static_cast<int>(i), shapes, channels, keep, uses);
+    remake_node(result, static_cast<int>(i), shapes, channels, keep, uses, before[i]);
   ConstantRewriter(result, shapes)
       .rewrite(changes_of(channels, keep), [](graph::Tensor tensor, const Change& change) {
         for (const auto& [axis, positions] : change.axes) tensor = take(tensor, axis, positions);
         return tensor;
       });
+  insert(result.graph, std::move(before));
   annotate(result, channels, keep);
   graph::remove_dead(result.graph);
   graph::check(result.graph);

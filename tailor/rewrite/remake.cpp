@@ -1,6 +1,6 @@
 // One function per operator that names sizes; the table is in remake_node. A target shape that the graph
-// computes at run time (Concat of Shape, Gather and literals) is followed to the literal for the axis in
-// question: -1 and computed entries adapt by themselves, a literal size is replaced.
+// computes at run time (Concat of Shape, Gather and literals) is followed entry by entry: -1, 0 and sizes handed
+// through adapt by themselves, a literal is replaced, anything else is pinned by a Where in front of the node.
 #include "tailor/rewrite/remake.h"
 
 #include "tailor/base/error.h"
@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace tailor::rewrite {
 namespace {
@@ -22,6 +23,7 @@ struct Site {
   const graph::Channels& channels;
   const std::vector<bool>& keep;
   const graph::Uses& uses;  // of the model before the surgery: who makes what
+  std::vector<Node>& before;
 
   Label label(const std::string& value, std::size_t axis) const {
     return channels.find(value, static_cast<int>(axis));
@@ -52,11 +54,18 @@ struct Site {
     auto it = model.graph.initializers.find(name);
     return it != model.graph.initializers.end() ? &it->second : shapes.constant(name);
   }
+  std::string fresh_name(const std::string& stem) const {
+    std::string name = stem;
+    auto taken = [&] {
+      return model.graph.initializers.contains(name) || model.graph.initializers.contains(name + "_mask") ||
+             uses.producer(name) >= 0;
+    };
+    for (int i = 0; taken(); ++i) name = fmt::format("{}{}", stem, i);
+    return name;
+  }
   // A new initializer like the one of that name.
   std::string add_integers(const std::string& like, const std::vector<std::int64_t>& values) const {
-    std::string stem = like + "_cut", name = stem;
-    for (int i = 0; model.graph.initializers.contains(name) || uses.producer(name) >= 0; ++i)
-      name = fmt::format("{}{}", stem, i);
+    std::string name = fresh_name(like + "_cut");
     const graph::Tensor* old = find_constant(like);
     graph::Shape dims = {static_cast<std::int64_t>(values.size())};
     if (old && old->size() == dims[0]) dims = old->dims;
@@ -90,58 +99,162 @@ void conv(const Site& s) {
   if (static_cast<std::int64_t>(x->size()) == groups) s.node.attributes["group"] = {s.kept(x)};  // depthwise
 }
 
-// True if nothing behind `value` is known at run time only, sizes of values included.
-bool literal(const Site& s, const std::string& value, int depth = 16) {
-  if (graph::constant(s.model.graph, s.uses, value)) return true;
-  int producer = s.uses.producer(value);
-  if (producer < 0 || depth == 0) return false;
-  const Node& node = s.model.graph.nodes[producer];
-  return node.op != "Shape" && node.op != "Size" && !node.inputs.empty() &&
-         std::all_of(node.inputs.begin(), node.inputs.end(),
-                     [&](const std::string& name) { return name.empty() || literal(s, name, depth - 1); });
-}
-
-// Entry `axis` of a shape: a literal is replaced where the graph puts it together; -1 and what is computed
-// from other values adapt by themselves.
-void patch_shape(const Site& s, std::string& operand, std::size_t axis, std::int64_t size) {
-  const graph::Tensor* known = s.find_constant(operand);
-  if (known && literal(s, operand)) {
-    auto values = graph::as_integers(*known);
-    if (!values || axis >= values->size() || (*values)[axis] <= 0) return;
-    (*values)[axis] = size;
-    operand = s.add_integers(operand, *values);
-    return;
-  }
-  int producer = s.uses.producer(operand);
-  if (producer < 0) return;
-  Node& node = s.model.graph.nodes[producer];
-  if (node.op == "Cast" || node.op == "Identity") return patch_shape(s, node.inputs.at(0), axis, size);
-  if (node.op != "Concat") return;
-  for (std::string& part : node.inputs) {
-    const graph::Shape* shape = s.shapes.shape(part);
-    const graph::Tensor* replaced = s.find_constant(part);
-    std::int64_t count = shape ? graph::element_count(*shape) : replaced ? replaced->size() : graph::kUnknown;
-    if (count < 0) return;
-    if (axis < static_cast<std::size_t>(count)) return patch_shape(s, part, axis, size);
-    axis -= static_cast<std::size_t>(count);
-  }
-}
-
-// Reshape and Expand: operand 1; Resize: operand 3 (sizes).
-void target_shape(const Site& s, std::size_t input) {
-  if (s.node.input(input).empty()) return;
-  for (std::size_t axis = 0; axis < s.rank(s.node.output(0)); ++axis)
-    if (Label label = s.label(s.node.output(0), axis); s.changed(label))
-      patch_shape(s, s.node.inputs[input], axis, s.kept(label));
-}
-
-void reshape(const Site& s) { target_shape(s, 1); }
-void resize(const Site& s) { target_shape(s, 3); }
-
 std::int64_t opset(const graph::Model& model) {
   auto it = model.opsets.find("");
   return it == model.opsets.end() ? 1 : it->second;
 }
+
+bool literal(const Site& s, const std::string& value) {
+  return graph::is_literal(s.model.graph, s.uses, value);
+}
+
+std::int64_t entries(const Site& s, const std::string& value) {
+  const graph::Tensor* known = s.find_constant(value);
+  const graph::Shape* shape = s.shapes.shape(value);
+  return known ? known->size() : shape ? graph::element_count(*shape) : graph::kUnknown;
+}
+
+// An axis of a value, whose size an entry of a shape is.
+struct SizeOf {
+  std::string value;
+  std::size_t axis;
+};
+
+// Where entry `at` of a computed shape comes from, if it is handed through unchanged; nullopt if it is computed.
+std::optional<SizeOf> size_of(const Site& s, const std::string& value, std::size_t at, int depth = 24) {
+  int producer = s.uses.producer(value);
+  if (producer < 0 || depth == 0) return std::nullopt;
+  const Node& node = s.model.graph.nodes[producer];
+  auto wrap = [](std::int64_t i, std::int64_t size) {
+    return static_cast<std::size_t>(i < 0 ? i + size : i);
+  };
+  auto integers = [&](std::size_t input) {
+    const graph::Tensor* tensor = s.find_constant(node.input(input));
+    return tensor ? graph::as_integers(*tensor) : std::nullopt;
+  };
+  if (node.op == "Shape")
+    return SizeOf{node.input(0),
+                  at + wrap(node.integer("start", 0), static_cast<std::int64_t>(s.rank(node.input(0))))};
+  if (node.op == "Cast" || node.op == "Identity" || node.op == "Unsqueeze" || node.op == "Squeeze")
+    return size_of(s, node.input(0), at, depth - 1);
+  if (node.op == "Gather") {
+    auto indices = integers(1);
+    if (!indices || at >= indices->size()) return std::nullopt;
+    return size_of(s, node.input(0), wrap((*indices)[at], entries(s, node.input(0))), depth - 1);
+  }
+  if (node.op == "Slice") {
+    bool old = node.attributes.contains("starts");
+    auto starts = old ? std::optional(node.integers("starts")) : integers(1);
+    auto steps = node.input(4).empty() ? std::optional(std::vector<std::int64_t>{1}) : integers(4);
+    if (!starts || starts->size() != 1 || !steps || *steps != std::vector<std::int64_t>{1})
+      return std::nullopt;
+    return size_of(s, node.input(0), at + wrap(starts->front(), entries(s, node.input(0))), depth - 1);
+  }
+  if (node.op != "Concat") return std::nullopt;
+  for (const std::string& part : node.inputs) {
+    std::int64_t count = entries(s, part);
+    if (count < 0) return std::nullopt;
+    if (at < static_cast<std::size_t>(count)) return size_of(s, part, at, depth - 1);
+    at -= static_cast<std::size_t>(count);
+  }
+  return std::nullopt;
+}
+
+// True if the size of a value that is cut has a part in it.
+bool depends_on_cut(const Site& s, const std::string& value) {
+  std::vector<std::string> left = {value};
+  std::set<std::string> seen = {value};
+  while (!left.empty()) {
+    int producer = s.uses.producer(left.back());
+    left.pop_back();
+    if (producer < 0) continue;
+    const Node& node = s.model.graph.nodes[producer];
+    bool sized = node.op == "Shape" || node.op == "Size";
+    for (std::size_t axis = 0; sized && axis < s.rank(node.input(0)); ++axis)
+      if (s.changed(s.label(node.input(0), axis))) return true;
+    for (const std::string& name : node.inputs)
+      if (!sized && !name.empty() && seen.insert(name).second) left.push_back(name);
+  }
+  return false;
+}
+
+// The entry will be `wanted` by itself.
+bool adapts(const Site& s, const std::string& operand, std::size_t axis, std::int64_t wanted) {
+  auto source = size_of(s, operand, axis);
+  if (!source) return false;
+  Label label = s.label(source->value, source->axis);
+  const graph::Shape* shape = s.shapes.shape(source->value);
+  if (label) return s.kept(label) == wanted;
+  return shape && source->axis < shape->size() && (*shape)[source->axis] == wanted;
+}
+
+// Replaces a literal entry where the graph puts the shape together; false if it is no literal, or others read it.
+bool patch_literal(const Site& s, std::string& operand, std::size_t axis, std::int64_t size) {
+  if (const graph::Tensor* known = s.find_constant(operand); known && literal(s, operand)) {
+    auto values = graph::as_integers(*known);
+    if (!values || axis >= values->size()) return false;
+    (*values)[axis] = size;
+    operand = s.add_integers(operand, *values);
+    return true;
+  }
+  int producer = s.uses.producer(operand);
+  if (producer < 0 || s.uses.consumers(operand).size() != 1) return false;
+  Node& node = s.model.graph.nodes[producer];
+  if (node.op == "Cast" || node.op == "Identity") return patch_literal(s, node.inputs.at(0), axis, size);
+  if (node.op != "Concat") return false;
+  for (std::string& part : node.inputs) {
+    std::int64_t count = entries(s, part);
+    if (count < 0) return false;
+    if (axis < static_cast<std::size_t>(count)) return patch_literal(s, part, axis, size);
+    axis -= static_cast<std::size_t>(count);
+  }
+  return false;
+}
+
+// A computed shape with some entries replaced, by a Where in front of the node.
+void pin(const Site& s, std::size_t input, const std::map<std::size_t, std::int64_t>& sizes) {
+  if (opset(s.model) < 9) s.fail("its target shape is computed, and cannot be re-made before opset 9");
+  std::size_t rank = s.rank(s.node.output(0));
+  std::vector<std::uint8_t> chosen(rank, 0);
+  std::vector<std::int64_t> values(rank, 0);
+  for (auto [axis, size] : sizes) chosen[axis] = 1, values[axis] = size;
+  graph::Shape dims = {static_cast<std::int64_t>(rank)};
+  std::string computed = s.node.inputs[input], made = s.fresh_name(computed + "_pinned");
+  s.model.graph.initializers[made + "_mask"] = {graph::DataType::boolean, dims,
+                                                Bytes::own(std::move(chosen))};
+  s.model.graph.initializers[made + "_sizes"] = graph::make_i64(dims, values);
+  s.before.push_back({"Where", "", made, {made + "_mask", made + "_sizes", computed}, {made}});
+  s.node.inputs[input] = made;
+}
+
+// Operands that name the sizes of output 0: entries of axes that are cut, and computed entries that would follow
+// the cut where the axis does not. -1 and 0 adapt by themselves.
+void target_shape(const Site& s, std::size_t input) {
+  if (s.node.input(input).empty()) return;
+  const graph::Shape* out = s.shapes.shape(s.node.output(0));
+  auto known = s.integers(input);
+  if (!out || (known && known->size() != out->size())) return;
+  const std::string original = s.node.inputs[input];
+  bool whole = literal(s, original), touched = !whole && depends_on_cut(s, original);
+  bool open = s.node.op != "Reshape" || !known || std::count(known->begin(), known->end(), -1) > 0;
+  std::map<std::size_t, std::int64_t> pins;
+  for (std::size_t axis = 0; axis < out->size(); ++axis) {
+    Label label = s.label(s.node.output(0), axis);
+    bool cut = s.changed(label);
+    if ((!cut && !touched) || (known && (*known)[axis] <= 0)) continue;
+    std::int64_t wanted = label ? s.kept(label) : (*out)[axis];
+    if (wanted < 0 || (!whole && adapts(s, original, axis, wanted))) continue;
+    if (patch_literal(s, s.node.inputs[input], axis, wanted)) continue;
+    bool computed = cut && !open && !size_of(s, original, axis);  // perhaps with the batch in it
+    pins[axis] = computed ? -1 : wanted;
+    open = open || computed;
+  }
+  if (!pins.empty()) pin(s, input, pins);
+}
+
+void filled(const Site& s) { target_shape(s, 0); }
+void reshape(const Site& s) { target_shape(s, 1); }
+void resize(const Site& s) { target_shape(s, 3); }
 
 void split(const Site& s) {
   std::size_t rank = s.rank(s.node.input(0));
@@ -215,14 +328,14 @@ void gather(const Site& s) {
 }  // namespace
 
 void remake_node(graph::Model& model, int index, const graph::Shapes& shapes, const graph::Channels& channels,
-                 const std::vector<bool>& keep, const graph::Uses& uses) {
+                 const std::vector<bool>& keep, const graph::Uses& uses, std::vector<Node>& before) {
   static const std::map<std::string, void (*)(const Site&), std::less<>> table = {
       {"Conv", conv},       {"FusedConv", conv}, {"ConvTranspose", conv}, {"QLinearConv", conv},
       {"Reshape", reshape}, {"Expand", reshape}, {"Resize", resize},      {"Split", split},
-      {"Slice", slice},     {"Pad", pad},        {"Gather", gather}};
+      {"Slice", slice},     {"Pad", pad},        {"Gather", gather},      {"ConstantOfShape", filled}};
   Node& node = model.graph.nodes[index];
   if (auto it = table.find(node.op); it != table.end())
-    it->second({model, node, shapes, channels, keep, uses});
+    it->second({model, node, shapes, channels, keep, uses, before});
 }
 
 }  // namespace tailor::rewrite
