@@ -54,4 +54,7 @@ void qlinear_conv(const Context& c);
 void gemm(const Context& c);
 void matmul(const Context& c);
 
+/// LSTM, GRU, RNN, in channel_recurrent.cpp.
+void recurrent(const Context& c);
+
 }  // namespace tailor::graph::labels

@@ -1,6 +1,6 @@
 // What each operator does to the labels of its axes. The table at the end maps operators to rules, in this
 // order:
-//   layers          (channel_layers.cpp) conv, conv_transpose, gemm, matmul: bind weights, make new labels
+//   layers          (channel_layers.cpp, channel_recurrent.cpp) bind weights, make new labels
 //   element-wise    unary passes labels on; elementwise unites with broadcasting; per_channel binds
 //   normalisations rearranging     concat, split, slice, pad, gather, transpose, reshape, expand, resize
 //   reducing        pools keep channels; reductions and softmax freeze what they run over
@@ -391,6 +391,9 @@ const std::unordered_map<std::string, Rule>& rules() {
                                                {"QLinearConv", qlinear_conv},
                                                {"Gemm", gemm},
                                                {"MatMul", matmul},
+                                               {"LSTM", recurrent},
+                                               {"GRU", recurrent},
+                                               {"RNN", recurrent},
                                                {"BatchNormalization", per_channel},
                                                {"InstanceNormalization", per_channel},
                                                {"QuantizeLinear", quantise},

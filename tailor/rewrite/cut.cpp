@@ -158,7 +158,8 @@ std::byte zero_of(const graph::Node& node, int input, const graph::Shapes& shape
 std::map<Slot, Change> masks_of(const Model& model, const graph::Shapes& shapes, const Channels& channels,
                                 const std::vector<bool>& keep) {
   using Role = graph::Binding::Role;
-  static const std::set<std::string> linear = {"Add", "Sub", "Sum", "Mul", "Concat", "Expand"};
+  static const std::set<std::string> linear = {"Add",    "Sub",  "Sum", "Mul", "Concat",
+                                               "Expand", "LSTM", "GRU", "RNN"};
   std::vector<bool> source = zero_at_source(model, shapes, channels);
   std::map<Slot, Change> changes;
   for (const graph::Binding& b : channels.bindings) {

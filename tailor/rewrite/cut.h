@@ -28,7 +28,8 @@ graph::Model cut(const graph::Model& model, const graph::Shapes& shapes, const g
 
 /// The reference for cut(): nothing is removed, but whoever reads a removed channel reads it with weight
 /// zero; where no weights read it (the product of query and key), it is made zero. A head is read by the rows of
-/// the projection behind it: with those zero it is absent, whatever its scores are. Same outputs as the pruned
+/// the projection behind it: with those zero it is absent, whatever its scores are. A hidden unit of a recurrent layer
+/// is read by the columns of R and by what reads the outputs. Same outputs as the pruned
 /// model, up to rounding.
 graph::Model mask(const graph::Model& model, const graph::Shapes& shapes, const graph::Channels& channels,
                   const Cut& what);

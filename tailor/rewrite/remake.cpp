@@ -252,6 +252,14 @@ void target_shape(const Site& s, std::size_t input) {
   if (!pins.empty()) pin(s, input, pins);
 }
 
+// LSTM, GRU, RNN: the outputs end with the hidden units.
+void recurrent(const Site& s) {
+  for (const std::string& name : s.node.outputs)
+    if (Label units = name.empty() ? nullptr : s.label(name, s.rank(name) - 1);
+        s.changed(units) && s.node.attributes.contains("hidden_size"))
+      s.node.attributes["hidden_size"] = {s.kept(units)};
+}
+
 void filled(const Site& s) { target_shape(s, 0); }
 void reshape(const Site& s) { target_shape(s, 1); }
 void resize(const Site& s) { target_shape(s, 3); }
@@ -332,7 +340,8 @@ void remake_node(graph::Model& model, int index, const graph::Shapes& shapes, co
   static const std::map<std::string, void (*)(const Site&), std::less<>> table = {
       {"Conv", conv},       {"FusedConv", conv}, {"ConvTranspose", conv}, {"QLinearConv", conv},
       {"Reshape", reshape}, {"Expand", reshape}, {"Resize", resize},      {"Split", split},
-      {"Slice", slice},     {"Pad", pad},        {"Gather", gather},      {"ConstantOfShape", filled}};
+      {"Slice", slice},     {"Pad", pad},        {"Gather", gather},      {"ConstantOfShape", filled},
+      {"LSTM", recurrent},  {"GRU", recurrent},  {"RNN", recurrent}};
   Node& node = model.graph.nodes[index];
   if (auto it = table.find(node.op); it != table.end())
     it->second({model, node, shapes, channels, keep, uses, before});

@@ -331,6 +331,21 @@ TEST(Channels, TokensFilledToTheBatch) {
   EXPECT_TRUE(m.same("e", "k", 2, 2));
 }
 
+TEST(Channels, HiddenUnitsOfRecurrentLayers) {
+  Made m =
+      make({"MatMul x 4x6 -> e", "LSTM e 2x32x6 2x32x8 2x64 -> Y h c | hidden_size=8 direction=bidirectional",
+            "Transpose Y -> t | perm=[0,2,1,3]", "Reshape t [0,0,-1] -> z", "MatMul z 16x2 -> y"},
+           {5, 1, 4});
+  EXPECT_EQ(m.width("e", 2), 6);
+  EXPECT_EQ(m.width("z", 2), 8);
+  EXPECT_EQ(m.frozen("z", 2), "");
+  EXPECT_TRUE(m.same("Y", "h", 3, 2));
+  Made given = make({"Relu x -> s", "LSTM x 1x16x4 1x16x4 1x32 - s s -> Y h c | hidden_size=4",
+                     "Squeeze h [0] -> z", "MatMul z 4x2 -> y"},
+                    {1, 1, 4});
+  EXPECT_EQ(given.frozen("h", 2), "starts from a state of fixed width");
+}
+
 TEST(Channels, UnknownSizesStayHarmless) {
   Model model;
   model.graph.inputs = {{"x", DataType::f32, Shape{1, 4, kUnknown, kUnknown}},
