@@ -9,15 +9,20 @@
 namespace tailor::graph {
 namespace {
 
-bool multiplies_values(const Node& node, const Shapes& shapes) {
-  return node.op == "MatMul" && !shapes.constant(node.input(0)) && !shapes.constant(node.input(1));
+// Products of two values treat batch axes one by one; InstanceNormalization, which exporters make of
+// GroupNormalization, treats axis 1 so.
+bool keeps_apart(const Node& node, const Shapes& shapes) {
+  if (node.op == "InstanceNormalization") return true;
+  std::size_t right = node.op == "QLinearMatMul" ? 3 : 1;
+  bool product = right == 3 || node.op == "MatMul" || node.op == "MatMulInteger";
+  return product && !shapes.constant(node.input(0)) && !shapes.constant(node.input(right));
 }
 
 }  // namespace
 
 Carriers find_heads(const Model& model, const Shapes& shapes) {
   const std::vector<Node>& nodes = model.graph.nodes;
-  if (std::none_of(nodes.begin(), nodes.end(), [&](const Node& n) { return multiplies_values(n, shapes); }))
+  if (std::none_of(nodes.begin(), nodes.end(), [&](const Node& n) { return keeps_apart(n, shapes); }))
     return {};
   ChannelBuilder builder(model, shapes);
   builder.probe.emplace();

@@ -1,6 +1,7 @@
 // Labels through Reshape, Flatten, Squeeze and Unsqueeze. The axes of both sides are cut into chunks of equal
 // products:
 //   (C)(H)(W) -> (C*H*W)      position i of the result belongs to channel i / (H*W)
+//   (C*H*W)   -> (C)(H)(W)    the way back: the axis gets the label whose positions are the same already
 //   (g*c)     -> (g)(c)       one axis gets the label, and positions that differ on the others are united: the
 //                             inner one (channel shuffle, size of heads), or the one that find_heads chose
 // Sizes of 1 belong to any chunk. A chunk with more than one labelled axis, or with unknown sizes, freezes
@@ -71,14 +72,31 @@ Ids flatten(ChannelBuilder& b, const Node& node, const AxisIds& in, const Shape&
   return out;
 }
 
-// Position i of the flattened chunk has one coordinate on axis `carrier`: positions with the same one are united.
-Ids folded(ChannelBuilder& b, const Ids& flat, std::int64_t size, std::int64_t inner) {
-  auto coordinate = [&](std::size_t i) {
-    return i / static_cast<std::size_t>(inner) % static_cast<std::size_t>(size);
-  };
+// Where axis `carrier` lies in a chunk: position i of the flattened chunk has coordinate i / inner % size on it.
+struct Stride {
+  std::size_t size, inner;
+  std::size_t coordinate(std::size_t i) const { return i / inner % size; }
+};
+
+Stride stride_of(const Shape& to, const Chunk& chunk, std::size_t carrier) {
+  Stride stride{static_cast<std::size_t>(to[carrier]), 1};
+  for (std::size_t axis = carrier + 1; axis < chunk.to_end; ++axis)
+    stride.inner *= static_cast<std::size_t>(to[axis]);
+  return stride;
+}
+
+// Positions with the same coordinate are the same already.
+bool fits(const ChannelBuilder& b, const Ids& flat, const Stride& stride) {
+  for (std::size_t i = 0; i < flat->size(); ++i)
+    if (b.root((*flat)[i]) != b.root((*flat)[stride.coordinate(i) * stride.inner])) return false;
+  return true;
+}
+
+// Unites positions with the same coordinate.
+Ids folded(ChannelBuilder& b, const Ids& flat, const Stride& stride) {
   auto out = std::make_shared<std::vector<int>>();
-  for (std::int64_t c = 0; c < size; ++c) out->push_back((*flat)[static_cast<std::size_t>(c * inner)]);
-  for (std::size_t i = 0; i < flat->size(); ++i) b.unite((*flat)[i], (*out)[coordinate(i)]);
+  for (std::size_t c = 0; c < stride.size; ++c) out->push_back((*flat)[c * stride.inner]);
+  for (std::size_t i = 0; i < flat->size(); ++i) b.unite((*flat)[i], (*out)[stride.coordinate(i)]);
   return out;
 }
 
@@ -88,7 +106,8 @@ void probe_split(ChannelBuilder& b, int node, const Shape& to, const Chunk& chun
     if (to[axis] > 1 && (out[axis] = b.fresh(to[axis]))) b.probe->splits.push_back({node, axis, out[axis]});
 }
 
-// Spreads a flattened label over the target axes: one axis larger than one carries it, the last if none is chosen.
+// Spreads a flattened label over the target axes: one axis larger than one carries it. That is one which unites
+// nothing, else the one that is chosen, else the last.
 void unflatten(ChannelBuilder& b, int node, const Ids& flat, const Shape& to, const Chunk& chunk,
                AxisIds& out) {
   std::size_t carrier = chunk.to_end, larger = 0;
@@ -100,13 +119,16 @@ void unflatten(ChannelBuilder& b, int node, const Ids& flat, const Shape& to, co
     out[carrier] = flat;
     return;
   }
+  for (std::size_t axis = chunk.to_begin; axis < chunk.to_end; ++axis)
+    if (to[axis] > 1 && fits(b, flat, stride_of(to, chunk, axis))) {
+      out[axis] = folded(b, flat, stride_of(to, chunk, axis));
+      return;
+    }
   if (b.probe) return probe_split(b, node, to, chunk, out);
   auto chosen = b.carriers.find(node);
   bool here = chosen != b.carriers.end() && chosen->second >= chunk.to_begin && chosen->second < chunk.to_end;
   if (here) carrier = chosen->second;
-  std::int64_t inner = 1;
-  for (std::size_t axis = carrier + 1; axis < chunk.to_end; ++axis) inner *= to[axis];
-  out[carrier] = folded(b, flat, to[carrier], inner);
+  out[carrier] = folded(b, flat, stride_of(to, chunk, carrier));
   if (here) b.carried[node] = out[carrier];
 }
 

@@ -252,6 +252,13 @@ void target_shape(const Site& s, std::size_t input) {
   if (!pins.empty()) pin(s, input, pins);
 }
 
+void group_normalisation(const Site& s) {
+  Label x = s.label(s.node.input(0), 1);
+  std::int64_t groups = s.node.integer("num_groups", 1);
+  if (s.changed(x))
+    s.node.attributes["num_groups"] = {s.kept(x) * groups / static_cast<std::int64_t>(x->size())};
+}
+
 // LSTM, GRU, RNN: the outputs end with the hidden units.
 void recurrent(const Site& s) {
   for (const std::string& name : s.node.outputs)
@@ -338,10 +345,23 @@ void gather(const Site& s) {
 void remake_node(graph::Model& model, int index, const graph::Shapes& shapes, const graph::Channels& channels,
                  const std::vector<bool>& keep, const graph::Uses& uses, std::vector<Node>& before) {
   static const std::map<std::string, void (*)(const Site&), std::less<>> table = {
-      {"Conv", conv},       {"FusedConv", conv}, {"ConvTranspose", conv}, {"QLinearConv", conv},
-      {"Reshape", reshape}, {"Expand", reshape}, {"Resize", resize},      {"Split", split},
-      {"Slice", slice},     {"Pad", pad},        {"Gather", gather},      {"ConstantOfShape", filled},
-      {"LSTM", recurrent},  {"GRU", recurrent},  {"RNN", recurrent}};
+      {"Conv", conv},
+      {"ConvInteger", conv},
+      {"FusedConv", conv},
+      {"ConvTranspose", conv},
+      {"QLinearConv", conv},
+      {"Reshape", reshape},
+      {"Expand", reshape},
+      {"Resize", resize},
+      {"Split", split},
+      {"Slice", slice},
+      {"Pad", pad},
+      {"Gather", gather},
+      {"ConstantOfShape", filled},
+      {"GroupNormalization", group_normalisation},
+      {"LSTM", recurrent},
+      {"GRU", recurrent},
+      {"RNN", recurrent}};
   Node& node = model.graph.nodes[index];
   if (auto it = table.find(node.op); it != table.end())
     it->second({model, node, shapes, channels, keep, uses, before});
