@@ -262,9 +262,11 @@ void filled(const Context& c) {
 void same_sizes(const Context& c) {
   AxisIds x = c.in(0);
   Shape from = c.shape(0), to = c.out_shape();
-  if (c.node.op == "Expand" && c.constant(0))
+  if ((c.node.op == "Expand" || c.node.op == "Tile") && c.constant(0))
     for (std::size_t axis = 0; axis < x.size() && axis < from.size(); ++axis)
-      if (from[axis] > 1) c.bind(0, static_cast<int>(axis), x[axis] = c.b.fresh(from[axis]), Role::follows);
+      if (from[axis] > 1 && axis + to.size() >= from.size() &&
+          to[axis + to.size() - from.size()] == from[axis])
+        c.bind(0, static_cast<int>(axis), x[axis] = c.b.fresh(from[axis]), Role::follows);
   if (to.size() < from.size()) return c.freeze("changes its rank");
   AxisIds axes(to.size());
   std::size_t lead = to.size() - from.size();
@@ -399,6 +401,12 @@ const std::unordered_map<std::string, Rule>& rules() {
 
 namespace {
 
+bool has_body(const Node& node) {
+  return std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& attribute) {
+    return std::holds_alternative<std::shared_ptr<const Graph>>(attribute.second.value);
+  });
+}
+
 // What follows from constants alone has no channels, unless its size is computed by the graph: then it cannot be
 // put into the model as the constant that it is for the batch at hand.
 bool has_no_channels(const ChannelBuilder& builder, const Node& node) {
@@ -406,7 +414,7 @@ bool has_no_channels(const ChannelBuilder& builder, const Node& node) {
     if (!name.empty() && !builder.is_constant(name)) return false;
   for (const std::string& name : node.inputs)
     if (builder.labelled(name)) return false;
-  if (node.op != "ConstantOfShape" && node.op != "Expand") return true;
+  if (node.op != "ConstantOfShape" && node.op != "Expand" && node.op != "Tile") return true;
   const Tensor* value = builder.shapes.constant(node.output(0));
   return !value || !as_floats(*value) || builder.literal(node.output(0));
 }
@@ -420,7 +428,10 @@ void apply_channel_rule(ChannelBuilder& builder, int node) {
   if (it != rules().end())
     it->second(context);
   else
-    context.freeze(fmt::format("is used by {}, which Tailor does not change", context.node.op));
+    context.freeze(
+        has_body(context.node)
+            ? fmt::format("is read by the body of {}, which Tailor does not enter", context.node.op)
+            : fmt::format("is used by {}, which Tailor does not change", context.node.op));
 }
 
 }  // namespace tailor::graph

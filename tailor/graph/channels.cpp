@@ -105,7 +105,11 @@ void ChannelBuilder::set(const std::string& value, AxisIds axes) {
 }
 
 void ChannelBuilder::bind(int node, int input, int axis, const Ids& ids, Binding::Role role) {
-  if (ids) bindings_.push_back({node, input, axis, ids, role});
+  if (!ids) return;
+  const Node& reader = model.graph.nodes[node];
+  if (!literal(reader.inputs[input]))
+    freeze(ids, reader, "meets a constant that the graph computes from sizes");
+  bindings_.push_back({node, input, axis, ids, role});
 }
 
 // An element is an atom once it occurs somewhere that is cut.

@@ -346,6 +346,13 @@ TEST(Channels, HiddenUnitsOfRecurrentLayers) {
   EXPECT_EQ(given.frozen("h", 2), "starts from a state of fixed width");
 }
 
+// What the graph computes from its sizes could be different for another input.
+TEST(Channels, ConstantsComputedFromSizesFreeze) {
+  Made m = make({"Conv x 8x4x1x1 -> a", "Shape a -> s", "Gather s {1} -> n", "Range {0} n {1} -> r",
+                 "Cast r -> f | to=1", "Reshape f [8,1,1] -> g", "Mul a g -> z", kEnd});
+  EXPECT_EQ(m.frozen("a"), "meets a constant that the graph computes from sizes");
+}
+
 TEST(Channels, UnknownSizesStayHarmless) {
   Model model;
   model.graph.inputs = {{"x", DataType::f32, Shape{1, 4, kUnknown, kUnknown}},

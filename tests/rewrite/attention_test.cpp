@@ -26,6 +26,45 @@ TEST(Attention, CutsLikeItsMask) {
         }
 }
 
+// Two keys and values for four queries, turned by their positions, with a bias per head.
+TEST(Attention, GroupedQueries) {
+  TAILOR_NEEDS_RUNNER();
+  Cuts cuts({"MatMul x 7x24 -> q0",
+             "Reshape q0 [0,-1,4,6] -> q1",
+             "Transpose q1 -> q2 | perm=[0,2,1,3]",
+             "Slice q2 [0] [3] [3] -> qa",
+             "Slice q2 [3] [6] [3] -> qb",
+             "Neg qb -> qc",
+             "Concat qc qa -> qd | axis=3",
+             "Mul q2 5x6 -> qe",
+             "Mul qd 5x6 -> qf",
+             "Add qe qf -> q",
+             "MatMul x 7x12 -> k0",
+             "Reshape k0 [0,-1,2,6] -> k1",
+             "Transpose k1 -> k2 | perm=[0,2,3,1]",
+             "Unsqueeze k2 [2] -> k3",
+             "Expand k3 [1,2,2,6,5] -> k4",
+             "Reshape k4 [-1,4,6,5] -> k",
+             "MatMul x 7x12 -> v0",
+             "Reshape v0 [0,-1,2,6] -> v1",
+             "Transpose v1 -> v2 | perm=[0,2,1,3]",
+             "Unsqueeze v2 [2] -> v3",
+             "Expand v3 [1,1,2,1,1] -> v4",
+             "Reshape v4 [-1,4,5,6] -> v",
+             "MatMul q k -> s",
+             "Add s 4x5x5 -> t",
+             "Mul t {0.1}f -> t1",
+             "Softmax t1 -> p | axis=-1",
+             "MatMul p v -> o",
+             "Transpose o -> o1 | perm=[0,2,1,3]",
+             "Reshape o1 [0,0,-1] -> o2",
+             "MatMul o2 24x3 -> y"},
+            {graph::kUnknown, 5, 7}, {}, 3, 17);
+  EXPECT_EQ(cuts.check(), 1);
+  EXPECT_EQ(cuts.frozen("q0", 2), "");
+  EXPECT_EQ(cuts.channels.groups[0].width(), 2) << "a key with its queries";
+}
+
 // Nodes whose target shape was shared, but is needed in two ways now.
 TEST(Attention, SharedTargetShapes) {
   TAILOR_NEEDS_RUNNER();
@@ -38,15 +77,15 @@ TEST(Attention, SharedTargetShapes) {
   EXPECT_EQ(cuts.check(), 2);
 }
 
-// A class token, filled to the batch in two ways.
+// A class token, filled to the batch in three ways.
 TEST(Attention, TokensFilledToTheBatch) {
   TAILOR_NEEDS_RUNNER();
-  Cuts cuts(
-      {"Shape x -> s", "Gather s [0] -> b", "Concat b [1] [6] -> t | axis=0", "ConstantOfShape t -> z0",
-       "Add z0 6 -> token", "MatMul x 7x6 -> e", "Concat token e -> j | axis=1", "Expand 1x1x6 t -> u",
-       "Concat u j -> k | axis=1", "Transpose k -> n | perm=[0,2,1]", "BatchNormalization n 6 6 6 6 -> m",
-       "GlobalAveragePool m -> p", "Flatten p -> f", "MatMul f 6x3 -> y"},
-      {graph::kUnknown, 5, 7}, {}, 3, 17);
+  Cuts cuts({"Shape x -> s", "Gather s [0] -> b", "Concat b [1] [6] -> t | axis=0", "ConstantOfShape t -> z0",
+             "Add z0 6 -> token", "MatMul x 7x6 -> e", "Concat token e -> j | axis=1", "Expand 1x1x6 t -> u",
+             "Concat b [1] [1] -> w | axis=0", "Tile 1x1x6 w -> g", "Concat u j g -> k | axis=1",
+             "Transpose k -> n | perm=[0,2,1]", "BatchNormalization n 6 6 6 6 -> m",
+             "GlobalAveragePool m -> p", "Flatten p -> f", "MatMul f 6x3 -> y"},
+            {graph::kUnknown, 5, 7}, {}, 3, 17);
   EXPECT_EQ(cuts.check(), 1);
 }
 
