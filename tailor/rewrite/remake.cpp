@@ -114,66 +114,91 @@ std::int64_t entries(const Site& s, const std::string& value) {
   return known ? known->size() : shape ? graph::element_count(*shape) : graph::kUnknown;
 }
 
+// An entry of an operand of a node.
+struct Place {
+  std::size_t input, at;
+};
+
+std::size_t from_front(std::int64_t i, std::int64_t size) {
+  return static_cast<std::size_t>(i < 0 ? i + size : i);
+}
+
+// Which entry of which operand a node hands through as entry `at`; nullopt if it computes it.
+std::optional<Place> handed_through(const Site& s, const Node& node, std::size_t at) {
+  auto integers = [&](std::size_t input) {
+    const graph::Tensor* tensor = s.find_constant(node.input(input));
+    return tensor ? graph::as_integers(*tensor) : std::nullopt;
+  };
+  if (node.op == "Cast" || node.op == "Identity" || node.op == "Unsqueeze" || node.op == "Squeeze")
+    return Place{0, at};
+  if (node.op == "Gather") {
+    auto indices = integers(1);
+    if (!indices || at >= indices->size()) return std::nullopt;
+    return Place{0, from_front((*indices)[at], entries(s, node.input(0)))};
+  }
+  if (node.op == "Slice") {
+    auto starts = node.attributes.contains("starts") ? std::optional(node.integers("starts")) : integers(1);
+    auto steps = node.input(4).empty() ? std::optional(std::vector<std::int64_t>{1}) : integers(4);
+    bool plain = starts && starts->size() == 1 && steps == std::vector<std::int64_t>{1};
+    if (!plain) return std::nullopt;
+    return Place{0, at + from_front(starts->front(), entries(s, node.input(0)))};
+  }
+  for (std::size_t i = 0; node.op == "Concat" && i < node.inputs.size(); ++i) {
+    std::int64_t count = entries(s, node.inputs[i]);
+    if (count < 0) return std::nullopt;
+    if (at < static_cast<std::size_t>(count)) return Place{i, at};
+    at -= static_cast<std::size_t>(count);
+  }
+  return std::nullopt;
+}
+
 // An axis of a value, whose size an entry of a shape is.
 struct SizeOf {
   std::string value;
   std::size_t axis;
 };
 
-// Where entry `at` of a computed shape comes from, if it is handed through unchanged; nullopt if it is computed.
-std::optional<SizeOf> size_of(const Site& s, const std::string& value, std::size_t at, int depth = 24) {
-  int producer = s.uses.producer(value);
-  if (producer < 0 || depth == 0) return std::nullopt;
-  const Node& node = s.model.graph.nodes[producer];
-  auto wrap = [](std::int64_t i, std::int64_t size) {
-    return static_cast<std::size_t>(i < 0 ? i + size : i);
-  };
-  auto integers = [&](std::size_t input) {
-    const graph::Tensor* tensor = s.find_constant(node.input(input));
-    return tensor ? graph::as_integers(*tensor) : std::nullopt;
-  };
-  if (node.op == "Shape")
-    return SizeOf{node.input(0),
-                  at + wrap(node.integer("start", 0), static_cast<std::int64_t>(s.rank(node.input(0))))};
-  if (node.op == "Cast" || node.op == "Identity" || node.op == "Unsqueeze" || node.op == "Squeeze")
-    return size_of(s, node.input(0), at, depth - 1);
-  if (node.op == "Gather") {
-    auto indices = integers(1);
-    if (!indices || at >= indices->size()) return std::nullopt;
-    return size_of(s, node.input(0), wrap((*indices)[at], entries(s, node.input(0))), depth - 1);
-  }
-  if (node.op == "Slice") {
-    bool old = node.attributes.contains("starts");
-    auto starts = old ? std::optional(node.integers("starts")) : integers(1);
-    auto steps = node.input(4).empty() ? std::optional(std::vector<std::int64_t>{1}) : integers(4);
-    if (!starts || starts->size() != 1 || !steps || *steps != std::vector<std::int64_t>{1})
-      return std::nullopt;
-    return size_of(s, node.input(0), at + wrap(starts->front(), entries(s, node.input(0))), depth - 1);
-  }
-  if (node.op != "Concat") return std::nullopt;
-  for (const std::string& part : node.inputs) {
-    std::int64_t count = entries(s, part);
-    if (count < 0) return std::nullopt;
-    if (at < static_cast<std::size_t>(count)) return size_of(s, part, at, depth - 1);
-    at -= static_cast<std::size_t>(count);
+std::optional<SizeOf> size_of_shape(const Site& s, const Node& node, std::size_t at) {
+  auto rank = static_cast<std::int64_t>(s.rank(node.input(0)));
+  return SizeOf{node.input(0), at + from_front(node.integer("start", 0), rank)};
+}
+
+// The size that entry `at` of a computed shape is; nullopt if it is computed from sizes, or a literal.
+std::optional<SizeOf> size_of(const Site& s, std::string value, std::size_t at) {
+  for (int producer = s.uses.producer(value); producer >= 0; producer = s.uses.producer(value)) {
+    const Node& node = s.model.graph.nodes[producer];
+    if (node.op == "Shape") return size_of_shape(s, node, at);
+    auto from = handed_through(s, node, at);
+    if (!from) return std::nullopt;
+    value = node.inputs[from->input], at = from->at;
   }
   return std::nullopt;
 }
 
-// True if the size of a value that is cut has a part in it.
-bool depends_on_cut(const Site& s, const std::string& value) {
-  std::vector<std::string> left = {value};
-  std::set<std::string> seen = {value};
-  while (!left.empty()) {
-    int producer = s.uses.producer(left.back());
-    left.pop_back();
-    if (producer < 0) continue;
-    const Node& node = s.model.graph.nodes[producer];
-    bool sized = node.op == "Shape" || node.op == "Size";
-    for (std::size_t axis = 0; sized && axis < s.rank(node.input(0)); ++axis)
-      if (s.changed(s.label(node.input(0), axis))) return true;
-    for (const std::string& name : node.inputs)
-      if (!sized && !name.empty() && seen.insert(name).second) left.push_back(name);
+// True if the size of an axis that is cut has a part in entry `at`. Operators that work entry by entry are looked
+// through; what others make depends on all that they read.
+using Seen = std::set<std::pair<std::string, std::size_t>>;
+bool depends_on_cut(const Site& s, const std::string& value, std::size_t at, Seen& seen) {
+  static const std::set<std::string> entrywise = {"Add", "Sub", "Mul",   "Div",  "Mod",
+                                                  "Min", "Max", "Where", "Equal"};
+  int producer = s.uses.producer(value);
+  if (producer < 0 || !seen.emplace(value, at).second) return false;
+  const Node& node = s.model.graph.nodes[producer];
+  if (node.op == "Shape") {
+    auto size = size_of_shape(s, node, at);
+    return s.changed(s.label(size->value, size->axis));
+  }
+  for (std::size_t axis = 0; node.op == "Size" && axis < s.rank(node.input(0)); ++axis)
+    if (s.changed(s.label(node.input(0), axis))) return true;
+  if (node.op == "Size") return false;
+  if (auto from = handed_through(s, node, at))
+    return depends_on_cut(s, node.inputs[from->input], from->at, seen);
+  for (const std::string& name : node.inputs) {
+    std::int64_t count = name.empty() ? 0 : std::clamp<std::int64_t>(entries(s, name), 0, 16);
+    for (std::int64_t i = 0; i < count; ++i) {
+      bool read = !entrywise.contains(node.op) || count == 1 || static_cast<std::size_t>(i) == at;
+      if (read && depends_on_cut(s, name, static_cast<std::size_t>(i), seen)) return true;
+    }
   }
   return false;
 }
@@ -188,27 +213,40 @@ bool adapts(const Site& s, const std::string& operand, std::size_t axis, std::in
   return shape && source->axis < shape->size() && (*shape)[source->axis] == wanted;
 }
 
-// Replaces a literal entry where the graph puts the shape together; false if it is no literal, or others read it.
-bool patch_literal(const Site& s, std::string& operand, std::size_t axis, std::int64_t size) {
-  if (const graph::Tensor* known = s.find_constant(operand); known && literal(s, operand)) {
-    auto values = graph::as_integers(*known);
-    if (!values || axis >= values->size()) return false;
-    (*values)[axis] = size;
-    operand = s.add_integers(operand, *values);
-    return true;
-  }
+// A literal entry of a shape that the graph puts together: the operand that holds it, and its place there.
+struct LiteralEntry {
+  std::string* operand;
+  std::size_t at;
+  bool shared;  // others read it, or what is made of it
+};
+
+std::optional<LiteralEntry> literal_entry(const Site& s, std::string& operand, std::size_t at) {
+  if (literal(s, operand)) return LiteralEntry{&operand, at, false};
   int producer = s.uses.producer(operand);
-  if (producer < 0 || s.uses.consumers(operand).size() != 1) return false;
+  if (producer < 0) return std::nullopt;
+  bool shared = s.uses.consumers(operand).size() != 1;
   Node& node = s.model.graph.nodes[producer];
-  if (node.op == "Cast" || node.op == "Identity") return patch_literal(s, node.inputs.at(0), axis, size);
-  if (node.op != "Concat") return false;
   for (std::string& part : node.inputs) {
+    if (node.op != "Concat" && node.op != "Cast" && node.op != "Identity") return std::nullopt;
     std::int64_t count = entries(s, part);
-    if (count < 0) return false;
-    if (axis < static_cast<std::size_t>(count)) return patch_literal(s, part, axis, size);
-    axis -= static_cast<std::size_t>(count);
+    if (count < 0) return std::nullopt;
+    if (at < static_cast<std::size_t>(count)) {
+      auto found = literal_entry(s, part, at);
+      if (found) found->shared = found->shared || shared;
+      return found;
+    }
+    at -= static_cast<std::size_t>(count);
   }
-  return false;
+  return std::nullopt;
+}
+
+// False if it is no literal, or others read it.
+bool set_literal(const Site& s, const std::optional<LiteralEntry>& entry, std::int64_t size) {
+  auto values = entry ? graph::as_integers(*s.find_constant(*entry->operand)) : std::nullopt;
+  if (!values || entry->shared || entry->at >= values->size()) return false;
+  (*values)[entry->at] = size;
+  *entry->operand = s.add_integers(*entry->operand, *values);
+  return true;
 }
 
 // A computed shape with some entries replaced, by a Where in front of the node.
@@ -235,17 +273,20 @@ void target_shape(const Site& s, std::size_t input) {
   auto known = s.integers(input);
   if (!out || (known && known->size() != out->size())) return;
   const std::string original = s.node.inputs[input];
-  bool whole = literal(s, original), touched = !whole && depends_on_cut(s, original);
+  bool whole = literal(s, original);
   bool open = s.node.op != "Reshape" || !known || std::count(known->begin(), known->end(), -1) > 0;
   std::map<std::size_t, std::int64_t> pins;
   for (std::size_t axis = 0; axis < out->size(); ++axis) {
     Label label = s.label(s.node.output(0), axis);
     bool cut = s.changed(label);
-    if ((!cut && !touched) || (known && (*known)[axis] <= 0)) continue;
+    Seen seen;
+    if ((!cut && (whole || !depends_on_cut(s, original, axis, seen))) || (known && (*known)[axis] <= 0))
+      continue;
     std::int64_t wanted = label ? s.kept(label) : (*out)[axis];
     if (wanted < 0 || (!whole && adapts(s, original, axis, wanted))) continue;
-    if (patch_literal(s, s.node.inputs[input], axis, wanted)) continue;
-    bool computed = cut && !open && !size_of(s, original, axis);  // perhaps with the batch in it
+    auto entry = literal_entry(s, s.node.inputs[input], axis);
+    if (set_literal(s, entry, wanted)) continue;
+    bool computed = cut && !open && !entry && !size_of(s, original, axis);  // perhaps with the batch in it
     pins[axis] = computed ? -1 : wanted;
     open = open || computed;
   }

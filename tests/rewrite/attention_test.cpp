@@ -65,6 +65,41 @@ TEST(Attention, GroupedQueries) {
   EXPECT_EQ(cuts.channels.groups[0].width(), 2) << "a key with its queries";
 }
 
+// Batch and heads are one axis (torch.nn.MultiheadAttention), whose size the graph computes.
+TEST(Attention, HeadsBesideTheBatch) {
+  TAILOR_NEEDS_RUNNER();
+  Cuts cuts({"Transpose x -> xt | perm=[1,0,2]",
+             "MatMul xt 7x24 -> q0",
+             "MatMul xt 7x24 -> k0",
+             "MatMul xt 7x24 -> v0",
+             "Shape q0 -> s",
+             "Gather s [0] -> l",
+             "Gather s [1] -> b",
+             "Mul b [4] -> bh",
+             "Concat l bh [6] -> t | axis=0",
+             "Reshape q0 t -> q1",
+             "Reshape k0 t -> k1",
+             "Reshape v0 t -> v1",
+             "Transpose q1 -> q | perm=[1,0,2]",
+             "Transpose k1 -> k | perm=[1,2,0]",
+             "Transpose v1 -> v | perm=[1,0,2]",
+             "MatMul q k -> p0",
+             "Mul p0 {0.2}f -> p1",
+             "Softmax p1 -> p | axis=-1",
+             "MatMul p v -> o1",
+             "Transpose o1 -> o2 | perm=[1,0,2]",
+             "Mul l b -> lb",
+             "Concat lb [24] -> u | axis=0",
+             "Reshape o2 u -> o3",
+             "Gemm o3 24x10 10 -> g",
+             "Concat l b [10] -> w | axis=0",
+             "Reshape g w -> h",
+             "MatMul h 10x3 -> y"},
+            {graph::kUnknown, 5, 7}, {}, 3, 17);
+  EXPECT_EQ(cuts.check(), 2);
+  EXPECT_EQ(cuts.channels.groups[0].width(), 4);
+}
+
 // Nodes whose target shape was shared, but is needed in two ways now.
 TEST(Attention, SharedTargetShapes) {
   TAILOR_NEEDS_RUNNER();
