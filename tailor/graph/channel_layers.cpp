@@ -145,6 +145,7 @@ void gemm_with(const Context& c, const ProductSlots& slots) {
   bool flip_a = c.node.integer("transA", 0) != 0, flip_b = c.node.integer("transB", 0) != 0;
   AxisIds a = c.in(0);
   Ids in = at(a, flip_a ? 0 : 1), made = c.b.fresh(w[flip_b ? 0 : 1]);
+  if (!made) return c.freeze("has very many outputs");
   c.bind(slots.b, flip_b ? 1 : 0, in, Role::consumes);
   c.bind(slots.b, flip_b ? 0 : 1, made, Role::produces);
   bind_vectors(c, slots.per_column, made);

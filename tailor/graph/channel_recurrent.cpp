@@ -15,12 +15,14 @@ Ids repeated(const Ids& ids, std::int64_t times) {
   return out;
 }
 
-// The label repeated as often as it fits an axis; what does not fit is not bound.
-void bind_gates(const Context& c, Slot slot, const Ids& units, Role role) {
+// Axis 1 of an operand holds the units `times` times, gate by gate.
+void bind_gates(const Context& c, Slot slot, const Ids& units, std::int64_t times, Role role) {
+  c.bind(slot, 1, repeated(units, times), role);
+}
+
+bool holds(const Context& c, Slot slot, std::int64_t rows) {
   Shape shape = c.shape(slot);
-  auto width = static_cast<std::int64_t>(units->size());
-  if (shape.size() >= 2 && width > 0 && shape[1] > 0 && shape[1] % width == 0)
-    c.bind(slot, 1, repeated(units, shape[1] / width), role);
+  return c.node.input(slot).empty() || (shape.size() >= 2 && shape[1] == rows);
 }
 
 // A state that the unit starts from: constants are cut, values must have channels.
@@ -48,16 +50,20 @@ void recurrent(const Context& c) {
   for (Slot slot : {kW, kR, kB, kPeepholes})
     if (!c.node.input(slot).empty() && !c.constant(slot)) return c.freeze("weights are not constant");
   if (w.size() != 3 || r.size() != 3 || x.size() != 3) return c.freeze("has an operand of unknown rank");
-  Ids units = c.b.fresh(r[2]);
+  std::int64_t gates = c.node.op == "LSTM" ? 4 : c.node.op == "GRU" ? 3 : 1, size = r[2];
+  if (!holds(c, kW, gates * size) || !holds(c, kR, gates * size) || !holds(c, kB, 2 * gates * size) ||
+      !holds(c, kPeepholes, 3 * size))
+    return c.freeze("has weights of unexpected size");
+  Ids units = c.b.fresh(size);
   if (!units) return c.freeze("has very many hidden units");
   for (std::size_t axis = 0; axis < 2; ++axis)
     c.b.freeze(x[axis], c.node, "is the time or the batch of a recurrent layer");
   if (x[2]) c.bind(kW, 2, x[2], Role::consumes);
-  bind_gates(c, kW, units, Role::produces);
-  bind_gates(c, kR, units, Role::produces);
+  bind_gates(c, kW, units, gates, Role::produces);
+  bind_gates(c, kR, units, gates, Role::produces);
   c.bind(kR, 2, units, Role::consumes);
-  bind_gates(c, kB, units, Role::produces);
-  bind_gates(c, kPeepholes, units, Role::follows);
+  bind_gates(c, kB, units, 2 * gates, Role::produces);
+  bind_gates(c, kPeepholes, units, 3, Role::follows);
   start_from(c, kInitialH, units);
   start_from(c, kInitialC, units);
   for (const std::string& name : c.node.outputs) {

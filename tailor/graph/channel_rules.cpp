@@ -401,12 +401,6 @@ const std::unordered_map<std::string, Rule>& rules() {
 
 namespace {
 
-bool has_body(const Node& node) {
-  return std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& attribute) {
-    return std::holds_alternative<std::shared_ptr<const Graph>>(attribute.second.value);
-  });
-}
-
 // What follows from constants alone has no channels, unless its size is computed by the graph: then it cannot be
 // put into the model as the constant that it is for the batch at hand.
 bool has_no_channels(const ChannelBuilder& builder, const Node& node) {

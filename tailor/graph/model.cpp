@@ -160,6 +160,12 @@ const std::string& Node::output(std::size_t i) const { return i < outputs.size()
 
 std::string Node::label() const { return !name.empty() ? name : fmt::format("{} -> {}", op, output(0)); }
 
+bool has_body(const Node& node) {
+  return std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& attribute) {
+    return std::holds_alternative<std::shared_ptr<const Graph>>(attribute.second.value);
+  });
+}
+
 std::vector<std::string> reads(const Node& node) {
   std::vector<std::string> list;
   std::unordered_set<std::string_view> seen;

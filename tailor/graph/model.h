@@ -166,6 +166,9 @@ class Uses {
   std::unordered_map<std::string, Entry> entries_;
 };
 
+/// True for If, Loop, Scan: a graph is among the attributes.
+bool has_body(const Node& node);
+
 /// Names that `node` reads, including what its subgraph bodies capture from outside. In order, each once,
 /// without "".
 std::vector<std::string> reads(const Node& node);

@@ -26,6 +26,19 @@ TEST(Attention, CutsLikeItsMask) {
         }
 }
 
+// What was cut can be cut again: target shapes that were pinned are pinned once more.
+TEST(Attention, CutTwice) {
+  TAILOR_NEEDS_RUNNER();
+  for (auto sizes : {TransformerStyle::Sizes::partly, TransformerStyle::Sizes::computed}) {
+    Cuts first(testing::transformer({TransformerStyle::Norm::batch, TransformerStyle::Qkv::gathered, sizes}),
+               {graph::kUnknown, 5, 7}, {}, 3, 17);
+    Cut all;
+    for (int g = 0; g < static_cast<int>(first.channels.groups.size()); ++g)
+      if (first.channels.groups[g].changeable()) all.kept.merge(first.some(g).kept);
+    EXPECT_EQ(Cuts(cut(first.model, first.shapes, first.channels, all), 3).check(), 3);
+  }
+}
+
 // Two keys and values for four queries, turned by their positions, with a bias per head.
 TEST(Attention, GroupedQueries) {
   TAILOR_NEEDS_RUNNER();
