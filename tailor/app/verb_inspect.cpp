@@ -41,11 +41,6 @@ const Graph* body_of(const graph::Attribute& attribute) {
   return body ? body->get() : nullptr;
 }
 
-bool has_body(const graph::Node& node) {
-  return std::any_of(node.attributes.begin(), node.attributes.end(),
-                     [](const auto& entry) { return body_of(entry.second) != nullptr; });
-}
-
 std::int64_t parameters_of(const Graph& graph) {
   std::int64_t sum = 0;
   for (const auto& [name, tensor] : graph.initializers) sum += parameters_of(tensor);
@@ -64,7 +59,7 @@ Totals totals_of(const Subject& subject) {
   for (const graph::Node& node : subject.model.graph.nodes) {
     ++totals.operators[node.op];
     std::int64_t macs = graph::multiply_accumulates(node, subject.shapes);
-    totals.bodies = totals.bodies || has_body(node);
+    totals.bodies = totals.bodies || graph::has_body(node);
     if (macs < 0) totals.macs.reset();
     if (macs > 0) totals.known_macs += macs;
   }
@@ -224,9 +219,12 @@ std::string groups_text(const Subject& subject, bool members) {
   const auto& groups = subject.channels.groups;
   int changeable = changeable_groups(subject);
   std::string text = fmt::format("\n{} channel groups, {} changeable", groups.size(), changeable);
-  text += groups.empty()    ? ": no layer with channels of its own\n"
-          : changeable == 0 ? ": nothing can be changed\n"
-                            : "\n";
+  const std::vector<graph::Node>& nodes = subject.model.graph.nodes;
+  bool hidden = std::any_of(nodes.begin(), nodes.end(), graph::has_body);
+  text += groups.empty() && hidden ? ": the layers lie in bodies of If, Loop or Scan, which are not entered\n"
+          : groups.empty()         ? ": no layer with channels of its own\n"
+          : changeable == 0        ? ": nothing can be changed\n"
+                                   : "\n";
   std::vector<GroupLayers> layers = layers_by_group(subject);
   Table table({{"group"}, {"width", Align::right}, {"layers", Align::right}, {"state"}});
   for (std::size_t i = 0; i < groups.size(); ++i) {

@@ -3,6 +3,8 @@
 
 #include "tailor/graph/channels.h"
 
+#include <map>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -14,6 +16,10 @@ using Ids = std::shared_ptr<const std::vector<int>>;
 /// One entry per axis of a value; empty if the rank is unknown.
 using AxisIds = std::vector<Ids>;
 
+/// Reshape node -> the axis of its result that carries the labels of the axis it splits; a node that is not named
+/// uses the last one.
+using Carriers = std::map<int, std::size_t>;
+
 /// Longest axis that is labelled: flattened images beyond it are left alone.
 inline constexpr std::int64_t kMostPositions = std::int64_t{1} << 24;
 
@@ -21,18 +27,35 @@ inline constexpr std::int64_t kMostPositions = std::int64_t{1} << 24;
 /// topological order, so inputs are known by then.
 class ChannelBuilder {
  public:
-  ChannelBuilder(const Model& of_model, const Shapes& its_shapes)
-      : model(of_model), shapes(its_shapes), uses(of_model.graph) {}
+  ChannelBuilder(const Model& of_model, const Shapes& its_shapes, Carriers chosen = {})
+      : model(of_model), shapes(its_shapes), uses(of_model.graph), carriers(std::move(chosen)) {}
 
   const Model& model;
   const Shapes& shapes;
   const Uses uses;
+  const Carriers carriers;
+
+  /// What find_heads collects in a pass of its own: every axis that a split makes gets labels.
+  struct Probe {
+    struct Split {
+      int node;
+      std::size_t axis;
+      Ids ids;
+    };
+    std::vector<Split> splits;
+    std::vector<Ids> batches;  // batch axes of products of two values
+  };
+  std::optional<Probe> probe;
+  std::map<int, Ids> carried;  // by node of `carriers`: the labels of that axis
 
   /// Labels of a value; every axis null if it has none (constants, graph inputs).
   AxisIds of(const std::string& value) const;
   /// Shape of a value; empty vector if unknown or scalar.
   Shape shape(const std::string& value) const;
-  bool is_constant(const std::string& value) const { return shapes.constant(value) != nullptr; }
+  /// Known, and not labelled: what is filled to a computed size is a value with channels, though inference knows it.
+  bool is_constant(const std::string& value) const { return shapes.constant(value) && !labelled(value); }
+  bool labelled(const std::string& value) const;
+  bool literal(const std::string& value) const { return is_literal(model.graph, uses, value); }
 
   /// `count` new elements, each an atom of its own until united; null if unknown or more than kMostPositions.
   Ids fresh(std::int64_t count);
@@ -42,6 +65,8 @@ class ChannelBuilder {
   /// Every element of `ids` (null allowed) becomes unchangeable; the first reason is kept.
   void freeze(const Ids& ids, const Node& node, const std::string& reason);
   void freeze(const AxisIds& axes, const Node& node, const std::string& reason);
+  bool frozen(const Ids& ids) const;
+  int root(int element) const;
   void freeze_inputs(const Node& node, const std::string& reason);
 
   void set(const std::string& value, AxisIds axes);
@@ -56,7 +81,6 @@ class ChannelBuilder {
     int node;
     Ids in, out;
   };
-  int root(int element) const;
   Label resolve(const Ids& ids);
   void collect_atoms();
   void make_groups(Channels& channels);
@@ -79,8 +103,12 @@ class ChannelBuilder {
 /// Labels of the outputs of one node. Unknown operators freeze what they touch.
 void apply_channel_rule(ChannelBuilder& builder, int node);
 
+/// Splits of channels into heads, as attention does: of the axes that a Reshape makes of one labelled axis, the
+/// one that ends as a batch axis of a product of two values. See channel_heads.cpp.
+Carriers find_heads(const Model& model, const Shapes& shapes);
+
 /// Reshape of labels: chunks of axes with equal products; see channel_reshape.cpp.
-AxisIds reshape_labels(ChannelBuilder& builder, const Node& node, const AxisIds& in, const Shape& from,
+AxisIds reshape_labels(ChannelBuilder& builder, int node, const AxisIds& in, const Shape& from,
                        const Shape& to);
 
 }  // namespace tailor::graph

@@ -21,10 +21,12 @@ struct Context {
   AxisIds in(std::size_t i) const { return b.of(node.input(i)); }
   Shape shape(std::size_t i) const { return b.shape(node.input(i)); }
   Shape out_shape(std::size_t i = 0) const { return b.shape(node.output(i)); }
-  bool constant(std::size_t i) const { return b.is_constant(node.input(i)); }
-  void bind(std::size_t input, int axis, const Ids& ids, Role role) const {
-    if (!node.input(input).empty()) b.bind(index, static_cast<int>(input), axis, ids, role);
-  }
+  /// Constant, or dequantised from a constant.
+  bool constant(std::size_t i) const { return b.is_constant(node.input(i)) || dequantiser(i) >= 0; }
+  /// The DequantizeLinear of a constant that makes input `i` and that nobody else reads; -1 if there is none.
+  int dequantiser(std::size_t i) const;
+  /// Binds the constant behind `input`, with its scales and zero points where it is dequantised.
+  void bind(std::size_t input, int axis, const Ids& ids, Role role) const;
   void freeze(const std::string& why) const {
     b.freeze_inputs(node, why);
     for (const std::string& name : node.outputs) b.set(name, AxisIds(b.shape(name).size()));
@@ -48,10 +50,32 @@ inline Ids pick(const Ids& ids, const std::vector<std::int64_t>& positions) {
 }
 
 // Rules of layers, in channel_layers.cpp.
+void conv_integer(const Context& c);
+void qlinear_matmul(const Context& c);
+void matmul_integer(const Context& c);
+void qgemm(const Context& c);
 void conv(const Context& c);
 void conv_transpose(const Context& c);
 void qlinear_conv(const Context& c);
 void gemm(const Context& c);
 void matmul(const Context& c);
+
+// In channel_elementwise.cpp.
+void elementwise(const Context& c);
+void qlinear_binary(const Context& c);
+void quantise(const Context& c);
+void dynamic_quantise(const Context& c);
+
+// In channel_normalise.cpp.
+void batch_normalisation(const Context& c);
+void instance_normalisation(const Context& c);
+void group_normalisation(const Context& c);
+void softmax(const Context& c);
+void lp_normalisation(const Context& c);
+void mean_variance(const Context& c);
+void layer_normalisation(const Context& c);
+
+/// LSTM, GRU, RNN, in channel_recurrent.cpp.
+void recurrent(const Context& c);
 
 }  // namespace tailor::graph::labels

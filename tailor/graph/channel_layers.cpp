@@ -5,6 +5,31 @@
 #include <algorithm>
 
 namespace tailor::graph::labels {
+
+int Context::dequantiser(std::size_t i) const {
+  const std::string& name = node.input(i);
+  int producer = name.empty() ? -1 : b.uses.producer(name);
+  if (producer < 0) return -1;
+  const Node& made = b.model.graph.nodes[producer];
+  bool alone = b.uses.consumers(name).size() == 1 && !b.uses.is_output(name);
+  bool known = made.op == "DequantizeLinear" && b.is_constant(made.input(0)) &&
+               b.is_constant(made.input(1)) && (made.input(2).empty() || b.is_constant(made.input(2)));
+  return alone && known && made.integer("block_size", 0) == 0 ? producer : -1;
+}
+
+void Context::bind(std::size_t input, int axis, const Ids& ids, Role role) const {
+  if (node.input(input).empty()) return;
+  int from = dequantiser(input);
+  if (from < 0) return b.bind(index, static_cast<int>(input), axis, ids, role);
+  const Node& made = b.model.graph.nodes[from];
+  b.bind(from, 0, axis, ids, role);
+  bool along = wrap(made.integer("axis", 1), b.shape(made.input(0)).size()) == axis;
+  for (int i : {1, 2})
+    if (Shape shape = b.shape(made.input(i));
+        along && ids && shape == Shape{static_cast<std::int64_t>(ids->size())})
+      b.bind(from, i, 0, ids, Role::follows);
+}
+
 namespace {
 
 // Inputs of convolutions differ in number only: Conv x w b; QLinearConv x xs xz w ws wz ys yz b.
@@ -62,20 +87,41 @@ void conv_with(const Context& c, const ConvSlots& slots) {
   c.b.set(c.node.output(0), axes);
 }
 
+// Labels of a batch axis of a product of two values; an operand of size 1 is broadcast.
+Ids batch_axis(const Context& c, const Ids& l, const Ids& r, std::int64_t l_size, std::int64_t r_size) {
+  if (c.b.probe)
+    for (const Ids& ids : {l, r})
+      if (ids && ids->size() > 1) c.b.probe->batches.push_back(ids);
+  if (l && r && l->size() == r->size()) {
+    c.b.unite(l, r);
+    return l;
+  }
+  const Ids& wide = l_size == 1 ? r : l;
+  const Ids& narrow = l_size == 1 ? l : r;
+  bool broadcast = l_size == 1 || r_size == 1;
+  c.b.freeze(narrow, c.node,
+             broadcast ? "is broadcast over the channels of another value" : "meets a fixed axis");
+  if (broadcast) return wide;
+  c.b.freeze(wide, c.node, "meets a fixed axis");
+  return nullptr;
+}
+
 // Two operands that both carry labels: batch axes are united, the contracted axis too.
-void matmul_of_values(const Context& c, const AxisIds& a, const AxisIds& b, std::size_t rank) {
+void matmul_of_values(const Context& c, const AxisIds& a, const AxisIds& b, std::size_t rank,
+                      std::size_t right) {
   AxisIds out(rank);
   auto take = [&](const AxisIds& axes, std::size_t axis) {
     std::size_t missing = rank - axes.size();
     return axis < missing ? nullptr : axes[axis - missing];
   };
-  for (std::size_t axis = 0; axis + 2 < rank; ++axis) {
-    Ids l = take(a, axis), r = take(b, axis);
-    if (l && r && l->size() == r->size())
-      c.b.unite(l, r), out[axis] = l;
-    else
-      c.b.freeze(l, c.node, "meets a fixed axis"), c.b.freeze(r, c.node, "meets a fixed axis");
-  }
+  auto size = [&](std::size_t input, std::size_t axis) {
+    Shape shape = c.shape(input);
+    std::size_t missing = rank - shape.size();
+    return axis < missing ? 1 : shape[axis - missing];
+  };
+  for (std::size_t axis = 0; axis + 2 < rank; ++axis)
+    out[axis] = batch_axis(c, take(a, axis), take(b, axis), size(0, axis), size(right, axis));
+
   Ids k1 = at(a, a.size() - 1), k2 = at(b, b.size() - 2);
   if (k1 && k2 && k1->size() == k2->size())
     c.b.unite(k1, k2);
@@ -83,6 +129,51 @@ void matmul_of_values(const Context& c, const AxisIds& a, const AxisIds& b, std:
     c.b.freeze(k1, c.node, "meets a fixed axis"), c.b.freeze(k2, c.node, "meets a fixed axis");
   out[rank - 2] = at(a, a.size() - 2), out[rank - 1] = at(b, b.size() - 1);
   c.b.set(c.node.output(0), out);
+}
+
+// Inputs of matrix products: a, b, the addend of a Gemm, vectors along the columns.
+struct ProductSlots {
+  std::size_t b, addend;
+  std::vector<std::size_t> per_column;
+};
+constexpr std::size_t kNone = 99;
+
+void gemm_with(const Context& c, const ProductSlots& slots) {
+  Shape a_shape = c.shape(0), w = c.shape(slots.b), bias = c.shape(slots.addend);
+  if (!c.constant(slots.b) || w.size() != 2 || a_shape.size() != 2)
+    return c.freeze("weights are not constant");
+  bool flip_a = c.node.integer("transA", 0) != 0, flip_b = c.node.integer("transB", 0) != 0;
+  AxisIds a = c.in(0);
+  Ids in = at(a, flip_a ? 0 : 1), made = c.b.fresh(w[flip_b ? 0 : 1]);
+  if (!made) return c.freeze("has very many outputs");
+  c.bind(slots.b, flip_b ? 1 : 0, in, Role::consumes);
+  c.bind(slots.b, flip_b ? 0 : 1, made, Role::produces);
+  bind_vectors(c, slots.per_column, made);
+  if (!bias.empty() && bias.back() == static_cast<std::int64_t>(made->size()) && bias.back() > 1)
+    c.bind(slots.addend, static_cast<int>(bias.size()) - 1, made, Role::produces);
+  else if (!bias.empty() && bias.back() == 1 && made->size() > 1 && !c.constant(slots.addend))
+    c.b.freeze(c.in(slots.addend), c.node, "is broadcast");
+  c.b.layer(c.index, in, made);
+  c.b.set(c.node.output(0), {at(a, flip_a ? 1 : 0), made});
+}
+
+void matmul_with(const Context& c, const ProductSlots& slots) {
+  Shape a = c.shape(0), w = c.shape(slots.b), out = c.out_shape();
+  if (a.size() < 2 || w.size() < 2 || out.size() < 2) return c.freeze("has an operand of rank below 2");
+  if (c.constant(slots.b) && w.size() == 2) {
+    AxisIds axes = c.in(0);
+    if (axes.empty()) return c.freeze("has an operand of unknown rank");
+    Ids in = axes.back(), made = c.b.fresh(w[1]);
+    c.bind(slots.b, 0, in, Role::consumes);
+    c.bind(slots.b, 1, made, Role::produces);
+    bind_vectors(c, slots.per_column, made);
+    c.b.layer(c.index, in, made);
+    axes.back() = made;
+    return c.b.set(c.node.output(0), axes);
+  }
+  if (c.constant(0) || c.constant(slots.b))
+    return c.freeze("multiplies with a constant that is no matrix on the right");
+  matmul_of_values(c, c.in(0), c.in(slots.b), out.size(), slots.b);
 }
 
 }  // namespace
@@ -119,38 +210,14 @@ void conv_transpose(const Context& c) {
 
 void qlinear_conv(const Context& c) { conv_with(c, {0, 3, {4, 5, 8}}); }
 
-void gemm(const Context& c) {
-  Shape a_shape = c.shape(0), w = c.shape(1), bias = c.shape(2);
-  if (!c.constant(1) || w.size() != 2 || a_shape.size() != 2) return c.freeze("weights are not constant");
-  bool flip_a = c.node.integer("transA", 0) != 0, flip_b = c.node.integer("transB", 0) != 0;
-  AxisIds a = c.in(0);
-  Ids in = at(a, flip_a ? 0 : 1), made = c.b.fresh(w[flip_b ? 0 : 1]);
-  c.bind(1, flip_b ? 1 : 0, in, Role::consumes);
-  c.bind(1, flip_b ? 0 : 1, made, Role::produces);
-  if (!bias.empty() && bias.back() == static_cast<std::int64_t>(made->size()) && bias.back() > 1)
-    c.bind(2, static_cast<int>(bias.size()) - 1, made, Role::produces);
-  else if (!bias.empty() && bias.back() == 1 && made->size() > 1 && !c.constant(2))
-    c.b.freeze(c.in(2), c.node, "is broadcast");
-  c.b.layer(c.index, in, made);
-  c.b.set(c.node.output(0), {at(a, flip_a ? 1 : 0), made});
-}
+void conv_integer(const Context& c) { conv_with(c, {0, 1, {3}}); }
 
-void matmul(const Context& c) {
-  Shape a = c.shape(0), w = c.shape(1), out = c.out_shape();
-  if (a.size() < 2 || w.size() < 2 || out.size() < 2) return c.freeze("has an operand of rank below 2");
-  if (c.constant(1) && w.size() == 2) {
-    AxisIds axes = c.in(0);
-    if (axes.empty()) return c.freeze("has an operand of unknown rank");
-    Ids in = axes.back(), made = c.b.fresh(w[1]);
-    c.bind(1, 0, in, Role::consumes);
-    c.bind(1, 1, made, Role::produces);
-    c.b.layer(c.index, in, made);
-    axes.back() = made;
-    return c.b.set(c.node.output(0), axes);
-  }
-  if (c.constant(0) || c.constant(1))
-    return c.freeze("multiplies with a constant that is no matrix on the right");
-  matmul_of_values(c, c.in(0), c.in(1), out.size());
-}
+void gemm(const Context& c) { gemm_with(c, {1, 2, {}}); }
+// com.microsoft.QGemm: a as az b bs bz c ys yz.
+void qgemm(const Context& c) { gemm_with(c, {3, 6, {4, 5}}); }
+
+void matmul(const Context& c) { matmul_with(c, {1, kNone, {}}); }
+void qlinear_matmul(const Context& c) { matmul_with(c, {3, kNone, {4, 5}}); }
+void matmul_integer(const Context& c) { matmul_with(c, {1, kNone, {3}}); }
 
 }  // namespace tailor::graph::labels

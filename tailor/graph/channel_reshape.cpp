@@ -1,8 +1,9 @@
 // Labels through Reshape, Flatten, Squeeze and Unsqueeze. The axes of both sides are cut into chunks of equal
 // products:
 //   (C)(H)(W) -> (C*H*W)      position i of the result belongs to channel i / (H*W)
-//   (g*c)     -> (g)(c)       the inner axis gets the label; position i of all g parts is united (channel
-//   shuffle)
+//   (C*H*W)   -> (C)(H)(W)    the way back: the axis gets the label whose positions are the same already
+//   (g*c)     -> (g)(c)       one axis gets the label, and positions that differ on the others are united: the
+//                             inner one (channel shuffle, size of heads), or the one that find_heads chose
 // Sizes of 1 belong to any chunk. A chunk with more than one labelled axis, or with unknown sizes, freezes
 // its labels.
 #include "tailor/graph/channel_builder.h"
@@ -71,8 +72,44 @@ Ids flatten(ChannelBuilder& b, const Node& node, const AxisIds& in, const Shape&
   return out;
 }
 
-// Spreads a flattened label over the target axes: the last axis larger than one carries it.
-void unflatten(ChannelBuilder& b, const Ids& flat, const Shape& to, const Chunk& chunk, AxisIds& out) {
+// Where axis `carrier` lies in a chunk: position i of the flattened chunk has coordinate i / inner % size on it.
+struct Stride {
+  std::size_t size, inner;
+  std::size_t coordinate(std::size_t i) const { return i / inner % size; }
+};
+
+Stride stride_of(const Shape& to, const Chunk& chunk, std::size_t carrier) {
+  Stride stride{static_cast<std::size_t>(to[carrier]), 1};
+  for (std::size_t axis = carrier + 1; axis < chunk.to_end; ++axis)
+    stride.inner *= static_cast<std::size_t>(to[axis]);
+  return stride;
+}
+
+// Positions with the same coordinate are the same already.
+bool fits(const ChannelBuilder& b, const Ids& flat, const Stride& stride) {
+  for (std::size_t i = 0; i < flat->size(); ++i)
+    if (b.root((*flat)[i]) != b.root((*flat)[stride.coordinate(i) * stride.inner])) return false;
+  return true;
+}
+
+// Unites positions with the same coordinate.
+Ids folded(ChannelBuilder& b, const Ids& flat, const Stride& stride) {
+  auto out = std::make_shared<std::vector<int>>();
+  for (std::size_t c = 0; c < stride.size; ++c) out->push_back((*flat)[c * stride.inner]);
+  for (std::size_t i = 0; i < flat->size(); ++i) b.unite((*flat)[i], (*out)[stride.coordinate(i)]);
+  return out;
+}
+
+// Every axis of the split becomes visible, so that find_heads sees where it goes.
+void probe_split(ChannelBuilder& b, int node, const Shape& to, const Chunk& chunk, AxisIds& out) {
+  for (std::size_t axis = chunk.to_begin; axis < chunk.to_end; ++axis)
+    if (to[axis] > 1 && (out[axis] = b.fresh(to[axis]))) b.probe->splits.push_back({node, axis, out[axis]});
+}
+
+// Spreads a flattened label over the target axes: one axis larger than one carries it. That is one which unites
+// nothing, else the one that is chosen, else the last.
+void unflatten(ChannelBuilder& b, int node, const Ids& flat, const Shape& to, const Chunk& chunk,
+               AxisIds& out) {
   std::size_t carrier = chunk.to_end, larger = 0;
   for (std::size_t axis = chunk.to_begin; axis < chunk.to_end; ++axis)
     if (to[axis] > 1) carrier = axis, ++larger;
@@ -82,16 +119,23 @@ void unflatten(ChannelBuilder& b, const Ids& flat, const Shape& to, const Chunk&
     out[carrier] = flat;
     return;
   }
-  std::int64_t inner = to[carrier];
-  for (std::size_t i = static_cast<std::size_t>(inner); i < flat->size(); ++i)
-    b.unite((*flat)[i], (*flat)[i % static_cast<std::size_t>(inner)]);
-  out[carrier] = std::make_shared<std::vector<int>>(flat->begin(), flat->begin() + inner);
+  for (std::size_t axis = chunk.to_begin; axis < chunk.to_end; ++axis)
+    if (to[axis] > 1 && fits(b, flat, stride_of(to, chunk, axis))) {
+      out[axis] = folded(b, flat, stride_of(to, chunk, axis));
+      return;
+    }
+  if (b.probe) return probe_split(b, node, to, chunk, out);
+  auto chosen = b.carriers.find(node);
+  bool here = chosen != b.carriers.end() && chosen->second >= chunk.to_begin && chosen->second < chunk.to_end;
+  if (here) carrier = chosen->second;
+  out[carrier] = folded(b, flat, stride_of(to, chunk, carrier));
+  if (here) b.carried[node] = out[carrier];
 }
 
 }  // namespace
 
-AxisIds reshape_labels(ChannelBuilder& b, const Node& node, const AxisIds& in, const Shape& from,
-                       const Shape& to) {
+AxisIds reshape_labels(ChannelBuilder& b, int index, const AxisIds& in, const Shape& from, const Shape& to) {
+  const Node& node = b.model.graph.nodes[index];
   AxisIds out(to.size());
   bool labelled = false;
   for (const Ids& ids : in) labelled = labelled || ids;
@@ -102,7 +146,7 @@ AxisIds reshape_labels(ChannelBuilder& b, const Node& node, const AxisIds& in, c
     return out;
   }
   for (const Chunk& chunk : chunks)
-    if (Ids flat = flatten(b, node, in, from, chunk)) unflatten(b, flat, to, chunk, out);
+    if (Ids flat = flatten(b, node, in, from, chunk)) unflatten(b, index, flat, to, chunk, out);
   return out;
 }
 

@@ -1,9 +1,10 @@
 // What each operator does to the labels of its axes. The table at the end maps operators to rules, in this
 // order:
-//   layers          (channel_layers.cpp) conv, conv_transpose, gemm, matmul: bind weights, make new labels
-//   element-wise    unary passes labels on; elementwise unites with broadcasting; per_channel binds
-//   normalisations rearranging     concat, split, slice, pad, gather, transpose, reshape, expand, resize
-//   reducing        pools keep channels; reductions and softmax freeze what they run over
+//   layers          (channel_layers.cpp, channel_recurrent.cpp) bind weights, make new labels
+//   element-wise    (channel_elementwise.cpp) unary passes labels on; elementwise unites with broadcasting
+//   normalisations  (channel_normalise.cpp)
+//   rearranging     concat, split, slice, pad, gather, transpose, reshape, depth_to_space, expand, resize
+//   reducing        pools keep channels; reductions freeze what they run over
 // Whatever is not in the table freezes its inputs, and its outputs are fixed.
 #include "tailor/base/error.h"
 #include "tailor/graph/channel_context.h"
@@ -26,73 +27,6 @@ void unary(const Context& c) {
   for (const std::string& name : c.node.outputs) c.b.set(name, c.in(0));
 }
 
-// One axis of an element-wise operation over all operands. Operands of size 1 are broadcast.
-Ids unite_axis(const Context& c, std::size_t axis, std::size_t rank, std::int64_t size) {
-  Ids joined;
-  bool fixed = false;
-  for (std::size_t i = 0; i < c.node.inputs.size(); ++i) {
-    Shape shape = c.shape(i);
-    if (shape.size() + axis < rank) continue;
-    std::size_t own = axis - (rank - shape.size());
-    Ids ids = at(c.in(i), own);
-    if (shape[own] == 1 && size != 1)
-      c.b.freeze(ids, c.node, "is broadcast over the channels of another value");
-    else if (c.constant(i))
-      continue;
-    else if (!ids)
-      fixed = true;
-    else if (!joined)
-      joined = ids;
-    else if (joined->size() == ids->size())
-      c.b.unite(joined, ids);
-    else
-      c.b.freeze(ids, c.node, "meets an axis of another size"), fixed = true;
-  }
-  if (fixed) c.b.freeze(joined, c.node, "meets a fixed axis");
-  return fixed ? nullptr : joined;
-}
-
-void bind_constants(const Context& c, std::size_t axis, std::size_t rank, const Ids& ids) {
-  for (std::size_t i = 0; i < c.node.inputs.size(); ++i) {
-    Shape shape = c.shape(i);
-    if (!c.constant(i) || shape.size() + axis < rank) continue;
-    std::size_t own = axis - (rank - shape.size());
-    if (shape[own] == static_cast<std::int64_t>(ids->size()) && shape[own] != 1)
-      c.bind(i, static_cast<int>(own), ids, Role::follows);
-  }
-}
-
-void elementwise(const Context& c) {
-  Shape out = c.out_shape();
-  for (std::size_t i = 0; i < c.node.inputs.size(); ++i)
-    if (!c.node.inputs[i].empty() && !c.b.shapes.shape(c.node.inputs[i]))
-      return c.freeze("has an operand of unknown shape");
-  AxisIds axes(out.size());
-  for (std::size_t axis = 0; axis < out.size(); ++axis) {
-    axes[axis] = unite_axis(c, axis, out.size(), out[axis]);
-    if (axes[axis]) bind_constants(c, axis, out.size(), axes[axis]);
-  }
-  c.b.set(c.node.output(0), axes);
-}
-
-// BatchNormalization and InstanceNormalization: vectors along axis 1.
-void per_channel(const Context& c) {
-  AxisIds x = c.in(0);
-  if (Ids ids = at(x, 1))
-    for (std::size_t i = 1; i < c.node.inputs.size(); ++i) c.bind(i, 0, ids, Role::produces);
-  for (const std::string& name : c.node.outputs) c.b.set(name, AxisIds(c.b.shape(name).size()));
-  c.b.set(c.node.output(0), x);
-}
-
-void quantise(const Context& c) {
-  AxisIds x = c.in(0);
-  Shape scale = c.shape(1);
-  std::int64_t axis = wrap(c.node.integer("axis", 1), x.size());
-  if (scale.size() == 1 && scale[0] != 1 && at(x, axis))
-    for (std::size_t i = 1; i < 3; ++i) c.bind(i, 0, x[axis], Role::follows);
-  c.b.set(c.node.output(0), x);
-}
-
 // ---- rearranging
 // --------------------------------------------------------------------------------------------------
 
@@ -104,11 +38,13 @@ void concat_of(const Context& c, const std::vector<std::size_t>& inputs) {
   AxisIds axes(out.size());
   for (std::size_t a = 0; a < out.size(); ++a) {
     bool any = false, fixed = false;
-    for (std::size_t i : inputs) (at(c.in(i), a) ? any : fixed) = true;
+    for (std::size_t i : inputs)
+      if (a == axis || !c.constant(i)) (at(c.in(i), a) ? any : fixed) = true;
     if (!any) continue;
     if (a != axis) {
       for (std::size_t i : inputs) {
         Ids ids = at(c.in(i), a);
+        if (!ids) continue;
         if (fixed)
           c.b.freeze(ids, c.node, "meets a fixed axis");
         else if (!axes[a])
@@ -116,6 +52,8 @@ void concat_of(const Context& c, const std::vector<std::size_t>& inputs) {
         else if (axes[a]->size() == ids->size())
           c.b.unite(axes[a], ids);
       }
+      for (std::size_t i : inputs)
+        if (axes[a] && c.constant(i)) c.bind(i, static_cast<int>(a), axes[a], Role::follows);
       continue;
     }
     auto joined = std::make_shared<std::vector<int>>();
@@ -225,6 +163,19 @@ void pad(const Context& c) {
   c.b.set(c.node.output(0), axes);
 }
 
+// A constant table read by computed indices: what lies behind the gathered axis are new channels.
+void embedding(const Context& c) {
+  Shape table = c.shape(0), index = c.shape(1), to = c.out_shape();
+  auto axis = static_cast<std::size_t>(wrap(c.node.integer("axis", 0), table.size()));
+  AxisIds axes(to.size());
+  for (std::size_t a = axis + 1; a < table.size() && to.size() + 1 == table.size() + index.size(); ++a) {
+    Ids made = c.b.fresh(table[a]);
+    c.bind(0, static_cast<int>(a), made, Role::produces);
+    axes[a + index.size() - 1] = made;
+  }
+  c.b.set(c.node.output(0), axes);
+}
+
 void gather(const Context& c) {
   AxisIds x = c.in(0);
   Shape index_shape = c.shape(1), to = c.out_shape();
@@ -232,6 +183,7 @@ void gather(const Context& c) {
   auto indices = c.integers(1);
   if (x.empty() || !c.b.shapes.shape(c.node.input(1)) || axis >= x.size())
     return c.freeze("gathers from a value of unknown rank");
+  if (c.constant(0)) return embedding(c);
   AxisIds axes(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(axis));
   Ids picked;
   if (x[axis] && indices && index_shape.size() == 1) {
@@ -259,14 +211,62 @@ void transpose(const Context& c) {
   c.b.set(c.node.output(0), axes);
 }
 
+// Channel c of the result is made of r*r channels: c + k*C (DCR) or c*r*r + k (CRD).
+void depth_to_space(const Context& c) {
+  AxisIds x = c.in(0);
+  std::int64_t block = c.node.integer("blocksize", 1);
+  if (x.size() != 4 || block < 1) return c.freeze("is rearranged with an unknown block");
+  for (std::size_t axis : {2u, 3u}) c.b.freeze(x[axis], c.node, "is a spatial axis of a rearrangement");
+  Ids made;
+  if (x[1]) {
+    std::int64_t parts = block * block, width = static_cast<std::int64_t>(x[1]->size()) / parts;
+    bool depth_first = c.node.text("mode", "DCR") == "DCR";
+    std::vector<std::int64_t> first;
+    for (std::int64_t i = 0; i < width; ++i) {
+      first.push_back(depth_first ? i : i * parts);
+      for (std::int64_t k = 1; k < parts; ++k)
+        c.b.unite((*x[1])[first.back()], (*x[1])[depth_first ? i + k * width : i * parts + k]);
+    }
+    made = pick(x[1], first);
+  }
+  c.b.set(c.node.output(0), {x[0], made, nullptr, nullptr});
+}
+
+void space_to_depth(const Context& c) {
+  AxisIds x = c.in(0);
+  std::int64_t block = c.node.integer("blocksize", 1);
+  if (x.size() != 4 || block < 1 || block > 64) return c.freeze("is rearranged with an unknown block");
+  for (std::size_t axis : {2u, 3u}) c.b.freeze(x[axis], c.node, "is a spatial axis of a rearrangement");
+  Ids made;
+  if (x[1]) {
+    auto joined = std::make_shared<std::vector<int>>();
+    for (std::int64_t k = 0; k < block * block; ++k)
+      joined->insert(joined->end(), x[1]->begin(), x[1]->end());
+    made = joined;
+  }
+  c.b.set(c.node.output(0), {x[0], made, nullptr, nullptr});
+}
+
 void reshape(const Context& c) {
-  c.b.set(c.node.output(0), reshape_labels(c.b, c.node, c.in(0), c.shape(0), c.out_shape()));
+  c.b.set(c.node.output(0), reshape_labels(c.b, c.index, c.in(0), c.shape(0), c.out_shape()));
+}
+
+// Filled to a computed size: its channels are nobody's, and whoever meets them decides.
+void filled(const Context& c) {
+  AxisIds axes;
+  for (std::int64_t size : c.out_shape()) axes.push_back(size > 1 ? c.b.fresh(size) : nullptr);
+  c.b.set(c.node.output(0), axes);
 }
 
 // Axes whose size stays pass; labelled axes whose size changes freeze.
 void same_sizes(const Context& c) {
   AxisIds x = c.in(0);
   Shape from = c.shape(0), to = c.out_shape();
+  if ((c.node.op == "Expand" || c.node.op == "Tile") && c.constant(0))
+    for (std::size_t axis = 0; axis < x.size() && axis < from.size(); ++axis)
+      if (from[axis] > 1 && axis + to.size() >= from.size() &&
+          to[axis + to.size() - from.size()] == from[axis])
+        c.bind(0, static_cast<int>(axis), x[axis] = c.b.fresh(from[axis]), Role::follows);
   if (to.size() < from.size()) return c.freeze("changes its rank");
   AxisIds axes(to.size());
   std::size_t lead = to.size() - from.size();
@@ -313,40 +313,7 @@ void reduce(const Context& c) {
   c.b.set(c.node.output(0), axes);
 }
 
-void along_axis(const Context& c) {  // Softmax, LogSoftmax, LpNormalization, CumSum-like
-  AxisIds x = c.in(0);
-  bool old = c.b.model.opsets.contains("") && c.b.model.opsets.find("")->second < 13;
-  std::int64_t axis = wrap(c.node.integer("axis", old ? 1 : -1), x.size());
-  for (std::size_t a = 0; a < x.size(); ++a)
-    if (static_cast<std::int64_t>(a) == axis || (old && static_cast<std::int64_t>(a) > axis))
-      c.b.freeze(x[a], c.node, "is normalised over"), x[a] = nullptr;
-  c.b.set(c.node.output(0), x);
-}
-
-void last_axes(const Context& c) {  // LayerNormalization
-  AxisIds x = c.in(0);
-  auto first = static_cast<std::size_t>(wrap(c.node.integer("axis", -1), x.size()));
-  for (std::size_t a = first; a < x.size(); ++a)
-    c.b.freeze(x[a], c.node, "is normalised over"), x[a] = nullptr;
-  for (const std::string& name : c.node.outputs) c.b.set(name, AxisIds(c.b.shape(name).size()));
-  c.b.set(c.node.output(0), x);
-}
-
 void nothing(const Context&) {}
-
-// QLinearAdd: a as az b bs bz ys yz.
-void qlinear_add(const Context& c) {
-  AxisIds a = c.in(0), b = c.in(3), axes(a.size());
-  if (a.size() != b.size() || a.size() != c.out_shape().size())
-    return c.freeze("adds values of different rank");
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (a[i] && b[i] && a[i]->size() == b[i]->size())
-      c.b.unite(a[i], b[i]), axes[i] = a[i];
-    else
-      c.b.freeze(a[i], c.node, "meets a fixed axis"), c.b.freeze(b[i], c.node, "meets a fixed axis");
-  }
-  c.b.set(c.node.output(0), axes);
-}
 
 std::vector<std::string> words(const char* text) {
   std::istringstream in(text);
@@ -363,8 +330,14 @@ const std::unordered_map<std::string, Rule>& rules() {
                                                {"QLinearConv", qlinear_conv},
                                                {"Gemm", gemm},
                                                {"MatMul", matmul},
-                                               {"BatchNormalization", per_channel},
-                                               {"InstanceNormalization", per_channel},
+                                               {"LSTM", recurrent},
+                                               {"GRU", recurrent},
+                                               {"RNN", recurrent},
+                                               {"BatchNormalization", batch_normalisation},
+                                               {"InstanceNormalization", instance_normalisation},
+                                               {"GroupNormalization", group_normalisation},
+                                               {"LpNormalization", lp_normalisation},
+                                               {"MeanVarianceNormalization", mean_variance},
                                                {"QuantizeLinear", quantise},
                                                {"DequantizeLinear", quantise},
                                                {"Concat", concat},
@@ -389,15 +362,23 @@ const std::unordered_map<std::string, Rule>& rules() {
                                                {"GlobalMaxPool", pool},
                                                {"QLinearGlobalAveragePool", pool},
                                                {"QLinearAveragePool", pool},
-                                               {"Softmax", along_axis},
-                                               {"LogSoftmax", along_axis},
-                                               {"Hardmax", along_axis},
-                                               {"LayerNormalization", last_axes},
-                                               {"QLinearAdd", qlinear_add},
+                                               {"Softmax", softmax},
+                                               {"LogSoftmax", softmax},
+                                               {"Hardmax", softmax},
+                                               {"LayerNormalization", layer_normalisation},
+                                               {"QLinearAdd", qlinear_binary},
+                                               {"QLinearMul", qlinear_binary},
+                                               {"QLinearMatMul", qlinear_matmul},
+                                               {"MatMulInteger", matmul_integer},
+                                               {"QGemm", qgemm},
+                                               {"ConvInteger", conv_integer},
+                                               {"DynamicQuantizeLinear", dynamic_quantise},
+                                               {"DepthToSpace", depth_to_space},
+                                               {"SpaceToDepth", space_to_depth},
                                                {"Constant", nothing},
                                                {"Shape", nothing},
                                                {"Size", nothing},
-                                               {"ConstantOfShape", nothing},
+                                               {"ConstantOfShape", filled},
                                                {"Range", nothing}};
     for (const std::string& op :
          words("Relu LeakyRelu Sigmoid Tanh Elu Selu Celu ThresholdedRelu HardSigmoid HardSwish "
@@ -418,17 +399,33 @@ const std::unordered_map<std::string, Rule>& rules() {
 
 }  // namespace
 
+namespace {
+
+// What follows from constants alone has no channels, unless its size is computed by the graph: then it cannot be
+// put into the model as the constant that it is for the batch at hand.
+bool has_no_channels(const ChannelBuilder& builder, const Node& node) {
+  for (const std::string& name : node.outputs)
+    if (!name.empty() && !builder.is_constant(name)) return false;
+  for (const std::string& name : node.inputs)
+    if (builder.labelled(name)) return false;
+  if (node.op != "ConstantOfShape" && node.op != "Expand" && node.op != "Tile") return true;
+  const Tensor* value = builder.shapes.constant(node.output(0));
+  return !value || !as_floats(*value) || builder.literal(node.output(0));
+}
+
+}  // namespace
+
 void apply_channel_rule(ChannelBuilder& builder, int node) {
   Context context{builder, node, builder.model.graph.nodes[node]};
   auto it = rules().find(context.node.op);
-  bool all_constant =
-      std::all_of(context.node.outputs.begin(), context.node.outputs.end(),
-                  [&](const std::string& name) { return name.empty() || builder.is_constant(name); });
-  if (all_constant && !context.node.outputs.empty()) return;
+  if (!context.node.outputs.empty() && has_no_channels(builder, context.node)) return;
   if (it != rules().end())
     it->second(context);
   else
-    context.freeze(fmt::format("is used by {}, which Tailor does not change", context.node.op));
+    context.freeze(
+        has_body(context.node)
+            ? fmt::format("is read by the body of {}, which Tailor does not enter", context.node.op)
+            : fmt::format("is used by {}, which Tailor does not change", context.node.op));
 }
 
 }  // namespace tailor::graph

@@ -37,6 +37,12 @@ Shape ChannelBuilder::shape(const std::string& value) const {
   return known ? *known : Shape{};
 }
 
+bool ChannelBuilder::labelled(const std::string& value) const {
+  auto it = axes_.find(value);
+  return it != axes_.end() &&
+         std::any_of(it->second.begin(), it->second.end(), [](const Ids& ids) { return ids != nullptr; });
+}
+
 Ids ChannelBuilder::fresh(std::int64_t count) {
   if (count < 0 || count > kMostPositions) return nullptr;
   auto ids = std::make_shared<std::vector<int>>(count);
@@ -72,6 +78,10 @@ void ChannelBuilder::freeze(const AxisIds& axes, const Node& node, const std::st
   for (const Ids& ids : axes) freeze(ids, node, reason);
 }
 
+bool ChannelBuilder::frozen(const Ids& ids) const {
+  return ids && std::any_of(ids->begin(), ids->end(), [&](int id) { return frozen_.contains(root(id)); });
+}
+
 void ChannelBuilder::freeze_inputs(const Node& node, const std::string& reason) {
   for (const std::string& name : reads(node)) freeze(of(name), node, reason);
 }
@@ -95,7 +105,11 @@ void ChannelBuilder::set(const std::string& value, AxisIds axes) {
 }
 
 void ChannelBuilder::bind(int node, int input, int axis, const Ids& ids, Binding::Role role) {
-  if (ids) bindings_.push_back({node, input, axis, ids, role});
+  if (!ids) return;
+  const Node& reader = model.graph.nodes[node];
+  if (!literal(reader.inputs[input]))
+    freeze(ids, reader, "meets a constant that the graph computes from sizes");
+  bindings_.push_back({node, input, axis, ids, role});
 }
 
 // An element is an atom once it occurs somewhere that is cut.
@@ -174,15 +188,33 @@ Channels ChannelBuilder::finish() {
   return channels;
 }
 
-Channels channel_groups(const Model& model, const Shapes& shapes) {
-  ChannelBuilder builder(model, shapes);
-  for (std::size_t i = 0; i < model.graph.nodes.size(); ++i) apply_channel_rule(builder, static_cast<int>(i));
+namespace {
+
+void apply_rules(ChannelBuilder& builder) {
+  const Graph& graph = builder.model.graph;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) apply_channel_rule(builder, static_cast<int>(i));
   Node shown{"graph output", "", "", {}, {}};
-  for (const ValueInfo& output : model.graph.outputs) {
+  for (const ValueInfo& output : graph.outputs) {
     shown.name = output.name;
     builder.freeze(builder.of(output.name), shown, "is a graph output");
   }
-  return builder.finish();
+}
+
+}  // namespace
+
+// Heads that cannot change may still have a size that can: then they are split the other way.
+Channels channel_groups(const Model& model, const Shapes& shapes) {
+  Carriers heads = find_heads(model, shapes);
+  ChannelBuilder builder(model, shapes, heads);
+  apply_rules(builder);
+  std::size_t stuck = std::erase_if(heads, [&](const auto& split) {
+    auto it = builder.carried.find(split.first);
+    return it == builder.carried.end() || builder.frozen(it->second);
+  });
+  if (stuck == 0) return builder.finish();
+  ChannelBuilder again(model, shapes, heads);
+  apply_rules(again);
+  return again.finish();
 }
 
 }  // namespace tailor::graph

@@ -5,7 +5,8 @@
 /// channel pad shifts). A class of elements is an *atom*: it is kept or removed as a whole, everywhere. Atoms
 /// that appear in exactly the same axes are interchangeable and form a *ChannelGroup*; its width is what a
 /// planner chooses. So option-A shortcuts, concats and shuffles need no special cases: they are index
-/// arithmetic.
+/// arithmetic. A unit need not be one position: a head of attention is all its positions in queries, keys, values
+/// and the projection; a hidden unit of an LSTM is a row per gate, a column of R and its state.
 ///
 /// What is not understood is frozen with a reason, never guessed.
 #pragma once

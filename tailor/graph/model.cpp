@@ -160,6 +160,12 @@ const std::string& Node::output(std::size_t i) const { return i < outputs.size()
 
 std::string Node::label() const { return !name.empty() ? name : fmt::format("{} -> {}", op, output(0)); }
 
+bool has_body(const Node& node) {
+  return std::any_of(node.attributes.begin(), node.attributes.end(), [](const auto& attribute) {
+    return std::holds_alternative<std::shared_ptr<const Graph>>(attribute.second.value);
+  });
+}
+
 std::vector<std::string> reads(const Node& node) {
   std::vector<std::string> list;
   std::unordered_set<std::string_view> seen;
@@ -224,6 +230,23 @@ void check(const Graph& graph) {
     if (!known.contains(output.name))
       throw Error(Code::bad_model, fmt::format("nobody writes the graph output '{}'", output.name),
                   "graph " + graph.name);
+}
+
+bool is_literal(const Graph& graph, const Uses& uses, std::string_view value) {
+  std::vector<std::string> left = {std::string(value)};
+  std::unordered_set<std::string> seen(left.begin(), left.end());
+  while (!left.empty()) {
+    std::string name = std::move(left.back());
+    left.pop_back();
+    if (constant(graph, uses, name)) continue;
+    int producer = uses.producer(name);
+    if (producer < 0) return false;
+    const Node& node = graph.nodes[producer];
+    if (node.op == "Shape" || node.op == "Size" || node.inputs.empty()) return false;
+    for (std::string& read : reads(node))
+      if (seen.insert(read).second) left.push_back(std::move(read));
+  }
+  return true;
 }
 
 void remove_dead(Graph& graph) {

@@ -166,12 +166,19 @@ class Uses {
   std::unordered_map<std::string, Entry> entries_;
 };
 
+/// True for If, Loop, Scan: a graph is among the attributes.
+bool has_body(const Node& node);
+
 /// Names that `node` reads, including what its subgraph bodies capture from outside. In order, each once,
 /// without "".
 std::vector<std::string> reads(const Node& node);
 
 /// The tensor behind `value` if it is an initializer or written by a Constant node; nullptr else.
 const Tensor* constant(const Graph& graph, const Uses& uses, std::string_view value);
+
+/// True if `value` follows from initializers and Constant nodes alone: no input, and no size of a value
+/// (Shape, Size), has a part in it.
+bool is_literal(const Graph& graph, const Uses& uses, std::string_view value);
 
 /// Checks SSA form, topological order, producers of all reads, outputs present. @throws Error bad_model
 /// naming the node.

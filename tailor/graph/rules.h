@@ -113,6 +113,7 @@ std::optional<std::int64_t> agree(std::int64_t a, std::int64_t b);
 void same_rule(Site& site);  // output 0 like input 0
 void conv_rule(Site& site);
 void gemm_rule(Site& site);
+void qgemm_rule(Site& site);
 void matmul_rule(Site& site);
 void pool_rule(Site& site);
 

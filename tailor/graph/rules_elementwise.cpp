@@ -261,6 +261,7 @@ std::span<const RuleEntry> microsoft_rules() {
                              {"MatMulNBits", packed_matmul_rule},
                              {"FusedConv", conv_rule},
                              {"FusedGemm", gemm_rule},
+                             {"QGemm", qgemm_rule},
                              {"QLinearAveragePool", pool_rule},
                              {"FusedMatMul", matmul_rule}});
     return list;

@@ -8,9 +8,9 @@
 namespace tailor::graph {
 namespace {
 
-void check_addend(Site& site, const Shape& out) {
-  if (!site.has(2)) return;
-  const Shape* c = site.shape(2);
+void check_addend(Site& site, std::size_t addend, const Shape& out) {
+  if (!site.has(addend)) return;
+  const Shape* c = site.shape(addend);
   if (!c) return;
   if (c->size() > 2 || broadcast(site, out, *c).size() != 2)
     site.fail(fmt::format("an addend of {} for {}", to_string(*c), to_string(out)));
@@ -130,8 +130,8 @@ void einsum_rule(Site& site) {
 
 void matmul_rule(Site& site) { matmul(site, 1, site.type(0)); }
 
-void gemm_rule(Site& site) {
-  const Shape *a = site.shape(0), *b = site.shape(1);
+void gemm_of(Site& site, std::size_t factor, std::size_t addend, DataType type) {
+  const Shape *a = site.shape(0), *b = site.shape(factor);
   if (!a || !b) return;
   Shape left = *a, right = *b;
   swap_last(left, site.node.integer("transA", 0) != 0);
@@ -140,9 +140,14 @@ void gemm_rule(Site& site) {
     site.fail(fmt::format("{} times {}{}", to_string(*a), to_string(*b),
                           site.node.integer("transB", 0) ? " transposed" : ""));
   Shape out{left[0], right[1]};
-  check_addend(site, out);
-  site.set(0, site.type(0), std::move(out));
+  check_addend(site, addend, out);
+  site.set(0, type, std::move(out));
 }
+
+void gemm_rule(Site& site) { gemm_of(site, 1, 2, site.type(0)); }
+
+// a as az b bs bz c ys yz; real where there is no ys.
+void qgemm_rule(Site& site) { gemm_of(site, 3, 6, site.has(7) ? site.type(0) : DataType::f32); }
 
 std::span<const RuleEntry> product_rules() {
   static constexpr RuleEntry rules[] = {{"Gemm", gemm_rule},

@@ -269,7 +269,7 @@ std::int64_t multiply_accumulates(const Node& node, const Shapes& shapes) {
     return weight_macs(shapes, node.output(0), node.input(1));
   if (op == "QLinearConv") return weight_macs(shapes, node.output(0), node.input(3));
   if (op == "ConvTranspose") return weight_macs(shapes, node.input(0), node.input(1));
-  if (op == "Gemm" || op == "FusedGemm" || op == "FusedMatMul")
+  if (op == "Gemm" || op == "FusedGemm" || op == "QGemm" || op == "FusedMatMul")
     return product_macs(node, shapes, node.integer("transA", 0) != 0);
   if (op == "MatMul" || op == "MatMulInteger" || op == "QLinearMatMul" || op == "MatMulNBits")
     return product_macs(node, shapes, false);

@@ -69,9 +69,9 @@ std::vector<double> magnitude(const Subject& subject, int group, Criterion crite
   for (const graph::Binding& b : subject.channels.bindings) {
     const graph::Node& node = subject.model.graph.nodes[b.node];
     bool scale = node.op == "BatchNormalization" && b.input == 1;
-    bool weight =
-        (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" || node.op == "MatMul") &&
-        b.input == 1;
+    bool weight = (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" ||
+                   node.op == "MatMul" || node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") &&
+                  b.input == 1;
     bool wanted =
         criterion == Criterion::bn_scale ? scale : weight && b.role == graph::Binding::Role::produces;
     if (!wanted || !contains_group(subject.channels, b.label, group)) continue;

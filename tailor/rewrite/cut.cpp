@@ -136,8 +136,10 @@ std::vector<bool> zero_at_source(const Model& model, const graph::Shapes& shapes
     if (binding.role == graph::Binding::Role::consumes)
       for (int atom : *binding.label) source[atom] = false;
   for (const graph::Node& node : model.graph.nodes) {
-    const graph::Shape* a = node.op == "MatMul" ? shapes.shape(node.input(0)) : nullptr;
-    if (!a || a->empty() || shapes.constant(node.input(1))) continue;
+    bool quantised = node.op == "QLinearMatMul",
+         product = quantised || node.op == "MatMul" || node.op == "MatMulInteger";
+    const graph::Shape* a = product ? shapes.shape(node.input(0)) : nullptr;
+    if (!a || a->empty() || shapes.constant(node.input(quantised ? 3 : 1))) continue;
     if (Label summed = channels.find(node.input(0), static_cast<int>(a->size()) - 1))
       for (int atom : *summed) source[atom] = true;
   }
@@ -145,8 +147,13 @@ std::vector<bool> zero_at_source(const Model& model, const graph::Shapes& shapes
 }
 
 std::byte zero_of(const graph::Node& node, int input, const graph::Shapes& shapes) {
-  if (node.op != "QLinearConv" || input != 3) return {};
-  const graph::Tensor* zero = shapes.constant(node.input(5));
+  static const std::map<std::pair<std::string, int>, std::size_t> zero_points = {
+      {{"QLinearConv", 3}, 5}, {{"QLinearMatMul", 3}, 5},   {{"QGemm", 3}, 5},
+      {{"QLinearAdd", 0}, 2},  {{"QLinearAdd", 3}, 5},      {{"MatMulInteger", 1}, 3},
+      {{"ConvInteger", 1}, 3}, {{"DequantizeLinear", 0}, 2}};
+  auto at = zero_points.find({node.op, input});
+  if (at == zero_points.end()) return {};
+  const graph::Tensor* zero = shapes.constant(node.input(at->second));
   if (!zero || zero->data.size() == 0) return {};
   std::byte first = *zero->data.data();
   if (std::any_of(zero->data.data(), zero->data.data() + zero->data.size(),
@@ -158,7 +165,8 @@ std::byte zero_of(const graph::Node& node, int input, const graph::Shapes& shape
 std::map<Slot, Change> masks_of(const Model& model, const graph::Shapes& shapes, const Channels& channels,
                                 const std::vector<bool>& keep) {
   using Role = graph::Binding::Role;
-  static const std::set<std::string> linear = {"Add", "Sub", "Sum", "Mul"};
+  static const std::set<std::string> linear = {"Add",    "Sub",    "Sum",  "Mul", "QLinearAdd",
+                                               "Concat", "Expand", "LSTM", "GRU", "RNN"};
   std::vector<bool> source = zero_at_source(model, shapes, channels);
   std::map<Slot, Change> changes;
   for (const graph::Binding& b : channels.bindings) {
@@ -172,6 +180,16 @@ std::map<Slot, Change> masks_of(const Model& model, const graph::Shapes& shapes,
     change.fill = zero_of(node, b.input, shapes);
   }
   return changes;
+}
+
+// Nodes that remake_node asks for; last, since bindings count nodes.
+void insert(graph::Graph& graph, std::vector<std::vector<graph::Node>> before) {
+  std::vector<graph::Node> nodes;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    std::move(before[i].begin(), before[i].end(), std::back_inserter(nodes));
+    nodes.push_back(std::move(graph.nodes[i]));
+  }
+  graph.nodes = std::move(nodes);
 }
 
 void annotate(Model& model, const Channels& channels, const std::vector<bool>& keep) {
@@ -254,13 +272,15 @@ Model cut(const Model& model, const graph::Shapes& shapes, const Channels& chann
   std::vector<bool> keep = kept_atoms(channels, what);
   Model result = model;
   graph::Uses uses(model.graph);
+  std::vector<std::vector<graph::Node>> before(result.graph.nodes.size());
   for (std::size_t i = 0; i < result.graph.nodes.size(); ++i)
-    remake_node(result, static_cast<int>(i), shapes, channels, keep, uses);
+    remake_node(result, static_cast<int>(i), shapes, channels, keep, uses, before[i]);
   ConstantRewriter(result, shapes)
       .rewrite(changes_of(channels, keep), [](graph::Tensor tensor, const Change& change) {
         for (const auto& [axis, positions] : change.axes) tensor = take(tensor, axis, positions);
         return tensor;
       });
+  insert(result.graph, std::move(before));
   annotate(result, channels, keep);
   graph::remove_dead(result.graph);
   graph::check(result.graph);

@@ -17,7 +17,8 @@ struct Cut {
 };
 
 /// The pruned model: weights cut, Reshape targets, Split sizes, Slice and Pad bounds, Gather indices and
-/// group counts re-made, annotations updated. Names are kept; an initializer that two layers cut differently
+/// group counts re-made, annotations updated. Entries of a Reshape target that the graph computes are left alone
+/// where they adapt, and pinned by a Where where they do not. Names are kept; an initializer that two layers cut differently
 /// is copied. Shapes of the result are inferred again and must be what the labels say.
 /// @pre shapes and channels belong to model
 /// @throws Error bad_cut: a frozen or unknown group, an empty group, or an operator whose bounds cannot be
@@ -26,7 +27,9 @@ graph::Model cut(const graph::Model& model, const graph::Shapes& shapes, const g
                  const Cut& what);
 
 /// The reference for cut(): nothing is removed, but whoever reads a removed channel reads it with weight
-/// zero; where no weights read it (the product of query and key), it is made zero. Same outputs as the pruned
+/// zero; where no weights read it (the product of query and key), it is made zero. A head is read by the rows of
+/// the projection behind it: with those zero it is absent, whatever its scores are. A hidden unit of a recurrent layer
+/// is read by the columns of R and by what reads the outputs. Same outputs as the pruned
 /// model, up to rounding.
 graph::Model mask(const graph::Model& model, const graph::Shapes& shapes, const graph::Channels& channels,
                   const Cut& what);

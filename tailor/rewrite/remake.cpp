@@ -1,6 +1,6 @@
 // One function per operator that names sizes; the table is in remake_node. A target shape that the graph
-// computes at run time (Concat of Shape, Gather and literals) is followed to the literal for the axis in
-// question: -1 and computed entries adapt by themselves, a literal size is replaced.
+// computes at run time (Concat of Shape, Gather and literals) is followed entry by entry: -1, 0 and sizes handed
+// through adapt by themselves, a literal is replaced, anything else is pinned by a Where in front of the node.
 #include "tailor/rewrite/remake.h"
 
 #include "tailor/base/error.h"
@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 namespace tailor::rewrite {
 namespace {
@@ -22,6 +23,7 @@ struct Site {
   const graph::Channels& channels;
   const std::vector<bool>& keep;
   const graph::Uses& uses;  // of the model before the surgery: who makes what
+  std::vector<Node>& before;
 
   Label label(const std::string& value, std::size_t axis) const {
     return channels.find(value, static_cast<int>(axis));
@@ -52,11 +54,18 @@ struct Site {
     auto it = model.graph.initializers.find(name);
     return it != model.graph.initializers.end() ? &it->second : shapes.constant(name);
   }
+  std::string fresh_name(const std::string& stem) const {
+    std::string name = stem;
+    auto taken = [&] {
+      return model.graph.initializers.contains(name) || model.graph.initializers.contains(name + "_mask") ||
+             uses.producer(name) >= 0;
+    };
+    for (int i = 0; taken(); ++i) name = fmt::format("{}{}", stem, i);
+    return name;
+  }
   // A new initializer like the one of that name.
   std::string add_integers(const std::string& like, const std::vector<std::int64_t>& values) const {
-    std::string stem = like + "_cut", name = stem;
-    for (int i = 0; model.graph.initializers.contains(name) || uses.producer(name) >= 0; ++i)
-      name = fmt::format("{}{}", stem, i);
+    std::string name = fresh_name(like + "_cut");
     const graph::Tensor* old = find_constant(like);
     graph::Shape dims = {static_cast<std::int64_t>(values.size())};
     if (old && old->size() == dims[0]) dims = old->dims;
@@ -90,58 +99,218 @@ void conv(const Site& s) {
   if (static_cast<std::int64_t>(x->size()) == groups) s.node.attributes["group"] = {s.kept(x)};  // depthwise
 }
 
-// True if nothing behind `value` is known at run time only, sizes of values included.
-bool literal(const Site& s, const std::string& value, int depth = 16) {
-  if (graph::constant(s.model.graph, s.uses, value)) return true;
-  int producer = s.uses.producer(value);
-  if (producer < 0 || depth == 0) return false;
-  const Node& node = s.model.graph.nodes[producer];
-  return node.op != "Shape" && node.op != "Size" && !node.inputs.empty() &&
-         std::all_of(node.inputs.begin(), node.inputs.end(),
-                     [&](const std::string& name) { return name.empty() || literal(s, name, depth - 1); });
-}
-
-// Entry `axis` of a shape: a literal is replaced where the graph puts it together; -1 and what is computed
-// from other values adapt by themselves.
-void patch_shape(const Site& s, std::string& operand, std::size_t axis, std::int64_t size) {
-  const graph::Tensor* known = s.find_constant(operand);
-  if (known && literal(s, operand)) {
-    auto values = graph::as_integers(*known);
-    if (!values || axis >= values->size() || (*values)[axis] <= 0) return;
-    (*values)[axis] = size;
-    operand = s.add_integers(operand, *values);
-    return;
-  }
-  int producer = s.uses.producer(operand);
-  if (producer < 0) return;
-  Node& node = s.model.graph.nodes[producer];
-  if (node.op == "Cast" || node.op == "Identity") return patch_shape(s, node.inputs.at(0), axis, size);
-  if (node.op != "Concat") return;
-  for (std::string& part : node.inputs) {
-    const graph::Shape* shape = s.shapes.shape(part);
-    const graph::Tensor* replaced = s.find_constant(part);
-    std::int64_t count = shape ? graph::element_count(*shape) : replaced ? replaced->size() : graph::kUnknown;
-    if (count < 0) return;
-    if (axis < static_cast<std::size_t>(count)) return patch_shape(s, part, axis, size);
-    axis -= static_cast<std::size_t>(count);
-  }
-}
-
-// Reshape and Expand: operand 1; Resize: operand 3 (sizes).
-void target_shape(const Site& s, std::size_t input) {
-  if (s.node.input(input).empty()) return;
-  for (std::size_t axis = 0; axis < s.rank(s.node.output(0)); ++axis)
-    if (Label label = s.label(s.node.output(0), axis); s.changed(label))
-      patch_shape(s, s.node.inputs[input], axis, s.kept(label));
-}
-
-void reshape(const Site& s) { target_shape(s, 1); }
-void resize(const Site& s) { target_shape(s, 3); }
-
 std::int64_t opset(const graph::Model& model) {
   auto it = model.opsets.find("");
   return it == model.opsets.end() ? 1 : it->second;
 }
+
+bool literal(const Site& s, const std::string& value) {
+  return graph::is_literal(s.model.graph, s.uses, value);
+}
+
+std::int64_t entries(const Site& s, const std::string& value) {
+  const graph::Tensor* known = s.find_constant(value);
+  const graph::Shape* shape = s.shapes.shape(value);
+  return known ? known->size() : shape ? graph::element_count(*shape) : graph::kUnknown;
+}
+
+// An entry of an operand of a node.
+struct Place {
+  std::size_t input, at;
+};
+
+std::size_t from_front(std::int64_t i, std::int64_t size) {
+  return static_cast<std::size_t>(i < 0 ? i + size : i);
+}
+
+// Which entry of which operand a node hands through as entry `at`; nullopt if it computes it.
+std::optional<Place> handed_through(const Site& s, const Node& node, std::size_t at) {
+  auto integers = [&](std::size_t input) {
+    const graph::Tensor* tensor = s.find_constant(node.input(input));
+    return tensor ? graph::as_integers(*tensor) : std::nullopt;
+  };
+  if (node.op == "Cast" || node.op == "Identity" || node.op == "Unsqueeze" || node.op == "Squeeze")
+    return Place{0, at};
+  if (node.op == "Gather") {
+    auto indices = integers(1);
+    if (!indices || at >= indices->size()) return std::nullopt;
+    return Place{0, from_front((*indices)[at], entries(s, node.input(0)))};
+  }
+  if (node.op == "Slice") {
+    auto starts = node.attributes.contains("starts") ? std::optional(node.integers("starts")) : integers(1);
+    auto steps = node.input(4).empty() ? std::optional(std::vector<std::int64_t>{1}) : integers(4);
+    bool plain = starts && starts->size() == 1 && steps == std::vector<std::int64_t>{1};
+    if (!plain) return std::nullopt;
+    return Place{0, at + from_front(starts->front(), entries(s, node.input(0)))};
+  }
+  for (std::size_t i = 0; node.op == "Concat" && i < node.inputs.size(); ++i) {
+    std::int64_t count = entries(s, node.inputs[i]);
+    if (count < 0) return std::nullopt;
+    if (at < static_cast<std::size_t>(count)) return Place{i, at};
+    at -= static_cast<std::size_t>(count);
+  }
+  return std::nullopt;
+}
+
+// An axis of a value, whose size an entry of a shape is.
+struct SizeOf {
+  std::string value;
+  std::size_t axis;
+};
+
+std::optional<SizeOf> size_of_shape(const Site& s, const Node& node, std::size_t at) {
+  auto rank = static_cast<std::int64_t>(s.rank(node.input(0)));
+  return SizeOf{node.input(0), at + from_front(node.integer("start", 0), rank)};
+}
+
+// The size that entry `at` of a computed shape is; nullopt if it is computed from sizes, or a literal.
+std::optional<SizeOf> size_of(const Site& s, std::string value, std::size_t at) {
+  for (int producer = s.uses.producer(value); producer >= 0; producer = s.uses.producer(value)) {
+    const Node& node = s.model.graph.nodes[producer];
+    if (node.op == "Shape") return size_of_shape(s, node, at);
+    auto from = handed_through(s, node, at);
+    if (!from) return std::nullopt;
+    value = node.inputs[from->input], at = from->at;
+  }
+  return std::nullopt;
+}
+
+// True if the size of an axis that is cut has a part in entry `at`. Operators that work entry by entry are looked
+// through; what others make depends on all that they read.
+using Seen = std::set<std::pair<std::string, std::size_t>>;
+bool depends_on_cut(const Site& s, const std::string& value, std::size_t at, Seen& seen) {
+  static const std::set<std::string> entrywise = {"Add", "Sub", "Mul",   "Div",  "Mod",
+                                                  "Min", "Max", "Where", "Equal"};
+  int producer = s.uses.producer(value);
+  if (producer < 0 || !seen.emplace(value, at).second) return false;
+  const Node& node = s.model.graph.nodes[producer];
+  if (node.op == "Shape") {
+    auto size = size_of_shape(s, node, at);
+    return s.changed(s.label(size->value, size->axis));
+  }
+  for (std::size_t axis = 0; node.op == "Size" && axis < s.rank(node.input(0)); ++axis)
+    if (s.changed(s.label(node.input(0), axis))) return true;
+  if (node.op == "Size") return false;
+  if (auto from = handed_through(s, node, at))
+    return depends_on_cut(s, node.inputs[from->input], from->at, seen);
+  for (const std::string& name : node.inputs) {
+    std::int64_t count = name.empty() ? 0 : std::clamp<std::int64_t>(entries(s, name), 0, 16);
+    for (std::int64_t i = 0; i < count; ++i) {
+      bool read = !entrywise.contains(node.op) || count == 1 || static_cast<std::size_t>(i) == at;
+      if (read && depends_on_cut(s, name, static_cast<std::size_t>(i), seen)) return true;
+    }
+  }
+  return false;
+}
+
+// The entry will be `wanted` by itself.
+bool adapts(const Site& s, const std::string& operand, std::size_t axis, std::int64_t wanted) {
+  auto source = size_of(s, operand, axis);
+  if (!source) return false;
+  Label label = s.label(source->value, source->axis);
+  const graph::Shape* shape = s.shapes.shape(source->value);
+  if (label) return s.kept(label) == wanted;
+  return shape && source->axis < shape->size() && (*shape)[source->axis] == wanted;
+}
+
+// A literal entry of a shape that the graph puts together: the operand that holds it, and its place there.
+struct LiteralEntry {
+  std::string* operand;
+  std::size_t at;
+  bool shared;  // others read it, or what is made of it
+};
+
+std::optional<LiteralEntry> literal_entry(const Site& s, std::string& operand, std::size_t at) {
+  if (literal(s, operand)) return LiteralEntry{&operand, at, false};
+  int producer = s.uses.producer(operand);
+  if (producer < 0) return std::nullopt;
+  bool shared = s.uses.consumers(operand).size() != 1;
+  Node& node = s.model.graph.nodes[producer];
+  for (std::string& part : node.inputs) {
+    if (node.op != "Concat" && node.op != "Cast" && node.op != "Identity") return std::nullopt;
+    std::int64_t count = entries(s, part);
+    if (count < 0) return std::nullopt;
+    if (at < static_cast<std::size_t>(count)) {
+      auto found = literal_entry(s, part, at);
+      if (found) found->shared = found->shared || shared;
+      return found;
+    }
+    at -= static_cast<std::size_t>(count);
+  }
+  return std::nullopt;
+}
+
+// False if it is no literal, or others read it.
+bool set_literal(const Site& s, const std::optional<LiteralEntry>& entry, std::int64_t size) {
+  auto values = entry ? graph::as_integers(*s.find_constant(*entry->operand)) : std::nullopt;
+  if (!values || entry->shared || entry->at >= values->size()) return false;
+  (*values)[entry->at] = size;
+  *entry->operand = s.add_integers(*entry->operand, *values);
+  return true;
+}
+
+// A computed shape with some entries replaced, by a Where in front of the node.
+void pin(const Site& s, std::size_t input, const std::map<std::size_t, std::int64_t>& sizes) {
+  if (opset(s.model) < 9) s.fail("its target shape is computed, and cannot be re-made before opset 9");
+  std::size_t rank = s.rank(s.node.output(0));
+  std::vector<std::uint8_t> chosen(rank, 0);
+  std::vector<std::int64_t> values(rank, 0);
+  for (auto [axis, size] : sizes) chosen[axis] = 1, values[axis] = size;
+  graph::Shape dims = {static_cast<std::int64_t>(rank)};
+  std::string computed = s.node.inputs[input], made = s.fresh_name(computed + "_pinned");
+  s.model.graph.initializers[made + "_mask"] = {graph::DataType::boolean, dims,
+                                                Bytes::own(std::move(chosen))};
+  s.model.graph.initializers[made + "_sizes"] = graph::make_i64(dims, values);
+  s.before.push_back({"Where", "", made, {made + "_mask", made + "_sizes", computed}, {made}});
+  s.node.inputs[input] = made;
+}
+
+// Operands that name the sizes of output 0: entries of axes that are cut, and computed entries that would follow
+// the cut where the axis does not. -1 and 0 adapt by themselves.
+void target_shape(const Site& s, std::size_t input) {
+  if (s.node.input(input).empty()) return;
+  const graph::Shape* out = s.shapes.shape(s.node.output(0));
+  auto known = s.integers(input);
+  if (!out || (known && known->size() != out->size())) return;
+  const std::string original = s.node.inputs[input];
+  bool whole = literal(s, original);
+  bool open = s.node.op != "Reshape" || !known || std::count(known->begin(), known->end(), -1) > 0;
+  std::map<std::size_t, std::int64_t> pins;
+  for (std::size_t axis = 0; axis < out->size(); ++axis) {
+    Label label = s.label(s.node.output(0), axis);
+    bool cut = s.changed(label);
+    Seen seen;
+    if ((!cut && (whole || !depends_on_cut(s, original, axis, seen))) || (known && (*known)[axis] <= 0))
+      continue;
+    std::int64_t wanted = label ? s.kept(label) : (*out)[axis];
+    if (wanted < 0 || (!whole && adapts(s, original, axis, wanted))) continue;
+    auto entry = literal_entry(s, s.node.inputs[input], axis);
+    if (set_literal(s, entry, wanted)) continue;
+    bool computed = cut && !open && !entry && !size_of(s, original, axis);  // perhaps with the batch in it
+    pins[axis] = computed ? -1 : wanted;
+    open = open || computed;
+  }
+  if (!pins.empty()) pin(s, input, pins);
+}
+
+void group_normalisation(const Site& s) {
+  Label x = s.label(s.node.input(0), 1);
+  std::int64_t groups = s.node.integer("num_groups", 1);
+  if (s.changed(x))
+    s.node.attributes["num_groups"] = {s.kept(x) * groups / static_cast<std::int64_t>(x->size())};
+}
+
+// LSTM, GRU, RNN: the outputs end with the hidden units.
+void recurrent(const Site& s) {
+  for (const std::string& name : s.node.outputs)
+    if (Label units = name.empty() ? nullptr : s.label(name, s.rank(name) - 1);
+        s.changed(units) && s.node.attributes.contains("hidden_size"))
+      s.node.attributes["hidden_size"] = {s.kept(units)};
+}
+
+void filled(const Site& s) { target_shape(s, 0); }
+void reshape(const Site& s) { target_shape(s, 1); }
+void resize(const Site& s) { target_shape(s, 3); }
 
 void split(const Site& s) {
   std::size_t rank = s.rank(s.node.input(0));
@@ -215,14 +384,28 @@ void gather(const Site& s) {
 }  // namespace
 
 void remake_node(graph::Model& model, int index, const graph::Shapes& shapes, const graph::Channels& channels,
-                 const std::vector<bool>& keep, const graph::Uses& uses) {
+                 const std::vector<bool>& keep, const graph::Uses& uses, std::vector<Node>& before) {
   static const std::map<std::string, void (*)(const Site&), std::less<>> table = {
-      {"Conv", conv},       {"FusedConv", conv}, {"ConvTranspose", conv}, {"QLinearConv", conv},
-      {"Reshape", reshape}, {"Expand", reshape}, {"Resize", resize},      {"Split", split},
-      {"Slice", slice},     {"Pad", pad},        {"Gather", gather}};
+      {"Conv", conv},
+      {"ConvInteger", conv},
+      {"FusedConv", conv},
+      {"ConvTranspose", conv},
+      {"QLinearConv", conv},
+      {"Reshape", reshape},
+      {"Expand", reshape},
+      {"Resize", resize},
+      {"Split", split},
+      {"Slice", slice},
+      {"Pad", pad},
+      {"Gather", gather},
+      {"ConstantOfShape", filled},
+      {"GroupNormalization", group_normalisation},
+      {"LSTM", recurrent},
+      {"GRU", recurrent},
+      {"RNN", recurrent}};
   Node& node = model.graph.nodes[index];
   if (auto it = table.find(node.op); it != table.end())
-    it->second({model, node, shapes, channels, keep, uses});
+    it->second({model, node, shapes, channels, keep, uses, before});
 }
 
 }  // namespace tailor::rewrite

@@ -84,6 +84,9 @@ std::string obstacle_to_widening(const Model& model, const Channels& channels, i
     return !touches(channels, label, group) || !widened(channels, label, one).empty();
   };
   for (const graph::Binding& binding : channels.bindings)
+    if (model.graph.nodes[binding.node].op == "DequantizeLinear" && touches(channels, binding.label, group))
+      return fmt::format("the weights behind node {} are quantised", model.graph.nodes[binding.node].label());
+  for (const graph::Binding& binding : channels.bindings)
     if (!ordered(binding.label))
       return fmt::format("its channels are not in order at node {}", model.graph.nodes[binding.node].label());
   std::set<std::string> values;

@@ -3,6 +3,7 @@
 
 #include "tailor/base/error.h"
 #include "tests/graph/one_node.h"
+#include "tests/graph/transformers.h"
 #include "tests/testing.h"
 
 #include <numeric>
@@ -274,6 +275,82 @@ TEST(Channels, AttentionCouplesQueryAndKey) {
   EXPECT_TRUE(m.of("q", 2).changeable());
   EXPECT_TRUE(m.same("v", "o", 2, 2));
   EXPECT_EQ(m.of("v", 2).width(), 3);
+}
+
+// Heads go as a whole, whatever the projections look like.
+TEST(Channels, TransformersHaveHeads) {
+  using Style = testing::TransformerStyle;
+  for (auto qkv : {Style::Qkv::separate, Style::Qkv::split, Style::Qkv::gathered, Style::Qkv::stacked,
+                   Style::Qkv::per_head})
+    for (auto norm : {Style::Norm::batch, Style::Norm::layer, Style::Norm::spelled})
+      for (bool embedding : {false, true}) {
+        Style style{norm, qkv, Style::Sizes::partly, embedding};
+        SCOPED_TRACE(static_cast<int>(qkv) * 10 + static_cast<int>(norm));
+        Made m = make(testing::transformer(style), {1, 5, 7}, 17);
+        EXPECT_EQ(m.width("o", 2), 4);
+        EXPECT_EQ(m.frozen("o", 2), "");
+        EXPECT_TRUE(m.same("q", "v"));
+        EXPECT_EQ(m.channels.find("q", 3), nullptr) << "the size of a head stays";
+        EXPECT_EQ(m.width("h1", 2), 20);
+        EXPECT_EQ(m.frozen("h1", 2), "");
+        EXPECT_EQ(m.width("e", 2), 10);
+        std::string why = norm == Style::Norm::batch   ? ""
+                          : norm == Style::Norm::layer ? "is normalised over"
+                                                       : "is reduced over";
+        EXPECT_EQ(m.frozen("e", 2), why);
+      }
+}
+
+// Scores with an operand that has no heads: the heads meet a fixed axis, but their size does not.
+TEST(Channels, HeadsThatCannotGoLeaveTheirSize) {
+  Made m = make({"MatMul x 4x6 -> q0", "Reshape q0 [1,5,2,3] -> q1", "Transpose q1 -> q | perm=[0,2,1,3]",
+                 "MatMul x 4x6 -> k0", "Reshape k0 [1,5,2,3] -> k1", "Transpose k1 -> k | perm=[0,2,3,1]",
+                 "MatMul q k -> y"},
+                {1, 5, 4});
+  EXPECT_EQ(m.width("q", 3), 3);
+  EXPECT_EQ(m.frozen("q", 3), "");
+}
+
+TEST(Channels, OneKeyForAllHeads) {
+  Made m = make({"MatMul x 4x6 -> q0", "Reshape q0 [1,5,2,3] -> q1", "Transpose q1 -> q | perm=[0,2,1,3]",
+                 "MatMul x 4x3 -> k0", "Unsqueeze k0 [1] -> k1", "Transpose k1 -> k | perm=[0,1,3,2]",
+                 "MatMul q k -> s", "Softmax s -> p | axis=-1", "MatMul p x -> o",
+                 "Transpose o -> o1 | perm=[0,2,1,3]", "Reshape o1 [1,5,8] -> o2", "MatMul o2 8x2 -> y"},
+                {1, 5, 4});
+  EXPECT_EQ(m.frozen("q0", 2), "");
+  EXPECT_EQ(m.width("q0", 2), 2);
+}
+
+// A class token is filled to the batch, and still has the channels of what it is joined to.
+TEST(Channels, TokensFilledToTheBatch) {
+  Made m = make({"Shape x -> s", "Gather s [0] -> b", "Concat b [1] [6] -> t | axis=0",
+                 "ConstantOfShape t -> z0", "Add z0 6 -> token", "MatMul x 4x6 -> e",
+                 "Concat token e -> j | axis=1", "Concat 1x2x6 j -> k | axis=1", "MatMul k 6x2 -> y"},
+                {1, 5, 4});
+  EXPECT_EQ(m.frozen("e", 2), "");
+  EXPECT_TRUE(m.same("e", "k", 2, 2));
+}
+
+TEST(Channels, HiddenUnitsOfRecurrentLayers) {
+  Made m =
+      make({"MatMul x 4x6 -> e", "LSTM e 2x32x6 2x32x8 2x64 -> Y h c | hidden_size=8 direction=bidirectional",
+            "Transpose Y -> t | perm=[0,2,1,3]", "Reshape t [0,0,-1] -> z", "MatMul z 16x2 -> y"},
+           {5, 1, 4});
+  EXPECT_EQ(m.width("e", 2), 6);
+  EXPECT_EQ(m.width("z", 2), 8);
+  EXPECT_EQ(m.frozen("z", 2), "");
+  EXPECT_TRUE(m.same("Y", "h", 3, 2));
+  Made given = make({"Relu x -> s", "LSTM x 1x16x4 1x16x4 1x32 - s s -> Y h c | hidden_size=4",
+                     "Squeeze h [0] -> z", "MatMul z 4x2 -> y"},
+                    {1, 1, 4});
+  EXPECT_EQ(given.frozen("h", 2), "starts from a state of fixed width");
+}
+
+// What the graph computes from its sizes could be different for another input.
+TEST(Channels, ConstantsComputedFromSizesFreeze) {
+  Made m = make({"Conv x 8x4x1x1 -> a", "Shape a -> s", "Gather s {1} -> n", "Range {0} n {1} -> r",
+                 "Cast r -> f | to=1", "Reshape f [8,1,1] -> g", "Mul a g -> z", kEnd});
+  EXPECT_EQ(m.frozen("a"), "meets a constant that the graph computes from sizes");
 }
 
 TEST(Channels, UnknownSizesStayHarmless) {

@@ -9,10 +9,11 @@ namespace tailor::testing {
 /// Operands that are shapes become random weights, "[...]" and "{...}" constants; others are names of values.
 /// The first node's first input is the graph's, the last node's first output too.
 inline graph::Model graph_of(const std::vector<std::string>& lines, graph::Shape input,
-                             std::map<std::string, graph::Tensor, std::less<>> constants = {}) {
+                             std::map<std::string, graph::Tensor, std::less<>> constants = {},
+                             std::int64_t opset = 13) {
   Random random(11);
   graph::Model model;
-  model.opsets = {{"", 13}};
+  model.opsets = {{"", opset}};
   model.graph.name = "made";
   model.graph.initializers = std::move(constants);
   for (const std::string& line : lines) {
