@@ -192,7 +192,7 @@ Json to_json(const Subject& subject) {
   return {{"schema", "tailor/inspect/1"},
           {"model",
            {{"path", subject.path.string()},
-            {"sha256", subject.sha256},
+            {"sha256", subject.sha256()},
             {"bytes", std::filesystem::file_size(subject.path)},
             {"ir_version", subject.model.ir_version},
             {"opsets", std::move(opsets)},

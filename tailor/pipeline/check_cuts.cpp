@@ -130,7 +130,7 @@ class Laboratory {
     std::filesystem::path path = folder_.fresh(".onnx");
     onnx::write(model, path);
     NamedTensors outputs = runner_->run(path, inputs_, {}, 64, options_.threads, true);
-    std::filesystem::remove(path);
+    onnx::remove_written(path);
     return outputs;
   }
 
