@@ -425,7 +425,9 @@ void apply_channel_rule(ChannelBuilder& builder, int node) {
       std::all_of(context.node.outputs.begin(), context.node.outputs.end(),
                   [&](const std::string& name) { return name.empty() || builder.is_constant(name); });
   if (all_constant && !context.node.outputs.empty()) return;
-  if (it != rules().end())
+  if (const char* why = contradiction(context))
+    context.freeze(why);
+  else if (it != rules().end())
     it->second(context);
   else
     context.freeze(fmt::format("is used by {}, which Tailor does not change", context.node.op));
