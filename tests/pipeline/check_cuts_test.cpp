@@ -52,6 +52,22 @@ TEST(CheckCuts, RightCutsPass) {
   EXPECT_LE(check.worst(), 1e-4);
 }
 
+TEST(CheckCuts, ExternalDataStayExternalAndTheRuntimeFindsThem) {
+  TAILOR_NEEDS_RUNNER();
+  TemporaryFolder folder;
+  Random random(5);
+  graph::Model model = chain();
+  model.graph.initializers["w"] = testing::smooth({128, 3, 1, 1}, random);
+  model.graph.initializers["v"] = testing::smooth({2, 128, 1, 1}, random);
+  onnx::Draft(model, folder.path() / "net.onnx", 0).commit();
+  ASSERT_TRUE(std::filesystem::exists(folder.path() / "net.onnx.data"));
+  CutOptions options;
+  options.cuts = 3;
+  CutCheck check = check_cuts(read_subject(folder.path() / "net.onnx", {}), options);
+  EXPECT_EQ(check.trials(), 3);
+  EXPECT_EQ(check.failed(), 0);
+}
+
 // The groups of another wiring: the second layer's inputs bound as if they were not read.
 TEST(CheckCuts, WrongGroupsAreFoundOut) {
   TAILOR_NEEDS_RUNNER();
