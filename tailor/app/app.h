@@ -35,6 +35,8 @@ struct InspectOptions {
   std::filesystem::path model;
   std::vector<std::string> shapes;
   bool groups = false;
+  int cuts = 0, threads = 1;  // cuts of each group that are tried
+  std::uint64_t seed = 0;
 };
 struct BenchArguments {
   std::vector<std::filesystem::path> models;

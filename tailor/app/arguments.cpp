@@ -49,6 +49,12 @@ void add_inspect(CLI::App& app, Invocation& invocation) {
   sub->add_option("MODEL", o->model, "ONNX file")->required();
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
   sub->add_flag("--groups", o->groups, "every channel group with the layers that share it");
+  sub->add_option(
+      "--cuts", o->cuts,
+      "also cut each group at random so many times, and run that beside the model masked alike: exit "
+      "code 4 if outputs differ");
+  sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
+  sub->add_option("--seed", o->seed, "of the cuts and the random inputs")->capture_default_str();
 }
 
 void add_journal(CLI::App& sub, bool& fresh, bool& resume) {

@@ -1,12 +1,17 @@
-// tailor inspect: what a model is made of, and what of it can be changed.
+// tailor inspect: what a model is made of, and what of it can be changed; with --cuts also whether cuts of it are
+// right. Everything is counted first, then there is a JSON half, a text half, and the verb.
 #include "tailor/app/app.h"
+#include "tailor/base/progress.h"
 #include "tailor/base/table.h"
+#include "tailor/pipeline/check_cuts.h"
+#include "tailor/pipeline/coverage.h"
 #include "tailor/pipeline/surgery.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <optional>
 #include <set>
@@ -145,6 +150,34 @@ Json branches_json(const Subject& subject) {
   return list;
 }
 
+Json weights_json(const Subject& subject) {
+  pipeline::Coverage weights = pipeline::coverage(subject);
+  Json frozen = Json::array();
+  for (const auto& [reason, elements] : weights.frozen)
+    frozen.push_back({{"reason", reason}, {"weights", elements}});
+  return {{"total", weights.weights}, {"changeable", weights.changeable}, {"frozen", std::move(frozen)}};
+}
+
+Json cuts_json(const Subject& subject, const pipeline::CutCheck& check, const InspectOptions& options) {
+  Json groups = Json::array();
+  for (const pipeline::GroupCheck& group : check.groups) {
+    Json trials = Json::array();
+    for (const pipeline::CutTrial& t : group.trials) {
+      Json trial = {{"kept", t.kept},
+                    {"apart", std::isfinite(t.apart) ? Json(t.apart) : Json(nullptr)},
+                    {"tells", t.tells},
+                    {"passed", t.apart <= check.tolerance}};
+      if (!t.error.empty()) trial["error"] = t.error;
+      trials.push_back(std::move(trial));
+    }
+    groups.push_back({{"name", subject.channels.groups[static_cast<std::size_t>(group.group)].name},
+                      {"trials", std::move(trials)}});
+  }
+  return {{"seed", options.seed},       {"tolerance", check.tolerance}, {"trials", check.trials()},
+          {"failed", check.failed()},   {"telling", check.telling()},   {"worst", check.worst()},
+          {"groups", std::move(groups)}};
+}
+
 Json to_json(const Subject& subject) {
   Totals totals = totals_of(subject);
   Json opsets = Json::object(), operators = Json::object();
@@ -154,7 +187,7 @@ Json to_json(const Subject& subject) {
   return {{"schema", "tailor/inspect/1"},
           {"model",
            {{"path", subject.path.string()},
-            {"sha256", subject.sha256},
+            {"sha256", subject.sha256()},
             {"bytes", std::filesystem::file_size(subject.path)},
             {"ir_version", subject.model.ir_version},
             {"opsets", std::move(opsets)},
@@ -166,6 +199,7 @@ Json to_json(const Subject& subject) {
           {"outputs", values_json(subject, subject.model.graph.outputs)},
           {"operators", std::move(operators)},
           {"groups", groups_json(subject)},
+          {"weights", weights_json(subject)},
           {"branches", branches_json(subject)},
           {"notes", subject.shapes.notes}};
 }
@@ -177,6 +211,22 @@ std::string macs_text(const Subject& subject, const Totals& totals) {
                     : missing.empty() ? "shapes inside the model are unknown, see the notes"
                                       : fmt::format("give --shape {}", fmt::join(missing, " --shape "));
   return fmt::format("? (at least {}; {})", engineering(static_cast<double>(totals.known_macs)), why);
+}
+
+// "97.6 % of 270.9 k can change; 1.6 % is a graph output, ..."
+std::string weights_text(const Subject& subject) {
+  pipeline::Coverage weights = pipeline::coverage(subject);
+  if (weights.weights == 0) return "none in layers";
+  std::string text = fmt::format("{:.1f} % of {} can change", 100 * weights.share(),
+                                 engineering(static_cast<double>(weights.weights)));
+  std::vector<std::pair<std::int64_t, std::string>> reasons;
+  for (const auto& [reason, elements] : weights.frozen) reasons.emplace_back(-elements, reason);
+  std::sort(reasons.begin(), reasons.end());
+  for (const auto& [elements, reason] : reasons)
+    text +=
+        fmt::format("{} {:.1f} %: {}", text.ends_with("change") ? ";" : ",",
+                    -100.0 * static_cast<double>(elements) / static_cast<double>(weights.weights), reason);
+  return text;
 }
 
 std::string head_text(const Subject& subject) {
@@ -196,6 +246,7 @@ std::string head_text(const Subject& subject) {
   table.row({"opset", fmt::format("{}, IR {}", fmt::join(opsets, ", "), subject.model.ir_version)});
   table.row({"nodes", fmt::format("{}: {}", subject.model.graph.nodes.size(), fmt::join(operators, ", "))});
   table.row({"parameters", engineering(static_cast<double>(totals.parameters))});
+  table.row({"weights", weights_text(subject)});
   table.row({"MACs", macs_text(subject, totals)});
   auto values = [&](const char* title, const std::vector<graph::ValueInfo>& list) {
     for (const graph::ValueInfo& v : list) {
@@ -264,14 +315,64 @@ std::string notes_text(const Subject& subject) {
   return "\nnotes of shape inference\n" + table.text("  ");
 }
 
+std::string outcome(const pipeline::CutTrial& trial, double tolerance) {
+  if (!trial.error.empty()) return trial.error;
+  return fmt::format("{}{:.2g} apart{}", trial.apart <= tolerance ? "" : "WRONG: ", trial.apart,
+                     trial.tells ? "" : ", as the original: proves nothing");
+}
+
+// Cuts that failed, or all of them.
+std::string cuts_text(const Subject& subject, const pipeline::CutCheck& check, bool all) {
+  std::string text = fmt::format("\ncuts: {} of {} compute what their masks compute",
+                                 check.trials() - check.failed(), check.trials());
+  text += fmt::format(" ({} groups, {} change the outputs, at most {:.2g} apart, {} allowed)\n",
+                      check.groups.size(), check.telling(), check.worst(), check.tolerance);
+  Table table({{"group"}, {"width", Align::right}, {"kept", Align::right}, {"outcome"}});
+  for (const pipeline::GroupCheck& group : check.groups)
+    for (const pipeline::CutTrial& trial : group.trials) {
+      if (!all && trial.apart <= check.tolerance) continue;
+      const graph::ChannelGroup& g = subject.channels.groups[static_cast<std::size_t>(group.group)];
+      table.row(
+          {g.name, std::to_string(g.width()), std::to_string(trial.kept), outcome(trial, check.tolerance)});
+    }
+  return table.empty() ? text : text + table.text("  ");
+}
+
+std::optional<pipeline::CutCheck> checked(const Global& global, const InspectOptions& options,
+                                          const Subject& subject) {
+  if (options.cuts < 0) throw Error(Code::bad_value, "a number of cuts cannot be negative", "--cuts");
+  if (options.cuts == 0) return std::nullopt;
+  pipeline::CutOptions how{options.cuts, options.seed, options.threads, global.runner, {}};
+  Progress progress("cuts");
+  how.progress = [&](double done, const std::string& group) { progress.update(100 * done, 100, group); };
+  return pipeline::check_cuts(subject, how);
+}
+
+int conclude(const Global& global, const Subject& subject, const std::optional<pipeline::CutCheck>& check) {
+  if (!check || check->failed() == 0) return 0;
+  Error error(
+      Code::gate_failed,
+      fmt::format("{} of {} cuts do not compute what their masks compute", check->failed(), check->trials()),
+      subject.path.string(), "do not change this model with tailor, and please report it");
+  print_error(global, error);
+  return exit_code(error.code());
+}
+
 }  // namespace
 
 int inspect(const Global& global, const InspectOptions& options) {
   Subject subject = pipeline::read_subject(options.model, parse_shapes(options.shapes));
-  if (global.json) return print_document(to_json(subject)), 0;
-  print(head_text(subject) + groups_text(subject, options.groups) +
-        (options.groups ? fixed_text(subject) : "") + branches_text(subject) + notes_text(subject));
-  return 0;
+  std::optional<pipeline::CutCheck> check = checked(global, options, subject);
+  if (global.json) {
+    Json json = to_json(subject);
+    if (check) json["cuts"] = cuts_json(subject, *check, options);
+    print_document(json);
+  } else {
+    print(head_text(subject) + groups_text(subject, options.groups) +
+          (options.groups ? fixed_text(subject) : "") + branches_text(subject) + notes_text(subject) +
+          (check ? cuts_text(subject, *check, options.groups) : ""));
+  }
+  return conclude(global, subject, check);
 }
 
 }  // namespace tailor::app

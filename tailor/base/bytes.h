@@ -38,6 +38,8 @@ class Bytes {
   bool empty() const { return range_.empty(); }
   std::span<const std::byte> span() const { return range_; }
   std::string_view view() const { return {reinterpret_cast<const char*>(range_.data()), range_.size()}; }
+  /// Who keeps the memory alive; parts of one mapping or vector have the same owner.
+  const std::shared_ptr<const void>& owner() const { return owner_; }
   /// A part of this range that shares the owner. @pre at + count <= size()
   Bytes part(std::size_t at, std::size_t count) const { return Bytes(owner_, range_.subspan(at, count)); }
 

@@ -1,5 +1,5 @@
-// Files. Reading: map_file. Writing: write_file (whole or not at all) and append_line (journals). Then
-// TemporaryFolder, SHA-256 (FIPS 180-4) and the cache folder.
+// Files. Reading: map_file and release_pages. Writing: NewFile, write_file (whole or not at all) and append_line
+// (journals). Then TemporaryFolder, SHA-256 (FIPS 180-4) and the cache folder.
 #include "tailor/base/file.h"
 
 #include "tailor/base/error.h"
@@ -9,8 +9,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
@@ -49,6 +51,38 @@ void write_all(int fd, std::span<const std::byte> bytes, const fs::path& path) {
   }
 }
 
+// Small pieces (a patched model has thousands) go out many at a time.
+void write_gathered(int fd, std::span<const Bytes> pieces, const fs::path& path) {
+  constexpr std::size_t kMost = 256;
+  std::array<iovec, kMost> list{};
+  std::size_t count = std::min(kMost, pieces.size()), total = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    list[i] = {const_cast<std::byte*>(pieces[i].data()), pieces[i].size()};
+    total += pieces[i].size();
+  }
+  ssize_t n = ::writev(fd, list.data(), static_cast<int>(count));
+  if (n < 0 && errno != EINTR) fail_write(path, errno);
+  std::size_t written = n < 0 ? 0 : static_cast<std::size_t>(n);
+  for (std::size_t i = 0; i < count && written < total; ++i) {  // what a short write has left
+    std::size_t here = std::min(written, pieces[i].size());
+    write_all(fd, pieces[i].span().subspan(here), path);
+    written -= here, total -= pieces[i].size();
+  }
+}
+
+// Mapped pages from the first to the last of neighbouring pieces of one file, what lies between them included.
+void release_written(std::span<const Bytes> pieces) {
+  Bytes run;
+  for (const Bytes& piece : pieces) {
+    if (piece.empty() || !std::get_deleter<Unmap>(piece.owner())) continue;
+    bool follows = run.owner() == piece.owner() && piece.data() >= run.data() + run.size();
+    if (!follows) release_pages(run);
+    const std::byte* begin = follows ? run.data() : piece.data();
+    run = Bytes(piece.owner(), {begin, piece.data() + piece.size()});
+  }
+  release_pages(run);
+}
+
 void sync_folder(const fs::path& folder) {
   Descriptor d{::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (d.fd >= 0) ::fsync(d.fd);
@@ -80,25 +114,68 @@ Bytes map_file(const fs::path& path) {
   return Bytes(std::shared_ptr<const void>(at, Unmap{size}), {static_cast<const std::byte*>(at), size});
 }
 
-void write_file(const fs::path& path, std::span<const std::span<const std::byte>> pieces) {
-  fs::path part = path;
-  part += fmt::format(".{}.part", ::getpid());
-  Descriptor d{::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
-  if (d.fd < 0) fail_write(path, errno);
-  try {
-    for (auto piece : pieces) write_all(d.fd, piece, path);
-    if (::fsync(d.fd) != 0 && errno != EINVAL) fail_write(path, errno);
-    if (::rename(part.c_str(), path.c_str()) != 0) fail_write(path, errno);
-  } catch (...) {
-    ::unlink(part.c_str());
-    throw;
+void release_pages(const Bytes& bytes) {
+  if (bytes.empty() || !std::get_deleter<Unmap>(bytes.owner())) return;
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  auto begin = reinterpret_cast<std::uintptr_t>(bytes.data()), end = begin + bytes.size();
+  begin = (begin + page - 1) / page * page, end = end / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+NewFile::NewFile(fs::path path) : path_(std::move(path)), part_(path_) {
+  part_ += fmt::format(".{}.part", ::getpid());
+  fd_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd_ < 0) fail_write(path_, errno);
+}
+
+NewFile::~NewFile() {
+  ::close(fd_);
+  if (!committed_) ::unlink(part_.c_str());
+}
+
+void NewFile::write(std::span<const std::byte> piece) { write_all(fd_, piece, path_); }
+
+void NewFile::write(std::span<const Bytes> pieces) {
+  constexpr std::size_t kSmall = std::size_t{64} << 10, kStride = std::size_t{8} << 20, kMost = 256;
+  for (std::size_t i = 0; i < pieces.size();) {
+    std::size_t end = i;
+    while (end < pieces.size() && end - i < kMost && pieces[end].size() < kSmall) ++end;
+    if (end > i) {
+      write_gathered(fd_, pieces.subspan(i, end - i), path_);
+      release_written(pieces.subspan(i, end - i));
+      i = end;
+      continue;
+    }
+    const Bytes& large = pieces[i++];
+    for (std::size_t at = 0; at < large.size(); at += kStride) {
+      Bytes part = large.part(at, std::min(kStride, large.size() - at));
+      write_all(fd_, part.span(), path_);
+      release_pages(part);
+    }
   }
-  sync_folder(path.parent_path());
+}
+
+void NewFile::commit() {
+  if (::fsync(fd_) != 0 && errno != EINVAL) fail_write(path_, errno);
+  replace_file(part_, path_);
+  committed_ = true;
+}
+
+void replace_file(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) fail_write(to, errno);
+  sync_folder(to.parent_path());
+}
+
+void write_file(const fs::path& path, std::span<const Bytes> pieces) {
+  NewFile file(path);
+  file.write(pieces);
+  file.commit();
 }
 
 void write_file(const fs::path& path, std::string_view text) {
-  std::span<const std::byte> piece = std::as_bytes(std::span(text.data(), text.size()));
-  write_file(path, std::span(&piece, 1));
+  NewFile file(path);
+  file.write(std::as_bytes(std::span(text.data(), text.size())));
+  file.commit();
 }
 
 void append_line(const fs::path& path, std::string_view line) {
@@ -164,23 +241,41 @@ void sha256_block(std::array<std::uint32_t, 8>& h, const std::byte* block) {
 
 }  // namespace
 
-std::string sha256(std::span<const std::byte> bytes) {
-  std::array<std::uint32_t, 8> h = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::size_t whole = bytes.size() / 64 * 64;
-  for (std::size_t at = 0; at < whole; at += 64) sha256_block(h, bytes.data() + at);
+namespace {
+
+using Digest = std::array<std::uint32_t, 8>;
+constexpr Digest kInitial = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+// The last bytes (fewer than a block), and the size of the whole.
+std::string finish_sha256(Digest h, std::span<const std::byte> rest, std::uint64_t size) {
   std::array<std::byte, 128> tail{};
-  std::size_t rest = bytes.size() - whole;
-  if (rest) std::memcpy(tail.data(), bytes.data() + whole, rest);
-  tail[rest] = std::byte{0x80};
-  std::size_t end = rest < 56 ? 64 : 128;
-  std::uint64_t bits = static_cast<std::uint64_t>(bytes.size()) * 8;
-  for (int i = 0; i < 8; ++i) tail[end - 1 - i] = static_cast<std::byte>(bits >> (8 * i));
+  if (!rest.empty()) std::memcpy(tail.data(), rest.data(), rest.size());
+  tail[rest.size()] = std::byte{0x80};
+  std::size_t end = rest.size() < 56 ? 64 : 128;
+  for (int i = 0; i < 8; ++i) tail[end - 1 - i] = static_cast<std::byte>(size * 8 >> (8 * i));
   for (std::size_t at = 0; at < end; at += 64) sha256_block(h, tail.data() + at);
   std::string text;
   for (std::uint32_t word : h) text += fmt::format("{:08x}", word);
   return text;
 }
+
+}  // namespace
+
+std::string sha256(const Bytes& bytes) {
+  constexpr std::size_t kStride = std::size_t{8} << 20;
+  Digest h = kInitial;
+  std::size_t whole = bytes.size() / 64 * 64;
+  for (std::size_t at = 0; at < whole;) {
+    Bytes part = bytes.part(at, std::min(kStride, whole - at));
+    for (std::size_t i = 0; i < part.size(); i += 64) sha256_block(h, part.data() + i);
+    release_pages(part);
+    at += part.size();
+  }
+  return finish_sha256(h, bytes.span().subspan(whole), bytes.size());
+}
+
+std::string sha256(std::span<const std::byte> bytes) { return sha256(Bytes(nullptr, bytes)); }
 
 std::string sha256(std::string_view text) {
   return sha256(std::as_bytes(std::span(text.data(), text.size())));

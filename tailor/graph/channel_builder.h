@@ -3,6 +3,7 @@
 
 #include "tailor/graph/channels.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -28,7 +29,11 @@ inline constexpr std::int64_t kMostPositions = std::int64_t{1} << 24;
 class ChannelBuilder {
  public:
   ChannelBuilder(const Model& of_model, const Shapes& its_shapes, Carriers chosen = {})
-      : model(of_model), shapes(its_shapes), uses(of_model.graph), carriers(std::move(chosen)) {}
+      : model(of_model),
+        shapes(its_shapes),
+        uses(of_model.graph),
+        carriers(std::move(chosen)),
+        weights(weights_of(of_model.graph)) {}
 
   const Model& model;
   const Shapes& shapes;
@@ -48,6 +53,14 @@ class ChannelBuilder {
   std::optional<Probe> probe;
   std::map<int, Ids> carried;  // by node of `carriers`: the labels of that axis
 
+  /// Elements of all constants. Memory is bounded by it: a size that somebody wrote into a small file makes no
+  /// channels.
+  const std::int64_t weights;
+
+  /// Longest axis that may be labelled, and whether so many channels more can be made.
+  std::int64_t longest_axis() const { return std::min(kMostPositions, (std::int64_t{1} << 20) + weights); }
+  bool has_room(std::int64_t count) const;
+
   /// Labels of a value; every axis null if it has none (constants, graph inputs).
   AxisIds of(const std::string& value) const;
   /// Shape of a value; empty vector if unknown or scalar.
@@ -57,7 +70,7 @@ class ChannelBuilder {
   bool labelled(const std::string& value) const;
   bool literal(const std::string& value) const { return is_literal(model.graph, uses, value); }
 
-  /// `count` new elements, each an atom of its own until united; null if unknown or more than kMostPositions.
+  /// `count` new elements, each an atom of its own until united; null if unknown or without room.
   Ids fresh(std::int64_t count);
   void unite(int a, int b);
   /// Position by position. @pre same length
@@ -77,6 +90,7 @@ class ChannelBuilder {
   Channels finish();
 
  private:
+  static std::int64_t weights_of(const Graph& graph);
   struct Layer {
     int node;
     Ids in, out;
@@ -87,6 +101,7 @@ class ChannelBuilder {
   void name_groups(Channels& channels);
 
   mutable std::vector<int> parent_;
+  std::int64_t labelled_ = 0;                                  // positions of all labels
   std::map<int, std::pair<std::string, std::string>> frozen_;  // root -> reason, node
   std::unordered_map<std::string, AxisIds> axes_;
   struct RawBinding {

@@ -49,6 +49,9 @@ inline Ids pick(const Ids& ids, const std::vector<std::int64_t>& positions) {
   return out;
 }
 
+/// Why no rule may look at the node, in channel_sanity.cpp; nullptr if it makes sense.
+const char* contradiction(const Context& c);
+
 // Rules of layers, in channel_layers.cpp.
 void conv_integer(const Context& c);
 void qlinear_matmul(const Context& c);

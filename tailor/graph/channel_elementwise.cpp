@@ -49,7 +49,7 @@ void bind_constants(const Context& c, const Operands& operands, std::size_t axis
 void elementwise_over(const Context& c, const Operands& operands) {
   Shape out = c.out_shape();
   for (std::size_t i : operands)
-    if (!c.node.inputs[i].empty() && !c.b.shapes.shape(c.node.inputs[i]))
+    if (!c.node.input(i).empty() && !c.b.shapes.shape(c.node.input(i)))
       return c.freeze("has an operand of unknown shape");
   AxisIds axes(out.size());
   for (std::size_t axis = 0; axis < out.size(); ++axis) {

@@ -62,7 +62,7 @@ Ids flatten(ChannelBuilder& b, const Node& node, const AxisIds& in, const Shape&
   for (std::size_t axis = chunk.from_begin; axis < which; ++axis) outer *= from[axis];
   for (std::size_t axis = which + 1; axis < chunk.from_end; ++axis) inner *= from[axis];
   if (outer == 1 && inner == 1) return in[which];
-  if (outer * inner * static_cast<std::int64_t>(in[which]->size()) > kMostPositions) {
+  if (outer * inner * static_cast<std::int64_t>(in[which]->size()) > b.longest_axis()) {
     b.freeze(in[which], node, "is merged into a very long axis");
     return nullptr;
   }

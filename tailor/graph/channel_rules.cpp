@@ -419,7 +419,9 @@ void apply_channel_rule(ChannelBuilder& builder, int node) {
   Context context{builder, node, builder.model.graph.nodes[node]};
   auto it = rules().find(context.node.op);
   if (!context.node.outputs.empty() && has_no_channels(builder, context.node)) return;
-  if (it != rules().end())
+  if (const char* why = contradiction(context))
+    context.freeze(why);
+  else if (it != rules().end())
     it->second(context);
   else
     context.freeze(

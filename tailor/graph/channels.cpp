@@ -44,7 +44,7 @@ bool ChannelBuilder::labelled(const std::string& value) const {
 }
 
 Ids ChannelBuilder::fresh(std::int64_t count) {
-  if (count < 0 || count > kMostPositions) return nullptr;
+  if (!has_room(count)) return nullptr;
   auto ids = std::make_shared<std::vector<int>>(count);
   std::iota(ids->begin(), ids->end(), static_cast<int>(parent_.size()));
   parent_.insert(parent_.end(), ids->begin(), ids->end());
@@ -91,9 +91,10 @@ void ChannelBuilder::set(const std::string& value, AxisIds axes) {
   if (value.empty()) return;
   const Node unsure{"a node of contradicting shapes", "", value, {}, {}};
   const Shape* known = shapes.shape(value);
-  if (known && known->size() != axes.size()) {
-    freeze(axes, unsure, "reaches a value of unexpected rank");
-    axes.assign(known->size(), nullptr);
+  std::size_t rank = known ? known->size() : 0;
+  if (rank != axes.size()) {  // rules count on labels having the rank of their value
+    freeze(axes, unsure, known ? "reaches a value of unexpected rank" : "reaches a value of unknown rank");
+    axes.assign(rank, nullptr);
   }
   for (std::size_t axis = 0; known && axis < axes.size(); ++axis)
     if (axes[axis] && (*known)[axis] >= 0 &&
@@ -101,12 +102,28 @@ void ChannelBuilder::set(const std::string& value, AxisIds axes) {
       freeze(axes[axis], unsure, "reaches an axis of unexpected size");
       axes[axis] = nullptr;
     }
+  constexpr std::int64_t kManyLabels = std::int64_t{1} << 22;
+  for (Ids& ids : axes) {
+    if (!ids) continue;
+    auto size = static_cast<std::int64_t>(ids->size());
+    if (labelled_ + size > kManyLabels + 4 * weights) {
+      freeze(ids, unsure, "reaches more positions than can be followed");
+      ids = nullptr;
+    } else {
+      labelled_ += size;
+    }
+  }
   axes_[value] = std::move(axes);
 }
 
+// An operand whose axis is of another size cannot be cut along with the label: the node makes no sense.
 void ChannelBuilder::bind(int node, int input, int axis, const Ids& ids, Binding::Role role) {
   if (!ids) return;
   const Node& reader = model.graph.nodes[node];
+  const Shape* dims = shapes.shape(reader.input(input));
+  bool fits = dims && axis >= 0 && axis < static_cast<int>(dims->size()) &&
+              (*dims)[axis] == static_cast<std::int64_t>(ids->size());
+  if (!fits) return freeze(ids, reader, "meets an operand of another size");
   if (!literal(reader.inputs[input]))
     freeze(ids, reader, "meets a constant that the graph computes from sizes");
   bindings_.push_back({node, input, axis, ids, role});

@@ -66,6 +66,24 @@ void captured(const Graph& body, std::vector<std::string>& out) {
     if (!local.contains(output.name)) out.push_back(output.name);
 }
 
+// What the outputs and `roots` need.
+struct Liveness {
+  std::unordered_set<std::string> needed;
+  std::vector<bool> nodes;
+
+  Liveness(const Graph& graph, const std::unordered_set<std::string>& roots)
+      : needed(roots), nodes(graph.nodes.size(), false) {
+    for (const ValueInfo& output : graph.outputs) needed.insert(output.name);
+    for (std::size_t i = graph.nodes.size(); i-- > 0;) {
+      const Node& node = graph.nodes[i];
+      nodes[i] = std::any_of(node.outputs.begin(), node.outputs.end(),
+                             [&](const std::string& name) { return needed.contains(name); });
+      if (!nodes[i]) continue;
+      for (std::string& name : reads(node)) needed.insert(std::move(name));
+    }
+  }
+};
+
 }  // namespace
 
 std::string_view name(DataType type) { return facts(type).name; }
@@ -249,22 +267,26 @@ bool is_literal(const Graph& graph, const Uses& uses, std::string_view value) {
   return true;
 }
 
-void remove_dead(Graph& graph) {
-  std::unordered_set<std::string> needed;
-  for (const ValueInfo& output : graph.outputs) needed.insert(output.name);
-  std::vector<bool> alive(graph.nodes.size(), false);
-  for (std::size_t i = graph.nodes.size(); i-- > 0;) {
-    const Node& node = graph.nodes[i];
-    alive[i] = std::any_of(node.outputs.begin(), node.outputs.end(),
-                           [&](const std::string& name) { return needed.contains(name); });
-    if (!alive[i]) continue;
-    for (std::string& name : reads(node)) needed.insert(std::move(name));
-  }
+std::unordered_set<std::string> dead_values(const Graph& graph) {
+  Liveness live(graph, {});
+  std::unordered_set<std::string> dead;
+  auto note = [&](const std::string& name) {
+    if (!name.empty() && !live.needed.contains(name)) dead.insert(name);
+  };
+  for (const Node& node : graph.nodes)
+    for (const std::string& name : node.outputs) note(name);
+  for (const auto& [name, tensor] : graph.initializers) note(name);
+  for (const auto& [name, info] : graph.value_infos) note(name);
+  return dead;
+}
+
+void remove_dead(Graph& graph, const std::unordered_set<std::string>& keep) {
+  Liveness live(graph, keep);
   std::size_t at = 0;
-  std::erase_if(graph.nodes, [&](const Node&) { return !alive[at++]; });
-  std::erase_if(graph.initializers, [&](const auto& entry) { return !needed.contains(entry.first); });
-  for (const Node& node : graph.nodes) needed.insert(node.outputs.begin(), node.outputs.end());
-  std::erase_if(graph.value_infos, [&](const auto& entry) { return !needed.contains(entry.first); });
+  std::erase_if(graph.nodes, [&](const Node&) { return !live.nodes[at++]; });
+  std::erase_if(graph.initializers, [&](const auto& entry) { return !live.needed.contains(entry.first); });
+  for (const Node& node : graph.nodes) live.needed.insert(node.outputs.begin(), node.outputs.end());
+  std::erase_if(graph.value_infos, [&](const auto& entry) { return !live.needed.contains(entry.first); });
 }
 
 Model slice(const Model& model, const std::vector<ValueInfo>& inputs, const std::vector<ValueInfo>& outputs) {

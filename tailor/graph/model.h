@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -184,8 +185,12 @@ bool is_literal(const Graph& graph, const Uses& uses, std::string_view value);
 /// naming the node.
 void check(const Graph& graph);
 
-/// Nodes and initializers that no output needs are removed; the order of the rest is kept. O(nodes + edges).
-void remove_dead(Graph& graph);
+/// Names of values, initializers and descriptions that no output needs. O(nodes + edges).
+std::unordered_set<std::string> dead_values(const Graph& graph);
+
+/// Nodes, initializers and descriptions that neither an output nor a value of `keep` needs are removed; the order of
+/// the rest is kept. O(nodes + edges).
+void remove_dead(Graph& graph, const std::unordered_set<std::string>& keep = {});
 
 /// The part of `model` between `inputs` and `outputs` as a model of its own. The inputs become graph inputs
 /// with the types given; weights are shared, not copied.

@@ -140,8 +140,7 @@ void write_npy(const Tensor& tensor, const std::filesystem::path& path) {
   std::string head(kMagic);
   head += {'\x01', '\x00', static_cast<char>(header.size() & 255), static_cast<char>(header.size() >> 8)};
   head += header;
-  std::array<std::span<const std::byte>, 2> pieces = {std::as_bytes(std::span(head.data(), head.size())),
-                                                      tensor.data.span()};
+  const std::array<Bytes, 2> pieces = {Bytes::own(std::move(head)), tensor.data};
   write_file(path, pieces);
 }
 

@@ -166,7 +166,7 @@ bool next_record(Scanner& scanner, Record& record) {
   return step == Step::record;
 }
 
-std::string without(const Bytes& message, std::initializer_list<std::uint32_t> fields) {
+std::string without(const Bytes& message, const std::vector<std::uint32_t>& fields) {
   std::string out;
   Scanner scanner(message.span());
   for (Record part; next_record(scanner, part);)
@@ -239,7 +239,8 @@ graph::Graph decode_graph(const Bytes& record, const Source& source, int depth) 
   graph::Graph graph;
   graph.origin = record;
   Scanner scanner(record.span());
-  for (Record part; next_record(scanner, part);)
+  PageTrail trail(record);
+  for (Record part; next_record(scanner, part); trail.passed(part))
     if (part.wire == Wire::bytes) add_record(graph, part, within(record, part.payload), source, depth);
   check_inputs(graph);
   std::erase_if(graph.inputs, [&](const auto& input) { return graph.initializers.contains(input.name); });

@@ -2,14 +2,18 @@
 /// bytes that are no such message; none looks outside of its record.
 #pragma once
 
+#include "tailor/base/file.h"
 #include "tailor/graph/model.h"
 #include "tailor/onnx/wire.h"
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace tailor::onnx {
 
@@ -73,11 +77,17 @@ namespace kind {
 enum : int { real = 1, integer = 2, text = 3, tensor = 4, graph = 5, reals = 6, integers = 7, texts = 8 };
 }
 
+/// Files of external data, each mapped once however many tensors lie in it.
+struct MappedFiles {
+  std::map<std::string, Bytes, std::less<>> by_location = {};
+};
+
 /// What decoding needs to know besides the bytes.
 struct Source {
   std::filesystem::path folder = {};                  // where external data lies
   std::set<std::string, std::less<>> functions = {};  // domains for which the model carries function bodies
   bool ai_onnx = true;                                // the model imports ai.onnx
+  std::shared_ptr<MappedFiles> files = std::make_shared<MappedFiles>();
 };
 
 struct NamedTensor {
@@ -89,9 +99,27 @@ struct NamedTensor {
 /// The next record. False at the end. @throws Error not_onnx
 bool next_record(Scanner& scanner, Record& record);
 /// The records of `message`, but for those of `fields`, as one message.
-std::string without(const Bytes& message, std::initializer_list<std::uint32_t> fields);
+std::string without(const Bytes& message, const std::vector<std::uint32_t>& fields);
 /// `inner` (a span of `outer`'s memory) with `outer`'s owner.
 Bytes within(const Bytes& outer, std::span<const std::byte> inner);
+
+/// Behind a walk over a mapped message its pages are given back: to find the records of a model, and their names,
+/// touches pages of most of its weights.
+class PageTrail {
+ public:
+  explicit PageTrail(const Bytes& message) : message_(message) {}
+  void passed(const Record& record) {
+    constexpr std::size_t kStride = std::size_t{4} << 20;
+    auto end = static_cast<std::size_t>(record.whole.data() + record.whole.size() - message_.data());
+    if (end < released_ + kStride) return;
+    release_pages(message_.part(released_, end - released_));
+    released_ = end;
+  }
+
+ private:
+  const Bytes& message_;
+  std::size_t released_ = 0;
+};
 
 /// @throws Error not_onnx, bad_tensor, external_data
 NamedTensor decode_tensor(const Bytes& record, const Source& source);
@@ -111,7 +139,7 @@ graph::Graph decode_graph(const Bytes& record, const Source& source, int depth);
 std::pair<std::string, std::int64_t> decode_opset(const Bytes& record);
 
 /// Bytes of the file that an external tensor names. @throws Error external_data
-Bytes map_external(const std::filesystem::path& folder, const std::string& location, std::uint64_t offset,
+Bytes map_external(const Source& source, const std::string& location, std::uint64_t offset,
                    std::uint64_t size, const std::string& tensor);
 
 }  // namespace tailor::onnx

@@ -1,5 +1,5 @@
-// TensorProto -> Tensor. raw_data stays where it is; typed fields are decoded into memory of their own;
-// external data is mapped. Order: sizes, typed fields, external files, then decode_tensor and
+// TensorProto -> Tensor. raw_data and packed floats stay where they are; other typed fields are decoded into memory
+// of their own; external data is mapped. Order: sizes, typed fields, external files, then decode_tensor and
 // decode_sparse_tensor.
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
@@ -89,7 +89,7 @@ Bytes external_data(const ::onnx::TensorProto& proto, const Source& source, std:
   }
   if (length != bytes)
     bad(proto.name(), fmt::format("names {} bytes of external data, type and shape make {}", length, bytes));
-  return bytes == 0 ? Bytes() : map_external(source.folder, location, offset, length, proto.name());
+  return bytes == 0 ? Bytes() : map_external(source, location, offset, length, proto.name());
 }
 
 DataType known_type(std::int32_t number) {
@@ -97,12 +97,12 @@ DataType known_type(std::int32_t number) {
                                                                              : DataType::undefined;
 }
 
-Bytes tensor_data(const ::onnx::TensorProto& proto, const std::optional<Bytes>& raw, const Source& source,
+Bytes tensor_data(const ::onnx::TensorProto& proto, const std::optional<Bytes>& dense, const Source& source,
                   DataType type) {
   std::uint64_t bytes = checked_bytes(proto, type, checked_count(proto));
   if (proto.data_location() == ::onnx::TensorProto_DataLocation_EXTERNAL)
     return external_data(proto, source, bytes);
-  Bytes data = raw ? *raw : typed_data(proto, type);
+  Bytes data = dense ? *dense : typed_data(proto, type);
   if (data.size() != bytes)
     bad(proto.name(), fmt::format("has {} bytes of data, type and shape make {}", data.size(), bytes));
   return data;
@@ -110,33 +110,82 @@ Bytes tensor_data(const ::onnx::TensorProto& proto, const std::optional<Bytes>& 
 
 }  // namespace
 
-Bytes map_external(const std::filesystem::path& folder, const std::string& location, std::uint64_t offset,
+Bytes map_external(const Source& source, const std::string& location, std::uint64_t offset,
                    std::uint64_t size, const std::string& tensor) {
   auto refuse = [&](const std::string& what) {
     throw Error(Code::external_data, fmt::format("its data '{}' {}", location, what),
                 fmt::format("tensor '{}'", tensor), "keep the data file beside the model, in its folder");
   };
   namespace fs = std::filesystem;
-  fs::path relative = fs::path(location).lexically_normal();
-  if (location.empty() || location.find('\0') != std::string::npos) refuse("names no file");
-  if (relative.is_absolute() || *relative.begin() == "..") refuse("lies outside of the model's folder");
-  std::error_code error;
-  fs::path root = fs::canonical(folder.empty() ? fs::path(".") : folder, error);
-  fs::path file = error ? fs::path() : fs::canonical(root / relative, error);
-  if (error || !fs::is_regular_file(file, error)) refuse("is missing");
-  fs::path inside = file.lexically_relative(root);
-  if (inside.empty() || *inside.begin() == "..") refuse("lies outside of the model's folder");
-  Bytes all = map_file(file);
+  auto known = source.files->by_location.find(location);
+  if (known == source.files->by_location.end()) {
+    fs::path relative = fs::path(location).lexically_normal();
+    if (location.empty() || location.find('\0') != std::string::npos) refuse("names no file");
+    if (relative.is_absolute() || *relative.begin() == "..") refuse("lies outside of the model's folder");
+    std::error_code error;
+    fs::path root = fs::canonical(source.folder.empty() ? fs::path(".") : source.folder, error);
+    fs::path file = error ? fs::path() : fs::canonical(root / relative, error);
+    if (error || !fs::is_regular_file(file, error)) refuse("is missing");
+    fs::path inside = file.lexically_relative(root);
+    if (inside.empty() || *inside.begin() == "..") refuse("lies outside of the model's folder");
+    known = source.files->by_location.emplace(location, map_file(file)).first;
+  }
+  const Bytes& all = known->second;
   if (offset > all.size() || size > all.size() - offset) refuse("is too short");
   return all.part(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
 }
 
-NamedTensor decode_tensor(const Bytes& record, const Source& source) {
+namespace {
+
+// Floats packed in one record lie there as dense elements already: nothing is decoded.
+struct Packed {
+  std::optional<Bytes> payload;
+  int records = 0;
+
+  void see(const Bytes& tensor, const Record& part) {
+    if (++records == 1 && part.wire == Wire::bytes)
+      payload = within(tensor, part.payload);
+    else
+      payload.reset();
+  }
+};
+
+struct TensorParts {
   std::optional<Bytes> raw;
+  Packed floats, doubles;
+};
+
+TensorParts parts_of(const Bytes& record) {
+  TensorParts parts;
   Scanner scanner(record.span());
-  for (Record part; next_record(scanner, part);)
-    if (part.field == field::raw_data && part.wire == Wire::bytes) raw = within(record, part.payload);
-  auto proto = parse_proto<::onnx::TensorProto>(without(record, {field::raw_data}), "tensor");
+  for (Record part; next_record(scanner, part);) {
+    if (part.field == field::raw_data && part.wire == Wire::bytes) parts.raw = within(record, part.payload);
+    if (part.field == field::float_data) parts.floats.see(record, part);
+    if (part.field == field::double_data) parts.doubles.see(record, part);
+  }
+  return parts;
+}
+
+// What of the tensor protobuf is not shown: it would copy it.
+std::vector<std::uint32_t> dense_fields(const TensorParts& parts) {
+  std::vector<std::uint32_t> fields = {field::raw_data};
+  if (parts.floats.payload) fields.push_back(field::float_data);
+  if (parts.doubles.payload) fields.push_back(field::double_data);
+  return fields;
+}
+
+std::optional<Bytes> dense_data(const TensorParts& parts, DataType type) {
+  if (parts.raw) return parts.raw;
+  if (type == DataType::f32 || type == DataType::c64) return parts.floats.payload;
+  if (type == DataType::f64 || type == DataType::c128) return parts.doubles.payload;
+  return std::nullopt;
+}
+
+}  // namespace
+
+NamedTensor decode_tensor(const Bytes& record, const Source& source) {
+  TensorParts parts = parts_of(record);
+  auto proto = parse_proto<::onnx::TensorProto>(without(record, dense_fields(parts)), "tensor");
   if (proto.has_segment()) bad(proto.name(), "is stored in segments");
   if (proto.data_type() == 0) bad(proto.name(), "has no element type");
   NamedTensor out{proto.name(),
@@ -144,7 +193,7 @@ NamedTensor decode_tensor(const Bytes& record, const Source& source) {
   out.external = proto.data_location() == ::onnx::TensorProto_DataLocation_EXTERNAL;
   checked_count(proto);
   if (graph::element_size(out.tensor.type) > 0)
-    out.tensor.data = tensor_data(proto, raw, source, out.tensor.type);
+    out.tensor.data = tensor_data(proto, dense_data(parts, out.tensor.type), source, out.tensor.type);
   return out;
 }
 

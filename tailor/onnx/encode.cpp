@@ -1,4 +1,4 @@
-// The small parts: Patch, then tensors, value infos, attributes and nodes. Each encoder asks "what does my
+// The small parts: Patch and ExternalData, then tensors, value infos, attributes and nodes. Each encoder asks "what does my
 // origin decode to?" and replaces the records of the fields that differ.
 #include "tailor/onnx/encode.h"
 
@@ -42,14 +42,35 @@ void check_size(const graph::Tensor& tensor, const std::string* name) {
               name ? fmt::format("tensor '{}'", *name) : "an attribute");
 }
 
-void put_data(Patch& patch, const Bytes& data) {
+void drop_data(Patch& patch) {
   for (auto number : {field::segment, field::float_data, field::int32_data, field::int64_data,
                       field::double_data, field::uint64_data, field::external_data, field::data_location})
     patch.replace(number, {});
+}
+
+void put_data(Patch& patch, const Bytes& data) {
+  drop_data(patch);
   Rope payload, rope;
   payload.add(data);
   rope.message(field::raw_data, std::move(payload));
   patch.replace(field::raw_data, std::move(rope));
+}
+
+void put_external(Patch& patch, const Bytes& data, ExternalData& external) {
+  drop_data(patch);
+  patch.replace(field::raw_data, {});
+  Rope entries, location;
+  auto entry = [&](std::string_view key, const std::string& value) {
+    Rope pair;
+    pair.text(1, key), pair.text(2, value);
+    entries.message(field::external_data, std::move(pair));
+  };
+  entry("location", external.location());
+  entry("offset", std::to_string(external.place(data)));
+  entry("length", std::to_string(data.size()));
+  location.varint(field::data_location, ::onnx::TensorProto_DataLocation_EXTERNAL);
+  patch.replace(field::external_data, std::move(entries));
+  patch.replace(field::data_location, std::move(location));
 }
 
 // The origin of an external tensor was read from another file, which the result must not depend on.
@@ -109,16 +130,16 @@ bool same_value(const graph::AttributeValue& a, const graph::AttributeValue& b) 
                                        a);
 }
 
-Rope value_records(const graph::AttributeValue& value, std::int64_t ir_version) {
+Rope value_records(const graph::AttributeValue& value, const Target& target) {
   Rope rope;
   if (auto* real = std::get_if<float>(&value)) rope.real(field::f, *real);
   if (auto* integer = std::get_if<std::int64_t>(&value))
     rope.varint(field::i, static_cast<std::uint64_t>(*integer));
   if (auto* text = std::get_if<std::string>(&value)) rope.text(field::s, *text);
   if (auto* tensor = std::get_if<graph::Tensor>(&value))
-    rope.message(field::t, encode_tensor(*tensor, nullptr));
+    rope.message(field::t, encode_tensor(*tensor, nullptr, target));
   if (auto* body = std::get_if<std::shared_ptr<const graph::Graph>>(&value))
-    rope.message(field::g, encode_graph(**body, ir_version));
+    rope.message(field::g, encode_graph(**body, target));
   if (auto* reals = std::get_if<std::vector<float>>(&value))
     for (float item : *reals) rope.real(field::floats, item);
   if (auto* integers = std::get_if<std::vector<std::int64_t>>(&value))
@@ -135,7 +156,7 @@ int kind_of(const graph::AttributeValue& value) {
   return kinds[value.index()];
 }
 
-Rope whole_attribute(const std::string& name, const graph::Attribute& attribute, std::int64_t ir_version) {
+Rope whole_attribute(const std::string& name, const graph::Attribute& attribute, const Target& target) {
   Patch patch(attribute.origin);
   for (auto number :
        {field::f, field::i, field::s, field::t, field::g, field::floats, field::ints, field::strings,
@@ -147,7 +168,7 @@ Rope whole_attribute(const std::string& name, const graph::Attribute& attribute,
   patch.replace(field::attribute_name, std::move(title));
   patch.replace(field::type, std::move(kind));
   Rope rope = std::move(patch).finish();
-  rope.add(value_records(attribute.value, ir_version));
+  rope.add(value_records(attribute.value, target));
   return rope;
 }
 
@@ -166,11 +187,11 @@ graph::AttributeValue origin_value(const graph::Attribute& attribute, std::strin
   return decode_attribute(attribute.origin, {}, 0).second.value;
 }
 
-void put_nested(Patch& patch, const graph::AttributeValue& value, std::int64_t ir_version) {
+void put_nested(Patch& patch, const graph::AttributeValue& value, const Target& target) {
   if (auto* tensor = std::get_if<graph::Tensor>(&value))
-    patch.put(patch.places(field::t).at(0), field::t, encode_tensor(*tensor, nullptr));
+    patch.put(patch.places(field::t).at(0), field::t, encode_tensor(*tensor, nullptr, target));
   if (auto* body = std::get_if<std::shared_ptr<const graph::Graph>>(&value))
-    patch.put(patch.places(field::g).at(0), field::g, encode_graph(**body, ir_version));
+    patch.put(patch.places(field::g).at(0), field::g, encode_graph(**body, target));
 }
 
 bool holds_nested_record(const Patch& patch, const graph::AttributeValue& value) {
@@ -188,7 +209,7 @@ std::string attribute_name_of(const Bytes& record) {
   return name;
 }
 
-void put_attributes(Patch& patch, const graph::Node& node, std::int64_t ir_version) {
+void put_attributes(Patch& patch, const graph::Node& node, const Target& target) {
   std::set<std::string> done;
   auto places = patch.places(field::attribute);
   for (std::size_t at : places) {
@@ -198,11 +219,11 @@ void put_attributes(Patch& patch, const graph::Node& node, std::int64_t ir_versi
       continue;
     }
     done.insert(found->first);
-    patch.put(at, field::attribute, encode_attribute(found->first, found->second, ir_version));
+    patch.put(at, field::attribute, encode_attribute(found->first, found->second, target));
   }
   for (const auto& [name, attribute] : node.attributes)
     if (!done.contains(name))
-      patch.append(field::attribute, places, encode_attribute(name, attribute, ir_version));
+      patch.append(field::attribute, places, encode_attribute(name, attribute, target));
 }
 
 graph::Node bare_origin(const graph::Node& node) {
@@ -220,7 +241,8 @@ graph::Node bare_origin(const graph::Node& node) {
 
 Patch::Patch(const Bytes& origin) : origin_(origin) {
   Scanner scanner(origin_.span());
-  for (Record part; next_record(scanner, part);) records_.push_back(part);
+  PageTrail trail(origin_);
+  for (Record part; next_record(scanner, part); trail.passed(part)) records_.push_back(part);
   slots_.resize(records_.size());
   after_.resize(records_.size() + 1);
 }
@@ -279,7 +301,21 @@ Rope Patch::finish() && {
   return rope;
 }
 
-Rope encode_tensor(const graph::Tensor& tensor, const std::string* name) {
+std::uint64_t ExternalData::place(const Bytes& data) {
+  static const Bytes zeros = Bytes::own(std::vector<std::byte>(kAlignment));
+  auto [at, fresh] = offsets_.try_emplace({data.data(), data.size()}, 0);
+  if (!fresh) return at->second;
+  if (std::size_t past = size_ % kAlignment) {
+    pieces_.push_back(zeros.part(0, kAlignment - past));
+    size_ += kAlignment - past;
+  }
+  at->second = size_;
+  pieces_.push_back(data);
+  size_ += data.size();
+  return at->second;
+}
+
+Rope encode_tensor(const graph::Tensor& tensor, const std::string* name, const Target& target) {
   if (opaque(tensor) && tensor.origin.empty())
     throw Error(Code::bad_tensor, "a tensor of strings or packed elements can only be carried, not made",
                 name ? fmt::format("tensor '{}'", *name) : "an attribute");
@@ -298,7 +334,9 @@ Rope encode_tensor(const graph::Tensor& tensor, const std::string* name) {
     rope.varint(field::data_type, static_cast<std::uint64_t>(tensor.type));
     patch.replace(field::data_type, std::move(rope));
   }
-  if (tensor.origin.empty() || before.external || tensor.data != before.tensor.data)
+  if (target.external && target.external->takes(tensor, before.external, name != nullptr))
+    put_external(patch, tensor.data, *target.external);
+  else if (tensor.origin.empty() || before.external || tensor.data != before.tensor.data)
     put_data(patch, tensor.data);
   return std::move(patch).finish();
 }
@@ -317,19 +355,19 @@ Rope encode_value_info(const graph::ValueInfo& info) {
   return std::move(patch).finish();
 }
 
-Rope encode_attribute(const std::string& name, const graph::Attribute& attribute, std::int64_t ir_version) {
-  if (attribute.origin.empty()) return whole_attribute(name, attribute, ir_version);
+Rope encode_attribute(const std::string& name, const graph::Attribute& attribute, const Target& target) {
+  if (attribute.origin.empty()) return whole_attribute(name, attribute, target);
   std::string old_name;
   graph::AttributeValue before = origin_value(attribute, old_name);
   Patch patch(attribute.origin);
   if (!same_value(attribute.value, before) || !holds_nested_record(patch, attribute.value))
-    return whole_attribute(name, attribute, ir_version);
+    return whole_attribute(name, attribute, target);
   put_text(patch, field::attribute_name, name, old_name);
-  put_nested(patch, attribute.value, ir_version);
+  put_nested(patch, attribute.value, target);
   return std::move(patch).finish();
 }
 
-Rope encode_node(const graph::Node& node, std::int64_t ir_version) {
+Rope encode_node(const graph::Node& node, const Target& target) {
   graph::Node before = bare_origin(node);
   Patch patch(node.origin);
   put_texts(patch, field::node_input, node.inputs, before.inputs);
@@ -337,7 +375,7 @@ Rope encode_node(const graph::Node& node, std::int64_t ir_version) {
   put_text(patch, field::node_name, node.name, before.name);
   put_text(patch, field::op_type, node.op, before.op);
   put_text(patch, field::domain, node.domain, before.domain);
-  put_attributes(patch, node, ir_version);
+  put_attributes(patch, node, target);
   return std::move(patch).finish();
 }
 

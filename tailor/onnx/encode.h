@@ -6,8 +6,11 @@
 #include "tailor/graph/model.h"
 #include "tailor/onnx/wire.h"
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tailor::onnx {
@@ -40,11 +43,45 @@ class Patch {
   std::vector<Rope> after_;                 // behind it; the last one is the end
 };
 
+/// What goes to a file beside the model: data that were external already, and initializers of at least `least` bytes.
+class ExternalData {
+ public:
+  static constexpr std::size_t kAlignment = 4096;
+
+  /// @param location the file's name, as the model will say it
+  explicit ExternalData(std::string location, std::size_t least = static_cast<std::size_t>(-1))
+      : location_(std::move(location)), least_(least) {}
+
+  bool takes(const graph::Tensor& tensor, bool external_before, bool initializer) const {
+    return !tensor.data.empty() && (external_before || (initializer && tensor.data.size() >= least_));
+  }
+  /// The offset of `data`, aligned; the same memory is stored once.
+  std::uint64_t place(const Bytes& data);
+  const std::string& location() const { return location_; }
+  /// The file: data and what fills the gaps.
+  const std::vector<Bytes>& pieces() const { return pieces_; }
+
+ private:
+  std::string location_;
+  std::size_t least_;
+  std::vector<Bytes> pieces_;
+  std::uint64_t size_ = 0;
+  std::map<std::pair<const std::byte*, std::size_t>, std::uint64_t> offsets_;
+};
+
+/// What parts are written for.
+struct Target {
+  std::int64_t ir_version = 0;
+  ExternalData* external = nullptr;  // nullptr: everything goes into the model
+};
+
 /// `name` is nullptr for the value of an attribute. @throws Error bad_tensor
-Rope encode_tensor(const graph::Tensor& tensor, const std::string* name);
+Rope encode_tensor(const graph::Tensor& tensor, const std::string* name, const Target& target);
 Rope encode_value_info(const graph::ValueInfo& info);
-Rope encode_attribute(const std::string& name, const graph::Attribute& attribute, std::int64_t ir_version);
-Rope encode_node(const graph::Node& node, std::int64_t ir_version);
-Rope encode_graph(const graph::Graph& graph, std::int64_t ir_version);
+Rope encode_attribute(const std::string& name, const graph::Attribute& attribute, const Target& target);
+Rope encode_node(const graph::Node& node, const Target& target);
+Rope encode_graph(const graph::Graph& graph, const Target& target);
+/// The whole file, as pieces. @throws Error bad_tensor
+Rope encode_model(const graph::Model& model, ExternalData* external);
 
 }  // namespace tailor::onnx

@@ -115,6 +115,6 @@ graph::Model read(const std::filesystem::path& path) {
   }
 }
 
-std::string fingerprint(const std::filesystem::path& path) { return sha256(map_file(path).span()); }
+std::string fingerprint(const std::filesystem::path& path) { return sha256(map_file(path)); }
 
 }  // namespace tailor::onnx

@@ -1,7 +1,6 @@
 // Model -> bytes: the graph's records (nodes, weights, inputs ...) are matched with the parts that came from
 // them, then the same for the model around it. See encode.h for what happens inside of a part.
 #include "tailor/base/error.h"
-#include "tailor/base/file.h"
 #include "tailor/onnx/decode.h"
 #include "tailor/onnx/encode.h"
 #include "tailor/onnx/onnx.h"
@@ -14,8 +13,7 @@
 namespace tailor::onnx {
 namespace {
 
-constexpr std::size_t kMaxSize = 0x7FFFFFFF;  // protobuf's limit
-constexpr std::int64_t kSeparateInputs = 4;   // before this IR version initializers are inputs, too
+constexpr std::int64_t kSeparateInputs = 4;  // before this IR version initializers are inputs, too
 
 // Field 8 of a TensorProto, field 1 of a ValueInfoProto; a SparseTensorProto carries it in its first field.
 std::string name_in(const Bytes& record, std::uint32_t number) {
@@ -48,15 +46,16 @@ std::uint32_t field_of(const graph::Tensor& tensor, const std::set<const std::by
   return carried ? field::sparse_initializer : field::initializer;
 }
 
-Rope encode_initializer(const graph::Tensor& tensor, const std::string& name, std::uint32_t number) {
-  if (number == field::initializer) return encode_tensor(tensor, &name);
+Rope encode_initializer(const graph::Tensor& tensor, const std::string& name, std::uint32_t number,
+                        const Target& target) {
+  if (number == field::initializer) return encode_tensor(tensor, &name, target);
   Rope rope;
   rope.add(tensor.origin);
   return rope;
 }
 
 // A weight that took another name is found by its origin, one that was replaced under its name by the name.
-void put_initializers(Patch& patch, const graph::Graph& graph) {
+void put_initializers(Patch& patch, const graph::Graph& graph, const Target& target) {
   std::unordered_map<const std::byte*, std::string> by_origin;
   for (const auto& [name, tensor] : graph.initializers)
     if (!tensor.origin.empty()) by_origin.emplace(tensor.origin.data(), name);
@@ -64,7 +63,9 @@ void put_initializers(Patch& patch, const graph::Graph& graph) {
   for (std::size_t at : patch.places(field::sparse_initializer)) sparse.insert(patch.payload(at).data());
 
   std::set<std::string> done;
+  PageTrail trail(graph.origin);
   for (std::size_t at : initializer_places(patch)) {
+    trail.passed(patch.records()[at]);
     std::string name = initializer_name(patch, at);
     if (!graph.initializers.contains(name)) {
       auto moved = by_origin.find(patch.payload(at).data());
@@ -76,13 +77,13 @@ void put_initializers(Patch& patch, const graph::Graph& graph) {
       continue;
     }
     std::uint32_t number = field_of(found->second, sparse);
-    patch.put(at, number, encode_initializer(found->second, name, number));
+    patch.put(at, number, encode_initializer(found->second, name, number, target));
   }
   auto places = patch.places(field::initializer);
   for (const auto& [name, tensor] : graph.initializers)
     if (!done.contains(name)) {
       std::uint32_t number = field_of(tensor, sparse);
-      patch.append(number, places, encode_initializer(tensor, name, number));
+      patch.append(number, places, encode_initializer(tensor, name, number, target));
     }
 }
 
@@ -106,9 +107,11 @@ const graph::Tensor* origin_initializer(const std::unordered_map<std::string, gr
   return at == known.end() ? nullptr : &at->second;
 }
 
-std::unordered_map<std::string, graph::Tensor> initializers_before(const Patch& patch) {
+std::unordered_map<std::string, graph::Tensor> initializers_before(const Patch& patch, const Bytes& graph) {
   std::unordered_map<std::string, graph::Tensor> known;
+  PageTrail trail(graph);
   for (std::size_t at : initializer_places(patch)) {
+    trail.passed(patch.records()[at]);
     Bytes record = patch.payload(at);
     bool sparse = patch.records()[at].field == field::sparse_initializer;
     known[initializer_name(patch, at)] = sparse ? decode_sparse_tensor(record).tensor : decode_header(record);
@@ -117,7 +120,7 @@ std::unordered_map<std::string, graph::Tensor> initializers_before(const Patch& 
 }
 
 void put_inputs(Patch& patch, const graph::Graph& graph, std::int64_t ir_version) {
-  auto before = initializers_before(patch);
+  auto before = initializers_before(patch, graph.origin);
   std::set<std::string, std::less<>> real, listed;
   for (const graph::ValueInfo& input : graph.inputs) real.insert(input.name);
   std::vector<std::size_t> places;
@@ -207,10 +210,10 @@ void put_ir_version(Patch& patch, std::int64_t version) {
 
 }  // namespace
 
-Rope encode_graph(const graph::Graph& graph, std::int64_t version) {
+Rope encode_graph(const graph::Graph& graph, const Target& target) {
   Patch patch(graph.origin);
   std::vector<Rope> nodes, outputs;
-  for (const graph::Node& node : graph.nodes) nodes.push_back(encode_node(node, version));
+  for (const graph::Node& node : graph.nodes) nodes.push_back(encode_node(node, target));
   for (const graph::ValueInfo& output : graph.outputs) outputs.push_back(encode_value_info(output));
   patch.distribute(field::node, patch.places(field::node), std::move(nodes));
   if (graph.name != graph_name(patch)) {
@@ -218,26 +221,29 @@ Rope encode_graph(const graph::Graph& graph, std::int64_t version) {
     rope.text(field::graph_name, graph.name);
     patch.replace(field::graph_name, std::move(rope));
   }
-  put_initializers(patch, graph);
-  put_inputs(patch, graph, version);
+  put_initializers(patch, graph, target);
+  put_inputs(patch, graph, target.ir_version);
   patch.distribute(field::output, patch.places(field::output), std::move(outputs));
   put_value_infos(patch, graph);
   return std::move(patch).finish();
 }
 
-std::vector<Bytes> serialize(const graph::Model& model) {
+Rope encode_model(const graph::Model& model, ExternalData* external) {
   Patch patch(model.origin);
   put_ir_version(patch, model.ir_version);
   put_opsets(patch, model);
-  Rope graph = encode_graph(model.graph, model.ir_version);
   std::vector<Rope> graphs;
-  graphs.push_back(std::move(graph));
+  graphs.push_back(encode_graph(model.graph, {model.ir_version, external}));
   patch.distribute(field::graph, patch.places(field::graph), std::move(graphs));
-  Rope rope = std::move(patch).finish();
-  if (rope.size() > kMaxSize)
+  return std::move(patch).finish();
+}
+
+std::vector<Bytes> serialize(const graph::Model& model) {
+  Rope rope = encode_model(model, nullptr);
+  if (rope.size() > kMostBytes)
     throw Error(Code::bad_model,
                 fmt::format("the model would take {} bytes; one file can hold 2 GiB", rope.size()), {},
-                "keep its weights as external data and change a smaller part");
+                "write it to a file: then its weights go to another one beside it");
   return rope.pieces();
 }
 
@@ -245,13 +251,6 @@ std::string serialize_to_string(const graph::Model& model) {
   std::string text;
   for (const Bytes& piece : serialize(model)) text += piece.view();
   return text;
-}
-
-void write(const graph::Model& model, const std::filesystem::path& path) {
-  std::vector<Bytes> pieces = serialize(model);
-  std::vector<std::span<const std::byte>> spans;
-  for (const Bytes& piece : pieces) spans.push_back(piece.span());
-  write_file(path, spans);
 }
 
 }  // namespace tailor::onnx

@@ -223,7 +223,7 @@ Analysis described(const Bench& bench, const Subject& subject) {
   Analysis analysis;
   analysis.runtime = hello.runtime, analysis.version = hello.version, analysis.isa = hello.isa;
   analysis.processor = hello.processor, analysis.threads = bench.options.threads;
-  analysis.model = subject.path, analysis.sha256 = subject.sha256;
+  analysis.model = subject.path, analysis.sha256 = subject.sha256();
   return analysis;
 }
 

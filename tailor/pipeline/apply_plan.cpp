@@ -13,22 +13,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Size size_of(const fs::path& path, const graph::Model& model, const graph::Shapes& shapes) {
-  Size size{fs::file_size(path), 0};
+Size size_of(std::uint64_t bytes, const graph::Model& model, const graph::Shapes& shapes) {
+  Size size{bytes, 0};
   for (const graph::Node& node : model.graph.nodes)
     if (std::int64_t macs = graph::multiply_accumulates(node, shapes); macs > 0) size.macs += macs;
   return size;
 }
-
-// Removed at the end unless it was renamed before.
-struct Part {
-  fs::path path;
-  explicit Part(const fs::path& target) : path(target) { path += ".unverified.part"; }
-  ~Part() {
-    std::error_code ignored;
-    fs::remove(path, ignored);
-  }
-};
 
 void check_outputs(const Subject& original, const graph::Shapes& shapes) {
   for (const graph::ValueInfo& output : original.model.graph.outputs) {
@@ -40,15 +30,12 @@ void check_outputs(const Subject& original, const graph::Shapes& shapes) {
 }
 
 Size write_checked(const Subject& original, const graph::Model& model, const fs::path& target) {
-  Part part(target);
-  onnx::write(model, part.path);
-  graph::Model again = onnx::read(part.path);
+  onnx::Draft draft(model, target);
+  graph::Model again = onnx::read(draft.path());
   graph::Shapes shapes = graph::infer_shapes(again, original.overrides);
   check_outputs(original, shapes);
-  Size size = size_of(part.path, again, shapes);
-  std::error_code error;
-  fs::rename(part.path, target, error);
-  if (error) throw Error(Code::write_failed, "cannot write: " + error.message(), target.string());
+  Size size = size_of(draft.bytes(), again, shapes);
+  draft.commit();
   return size;
 }
 
@@ -61,7 +48,7 @@ Applied apply_plan(const ApplyOptions& options) {
   Subject original = subject_of(read_subject(options.model, options.overrides), applied.plan);
   Surgery surgery = surgery_of(original, applied.plan);
   graph::Model changed = widen_after(original, surgery, apply(original, surgery));
-  applied.before = size_of(options.model, original.model, original.shapes);
+  applied.before = size_of(onnx::stored_bytes(original.model), original.model, original.shapes);
   applied.after = write_checked(original, changed, options.out);
   return applied;
 }

@@ -199,21 +199,11 @@ void regain_layout(Workshop& shop) {
 
 void finish(Workshop& shop, const Searched& found, OptimizeResult& result) {
   const OptimizeOptions& o = shop.options;
-  fs::path part = o.out;
-  part += ".unverified.part";
-  struct Remove {
-    fs::path path;
-    ~Remove() {
-      std::error_code ignored;
-      fs::remove(path, ignored);
-    }
-  } remove{o.dry_run ? fs::path() : part};
   TemporaryFolder folder(true);
-  if (o.dry_run) part = folder.fresh(".onnx");
-  onnx::write(found.model, part);
-  onnx::read(part);
+  onnx::Draft draft(found.model, o.dry_run ? folder.fresh(".onnx") : o.out);
+  onnx::read(draft.path());
   shop.say("verifying the written file against the original");
-  result.proof = verify(o.model, part, proof_options(o));
+  result.proof = verify(o.model, draft.path(), proof_options(o));
   result.why_not = shortfall(o.goal, result.proof);
   result.goal_met = result.why_not.empty();
   const runtime::Comparison& speed = result.proof.speed.models[1].to_first;
@@ -226,9 +216,7 @@ void finish(Workshop& shop, const Searched& found, OptimizeResult& result) {
   if (o.dry_run || (!result.goal_met && !o.best_effort)) return;
   result.plan_written = o.plan_out.empty() ? fs::path(o.out).replace_extension(".plan.json") : o.plan_out;
   write_file(result.plan_written, to_json(result.plan).dump(1) + "\n");
-  std::error_code error;
-  fs::rename(part, o.out, error);
-  if (error) throw Error(Code::write_failed, "cannot write: " + error.message(), o.out.string());
+  draft.commit();
   result.written = o.out;
 }
 

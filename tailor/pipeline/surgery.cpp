@@ -3,6 +3,7 @@
 #include "tailor/pipeline/surgery.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/width_problem.h"
 #include "tailor/rewrite/shortcut.h"
@@ -11,29 +12,37 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <cstdint>
 #include <cstring>
+#include <unordered_set>
 
 namespace tailor::pipeline {
 namespace {
 
 bool finite(const graph::Tensor& tensor) {
   if (tensor.type != graph::DataType::f32) return true;
-  const std::byte* at = tensor.data.data();
-  for (std::size_t i = 0; i + sizeof(float) <= tensor.data.size(); i += sizeof(float)) {
-    float value;
-    std::memcpy(&value, at + i, sizeof value);
-    if (!std::isfinite(value)) return false;
+  constexpr std::size_t kStride = std::size_t{4} << 20;
+  for (std::size_t from = 0; from < tensor.data.size(); from += kStride) {
+    Bytes part = tensor.data.part(from, std::min(kStride, tensor.data.size() - from));
+    bool good = true;  // without a branch per element the compiler takes many at once
+    for (std::size_t i = 0; i + sizeof(float) <= part.size(); i += sizeof(float)) {
+      std::uint32_t bits;
+      std::memcpy(&bits, part.data() + i, sizeof bits);
+      good &= (bits & 0x7F800000u) != 0x7F800000u;
+    }
+    if (!good) return false;
+    release_pages(part);
   }
   return true;
 }
 
 // Infinity is a usual bound of Clip and a usual mask of attention: only operands of layers must be finite.
 void check_finite(const Subject& subject) {
+  std::unordered_set<const std::byte*> seen;  // weights have two axes, and may be shared
   for (const graph::Binding& binding : subject.channels.bindings) {
     const graph::Node& node = subject.model.graph.nodes[binding.node];
     const graph::Tensor* tensor = subject.shapes.constant(node.inputs[binding.input]);
-    if (tensor && !finite(*tensor))
+    if (tensor && seen.insert(tensor->data.data()).second && !finite(*tensor))
       throw Error(Code::not_finite,
                   fmt::format("the weights '{}' hold NaN or infinity", node.inputs[binding.input]),
                   "node " + node.label(), "mend the model: its outputs cannot be right");
@@ -47,6 +56,10 @@ rewrite::Branch branch_of(const graph::Model& model, const graph::Shapes& shapes
 }
 
 }  // namespace
+
+std::string Subject::sha256() const {
+  return model.origin.empty() ? std::string() : tailor::sha256(model.origin);
+}
 
 Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides) {
   Subject subject;
@@ -62,7 +75,6 @@ Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides)
 Subject read_subject(const std::filesystem::path& path, const graph::ShapeOverrides& overrides) {
   Subject subject = make_subject(onnx::read(path), overrides);
   subject.path = path;
-  subject.sha256 = onnx::fingerprint(path);
   check_finite(subject);
   return subject;
 }
@@ -71,7 +83,7 @@ Subject with_shortcuts(const Subject& read) {
   rewrite::Shortcuts shortcuts = rewrite::shortcuts_as_convolutions(read.model, read.shapes);
   if (shortcuts.values.empty()) return read;
   Subject subject = make_subject(std::move(shortcuts.model), read.overrides);
-  subject.path = read.path, subject.sha256 = read.sha256, subject.shortcuts = std::move(shortcuts.values);
+  subject.path = read.path, subject.shortcuts = std::move(shortcuts.values);
   return subject;
 }
 

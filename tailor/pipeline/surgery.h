@@ -21,7 +21,6 @@ namespace tailor::pipeline {
 /// A model with all that can be known about it without running it.
 struct Subject {
   std::filesystem::path path;
-  std::string sha256;
   graph::Model model;
   graph::Shapes shapes;
   graph::Channels channels;
@@ -29,6 +28,9 @@ struct Subject {
   std::vector<latency::LayerWorkload> layers;
   graph::ShapeOverrides overrides;
   std::vector<std::string> shortcuts;  // values given by convolutions where the file at `path` pads
+
+  /// Of the file as it was read; "" for a model made in memory. O(bytes of the file).
+  std::string sha256() const;
 };
 
 /// Reads, infers, groups. @throws Error as onnx::read and infer_shapes; not_finite if a weight is NaN or

@@ -53,7 +53,7 @@ std::vector<std::string> names(const Json& json, const std::string& place) {
 }
 
 void check_model(const Subject& subject, const WidthPlan& plan) {
-  if (plan.sha256 != subject.sha256)
+  if (plan.sha256 != subject.sha256())
     throw Error(Code::plan_mismatch,
                 fmt::format("the plan was made for {} (SHA-256 {}...), not for this model", plan.model,
                             plan.sha256.substr(0, 12)),
@@ -89,7 +89,7 @@ void check_widths(const Subject& original, const Surgery& surgery, const GroupPl
 
 WidthPlan describe(const Subject& original, const Surgery& surgery, Recover recover) {
   WidthPlan plan;
-  plan.model = original.path.filename().string(), plan.sha256 = original.sha256;
+  plan.model = original.path.filename().string(), plan.sha256 = original.sha256();
   for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g) {
     const graph::ChannelGroup& group = original.channels.groups[static_cast<std::size_t>(g)];
     auto kept = surgery.kept.find(g);

@@ -91,7 +91,7 @@ std::vector<graph::Tensor> Activations::get(const graph::Model& model,
       order_.push_back(name);
       known_[name] = std::move(tensor);
     }
-    std::filesystem::remove(path);
+    onnx::remove_written(path);
   }
   std::vector<graph::Tensor> values;
   for (const std::string& name : names) values.push_back(known_.at(name));

@@ -22,28 +22,16 @@ bool has_weights(const Model& model, const std::vector<int>& nodes) {
   });
 }
 
-// Everything that `value` is computed from.
-std::set<int> ancestors(const Model& model, const Uses& uses, const std::string& value) {
-  std::set<int> found;
-  std::vector<std::string> open = {value};
-  while (!open.empty()) {
-    int producer = uses.producer(open.back());
-    open.pop_back();
-    if (producer < 0 || !found.insert(producer).second) continue;
-    for (std::string& name : graph::reads(model.graph.nodes[producer])) open.push_back(std::move(name));
-  }
-  return found;
-}
-
 // Backward from `value`: nodes all of whose readers are in the set already, or the sum, and that the other
-// operand does not need.
+// operand does not need. Of what that is computed from only its own writer needs a look: of all others a reader
+// stays outside. O(nodes of the branch and their operands).
 std::vector<int> exclusive_nodes(const Model& model, const Uses& uses, int sum, const std::string& value,
-                                 const std::set<int>& needed) {
+                                 const std::string& other) {
+  const int needed = uses.producer(other);
   std::set<int, std::greater<>> open;
   std::set<int> members;
   auto visit = [&](const std::string& name) {
-    if (int producer = uses.producer(name); producer >= 0 && !needed.contains(producer))
-      open.insert(producer);
+    if (int producer = uses.producer(name); producer >= 0 && producer != needed) open.insert(producer);
   };
   visit(value);
   while (!open.empty()) {  // highest index first: all readers of a node are decided before it
@@ -66,11 +54,11 @@ void rename_reads(Model& model, const std::string& from, const std::string& to) 
   for (Node& node : model.graph.nodes) std::replace(node.inputs.begin(), node.inputs.end(), from, to);
 }
 
-bool captured_by_body(const Model& model, const std::string& value) {
-  return std::any_of(model.graph.nodes.begin(), model.graph.nodes.end(), [&](const Node& node) {
-    std::vector<std::string> names = graph::reads(node);
-    return std::find(names.begin(), names.end(), value) != names.end() &&
-           std::find(node.inputs.begin(), node.inputs.end(), value) == node.inputs.end();
+bool captured_by_body(const Model& model, const Uses& uses, const std::string& value) {
+  const auto& readers = uses.consumers(value);
+  return std::any_of(readers.begin(), readers.end(), [&](int reader) {
+    const auto& inputs = model.graph.nodes[reader].inputs;
+    return std::find(inputs.begin(), inputs.end(), value) == inputs.end();
   });
 }
 
@@ -78,8 +66,8 @@ void drop_needless_relus(Model& model, const std::string& value) {
   Uses uses(model.graph);
   for (int reader : uses.consumers(value)) {
     const Node& node = model.graph.nodes[reader];
-    if (node.op == "Relu" && !uses.is_output(node.output(0)) && !captured_by_body(model, node.output(0)) &&
-        non_negative(model, uses, value))
+    if (node.op == "Relu" && !uses.is_output(node.output(0)) &&
+        !captured_by_body(model, uses, node.output(0)) && non_negative(model, uses, value))
       rename_reads(model, node.output(0), value);
   }
 }
@@ -115,14 +103,13 @@ std::vector<Branch> residual_branches(const Model& model, const graph::Shapes& s
     const Node& node = model.graph.nodes[i];
     if ((node.op != "Add" && node.op != "Sum") || node.inputs.size() != 2 || node.inputs[0] == node.inputs[1])
       continue;
-    if (uses.is_output(node.output(0)) || captured_by_body(model, node.output(0))) continue;
+    if (uses.is_output(node.output(0)) || captured_by_body(model, uses, node.output(0))) continue;
     const graph::Shape *a = shapes.shape(node.inputs[0]), *b = shapes.shape(node.inputs[1]);
     if (!a || !b || *a != *b || shapes.constant(node.inputs[0]) || shapes.constant(node.inputs[1])) continue;
     std::optional<Branch> larger;
     for (int side = 0; side < 2; ++side) {
       Branch branch{static_cast<int>(i), node.inputs[side], node.inputs[1 - side], {}, node.output(0)};
-      branch.nodes =
-          exclusive_nodes(model, uses, branch.sum, branch.operand, ancestors(model, uses, branch.kept));
+      branch.nodes = exclusive_nodes(model, uses, branch.sum, branch.operand, branch.kept);
       if (has_weights(model, branch.nodes) && (!larger || branch.nodes.size() > larger->nodes.size()))
         larger = std::move(branch);
     }

@@ -1,11 +1,12 @@
 // cut() in the order in which it runs:
-//   kept_atoms        what stays, as one flag per atom
-//   cut_constants     bound weights are sliced; copies where two uses differ
-//   remake_node       attributes and constant operands that name sizes (Reshape, Split, Slice, Pad, Gather,
-//   group counts) annotate          dimensions of value_infos confirm           inferred shapes of the result
-//   must equal the labels' counts
+//   kept_atoms             what stays, as one flag per atom
+//   remake_node            attributes and constant operands that name sizes (Reshape, Split, Slice, Pad, Gather ...)
+//   ConstantRewriter       bound weights are sliced; copies where two uses differ
+//   annotate               dimensions of value_infos
+//   share_equal            new constants that are equal become one
+//   confirm                inferred shapes of the result must equal the labels' counts
 //   keep_computed_numbers  floats that follow from sizes stay
-// mask() shares the first two steps.
+// mask() shares kept_atoms and ConstantRewriter.
 #include "tailor/rewrite/cut.h"
 
 #include "tailor/base/error.h"
@@ -16,6 +17,9 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace tailor::rewrite {
 namespace {
@@ -227,8 +231,9 @@ void confirm(const graph::Shapes& after, const graph::Shapes& before, const Chan
 
 // Numbers that the graph computes from the sizes of what was cut (attention is scaled by the root of its
 // width) stay what they were: the weights were trained with them.
-void keep_computed_numbers(Model& model, const graph::Shapes& before, const graph::Shapes& after) {
+bool keep_computed_numbers(Model& model, const graph::Shapes& before, const graph::Shapes& after) {
   graph::Uses uses(model.graph);
+  bool any = false;
   for (graph::Node& node : model.graph.nodes)
     for (std::string& name : node.outputs) {
       const graph::Tensor *then = before.constant(name), *now = after.constant(name);
@@ -236,8 +241,26 @@ void keep_computed_numbers(Model& model, const graph::Shapes& before, const grap
       if (!number || then->dims != now->dims || then->data == now->data || uses.is_output(name)) continue;
       model.graph.initializers[name] = *then;
       name += "_uncut";
+      any = true;
     }
-  graph::remove_dead(model.graph);
+  return any;
+}
+
+// Initializers that the surgery made and that are equal become one. Names of the original (`uses`) stay as they are.
+void share_equal(const graph::Graph& original, const graph::Uses& uses, graph::Graph& graph) {
+  using Content = std::tuple<graph::DataType, graph::Shape, std::string_view>;
+  std::map<Content, const std::string*> first;
+  std::unordered_map<std::string_view, const std::string*> other_name;
+  for (const auto& [name, tensor] : graph.initializers) {
+    bool ours = !original.initializers.contains(name) && uses.producer(name) < 0;
+    if (!ours || tensor.data.empty()) continue;
+    auto [at, fresh] = first.try_emplace({tensor.type, tensor.dims, tensor.data.view()}, &name);
+    if (!fresh) other_name[name] = at->second;
+  }
+  if (other_name.empty()) return;
+  for (graph::Node& node : graph.nodes)
+    for (std::string& input : node.inputs)
+      if (auto it = other_name.find(input); it != other_name.end()) input = *it->second;
 }
 
 }  // namespace
@@ -276,17 +299,18 @@ Model cut(const Model& model, const graph::Shapes& shapes, const Channels& chann
   for (std::size_t i = 0; i < result.graph.nodes.size(); ++i)
     remake_node(result, static_cast<int>(i), shapes, channels, keep, uses, before[i]);
   ConstantRewriter(result, shapes)
-      .rewrite(changes_of(channels, keep), [](graph::Tensor tensor, const Change& change) {
-        for (const auto& [axis, positions] : change.axes) tensor = take(tensor, axis, positions);
-        return tensor;
-      });
+      .rewrite(changes_of(channels, keep),
+               [](const graph::Tensor& tensor, const Change& change) { return take(tensor, change.axes); });
   insert(result.graph, std::move(before));
   annotate(result, channels, keep);
-  graph::remove_dead(result.graph);
+  // What nobody needed before the cut stays: a comparison of both files shows the cut and nothing else.
+  const std::unordered_set<std::string> spare = graph::dead_values(model.graph);
+  share_equal(model.graph, uses, result.graph);
+  graph::remove_dead(result.graph, spare);
   graph::check(result.graph);
   graph::Shapes after = graph::infer_shapes(result, input_shapes(result, shapes));
   confirm(after, shapes, channels, keep);
-  keep_computed_numbers(result, shapes, after);
+  if (keep_computed_numbers(result, shapes, after)) graph::remove_dead(result.graph, spare);
   return result;
 }
 

@@ -313,9 +313,9 @@ void reshape(const Site& s) { target_shape(s, 1); }
 void resize(const Site& s) { target_shape(s, 3); }
 
 void split(const Site& s) {
-  std::size_t rank = s.rank(s.node.input(0));
-  auto axis = static_cast<std::size_t>((s.node.integer("axis", 0) + static_cast<std::int64_t>(rank)) %
-                                       static_cast<std::int64_t>(std::max<std::size_t>(rank, 1)));
+  auto rank = static_cast<std::int64_t>(s.rank(s.node.input(0)));
+  std::int64_t given = s.node.integer("axis", 0);
+  auto axis = static_cast<std::size_t>(given < 0 ? given + rank : given);
   if (!s.changed(s.label(s.node.input(0), axis))) return;
   std::vector<std::int64_t> sizes;
   for (const std::string& name : s.node.outputs) {
@@ -336,17 +336,20 @@ void slice(const Site& s) {
   auto axes = old ? std::optional(s.node.integers("axes")) : s.integers(3);
   auto rank = static_cast<std::int64_t>(s.rank(s.node.input(0)));
   if (!starts || !ends) return;
+  bool any = false;
   for (std::size_t i = 0; i < starts->size(); ++i) {
     std::int64_t axis = axes && i < axes->size() ? (*axes)[i] : static_cast<std::int64_t>(i);
     Label label = s.label(s.node.input(0), static_cast<std::size_t>(axis < 0 ? axis + rank : axis));
     if (!s.changed(label)) continue;
+    if (i >= ends->size()) s.fail("it has fewer ends than starts");
+    any = true;
     auto size = static_cast<std::int64_t>(label->size());
     auto clamp = [&](std::int64_t v) { return std::clamp<std::int64_t>(v < 0 ? v + size : v, 0, size); };
     std::int64_t first = clamp((*starts)[i]), last = std::max(first, clamp((*ends)[i]));
     (*starts)[i] = s.kept(label, 0, first);
     (*ends)[i] = (*starts)[i] + s.kept(label, first, last);
   }
-  s.set("starts", 1, *starts), s.set("ends", 2, *ends);
+  if (any) s.set("starts", 1, *starts), s.set("ends", 2, *ends);
 }
 
 void pad(const Site& s) {
@@ -359,6 +362,8 @@ void pad(const Site& s) {
     auto size = static_cast<std::int64_t>(label->size());
     std::int64_t& before = (*pads)[axis];
     std::int64_t& after = (*pads)[axis + rank];
+    if (before < 0 || after < 0 || before > size || after > size - before)
+      s.fail("its pads do not fit its result");
     after = s.kept(label, size - after, size);
     before = s.kept(label, 0, before);
   }

@@ -3,12 +3,15 @@
 
 #include "tailor/graph/model.h"
 
+#include <map>
 #include <vector>
 
 namespace tailor::rewrite {
 
-/// The slices of `tensor` at `positions` along `axis`, in that order. O(elements of the result).
+/// The slices of `tensor` at the positions of each axis, in that order; other axes stay whole. O(elements of the
+/// result), and no more memory than those: a mapped tensor's pages are released behind the reader.
 /// @throws Error bad_cut if the tensor's elements are no whole bytes
+graph::Tensor take(const graph::Tensor& tensor, const std::map<int, std::vector<int>>& positions);
 graph::Tensor take(const graph::Tensor& tensor, int axis, const std::vector<int>& positions);
 
 /// The tensor with every byte of the slices at `positions` set to `fill`.

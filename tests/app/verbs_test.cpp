@@ -100,6 +100,55 @@ TEST_F(Verbs, InspectReadsTheDemo) {
   expect_valid(run({"inspect", kDemo, "--json"}));
 }
 
+TEST_F(Verbs, InspectTellsWhichWeightsCanChange) {
+  Json weights = document(run({"inspect", small("a.onnx", 12), "--json"}))["weights"];
+  EXPECT_EQ(weights["total"], 9 * (3 * 12 + 12 * 8) + 80);
+  EXPECT_EQ(weights["changeable"], weights["total"]) << "the last layer's inputs can change";
+  EXPECT_TRUE(weights["frozen"].empty());
+}
+
+TEST_F(Verbs, InspectTriesCuts) {
+  TAILOR_NEEDS_RUNTIME();
+  Finished finished = run({"inspect", small("a.onnx", 12), "--cuts", "3", "--json"});
+  expect_done(finished);
+  expect_valid(finished);
+  Json cuts = document(finished)["cuts"];
+  EXPECT_EQ(cuts["trials"], 6);
+  EXPECT_EQ(cuts["failed"], 0);
+  EXPECT_EQ(cuts["telling"], 6);
+  EXPECT_EQ(cuts["groups"].size(), 2u);
+  Finished text = run({"inspect", small("a.onnx", 12), "--cuts", "1", "--groups"});
+  expect_done(text);
+  EXPECT_NE(text.out.find("cuts: 2 of 2 compute"), std::string::npos) << text.out;
+}
+
+TEST_F(Verbs, InspectNeedsSizesToTryCuts) {
+  TAILOR_NEEDS_RUNTIME();
+  graph::Model model = small_model(8);
+  model.graph.inputs[0].shape = graph::Shape{1, 3, graph::kUnknown, graph::kUnknown};
+  model.graph.inputs[0].symbols = {"", "", "h", "w"};
+  std::string path = (folder.path() / "free.onnx").string();
+  onnx::write(model, path);
+  Finished refused = run({"inspect", path, "--cuts", "1"});
+  EXPECT_EQ(refused.exit, 3) << refused.err;
+  EXPECT_NE(refused.err.find("--shape x:"), std::string::npos) << refused.err;
+  EXPECT_EQ(run({"inspect", path, "--cuts", "1", "--shape", "x:1x3x8x8"}).exit, 0);
+  EXPECT_EQ(run({"inspect", path, "--cuts", "-1"}).exit, 2);
+}
+
+TEST_F(Verbs, CoverageIsATableOfModels) {
+  TAILOR_NEEDS_RUNTIME();
+  std::string a = small("a.onnx", 12), table = (folder.path() / "table").string();
+  write_file(folder.path() / "b.onnx", "no model");
+  std::string command =
+      std::string("TAILOR=" TAILOR_PROGRAM " sh " TAILOR_SOURCE_DIR "/scripts/coverage -n 2 ") + a + " " +
+      (folder.path() / "b.onnx").string() + " >" + table;
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  std::string text(map_file(table).view());
+  EXPECT_NE(text.find("| a | 100.0 % of 1.3 k | 2 of 3 | 4 of 4 | "), std::string::npos) << text;
+  EXPECT_NE(text.find("| b | refused: E3001"), std::string::npos) << text;
+}
+
 TEST_F(Verbs, InspectUnderstandsAllRealModelsButTwo) {
   TAILOR_NEEDS(shared_data() / "onnx");
   int understood = 0, refused = 0;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 namespace tailor {
@@ -51,6 +52,43 @@ TEST(File, AFullDiskIsReported) {
     EXPECT_EQ(error.code(), Code::write_failed);
     EXPECT_NE(error.help().find("free some space"), std::string::npos);
   }
+}
+
+TEST(File, ManyPiecesMakeOneFile) {
+  TemporaryFolder folder;
+  std::vector<Bytes> pieces;
+  std::string whole;
+  for (int i = 0; i < 1000; ++i) {
+    std::string text(i % 7 == 0 ? 100000 : static_cast<std::size_t>(i % 50), static_cast<char>('a' + i % 26));
+    whole += text;
+    pieces.push_back(Bytes::own(std::move(text)));
+  }
+  write_file(folder.path() / "many", pieces);
+  EXPECT_TRUE(map_file(folder.path() / "many").view() == whole);
+}
+
+TEST(File, AReleasedPageIsReadAgain) {
+  TemporaryFolder folder;
+  std::string content(1 << 20, 'x');
+  write_file(folder.path() / "a", content);
+  Bytes mapped = map_file(folder.path() / "a"), owned = Bytes::own(content);
+  for (const Bytes& bytes : {mapped, owned, Bytes(), mapped.part(5, 9000)}) {
+    release_pages(bytes);
+    EXPECT_TRUE(std::all_of(bytes.view().begin(), bytes.view().end(), [](char c) { return c == 'x'; }));
+  }
+  EXPECT_EQ(sha256(mapped), sha256(std::string_view(content)));
+}
+
+TEST(File, AFileThatIsNotCommittedVanishes) {
+  TemporaryFolder folder;
+  write_file(folder.path() / "a", "old");
+  {
+    NewFile file(folder.path() / "a");
+    file.write(std::as_bytes(std::span("new", 3)));
+    EXPECT_EQ(map_file(folder.path() / "a").view(), "old");
+  }
+  EXPECT_EQ(map_file(folder.path() / "a").view(), "old");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
 }
 
 TEST(File, MissingAndFolderAndEmpty) {

@@ -273,15 +273,110 @@ std::string external(std::string_view location, std::string_view offset, std::st
   return text_of(file);
 }
 
-TEST(External, IsMappedAndBecomesPartOfTheResult) {
+TEST(External, IsMappedAndStaysExternal) {
   TemporaryFolder folder;
   write_file(folder.path() / "w.bin", std::string(4096, 'a') + "12345678" + "tail");
   write_file(folder.path() / "model.onnx", external("w.bin", "4096", "8"));
   graph::Model model = read(folder.path() / "model.onnx");
   EXPECT_EQ(model.graph.initializers.at("w").data.view(), "12345678");
+  EXPECT_EQ(parse(Bytes::own(serialize_to_string(model))).graph.initializers.at("w").data.view(), "12345678")
+      << "serialised, it depends on no file";
   TemporaryFolder elsewhere;
-  write(model, elsewhere.path() / "model.onnx");
-  EXPECT_EQ(read(elsewhere.path() / "model.onnx").graph.initializers.at("w").data.view(), "12345678");
+  std::filesystem::path path = elsewhere.path() / "model.onnx";
+  write(model, path);
+  EXPECT_EQ(map_file(elsewhere.path() / "model.onnx.data").view(), "12345678");
+  EXPECT_EQ(read(path).graph.initializers.at("w").data.view(), "12345678");
+  EXPECT_EQ(stored_bytes(read(path)), std::filesystem::file_size(path) + 8);
+}
+
+std::vector<std::string> files_in(const std::filesystem::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+using Names = std::vector<std::string>;
+
+graph::Model with_weights(std::size_t floats) {
+  graph::Model model = sample_model();
+  for (const char* name : {"big", "huge"}) {
+    floats *= 2;
+    model.graph.initializers[name] =
+        graph::make_f32({static_cast<std::int64_t>(floats)}, std::vector<float>(floats, 0.5f));
+    model.graph.nodes[0].inputs.push_back(name);
+  }
+  return model;
+}
+
+TEST(External, WhatDoesNotFitIntoOneFileGoesBesideIt) {
+  TemporaryFolder folder;
+  std::filesystem::path path = folder.path() / "net.onnx";
+  graph::Model model = with_weights(600);
+  Draft(model, path, 4000).commit();
+  EXPECT_EQ(files_in(folder.path()), (Names{"net.onnx", "net.onnx.data"}));
+  EXPECT_EQ(std::filesystem::file_size(folder.path() / "net.onnx.data"), 2 * 4096 + 9600u)
+      << "aligned offsets";
+  graph::Model again = read(path);
+  for (const char* name : {"w", "big", "huge"})
+    EXPECT_TRUE(again.graph.initializers.at(name).data == model.graph.initializers.at(name).data) << name;
+  EXPECT_LT(std::filesystem::file_size(path), 4000u);
+}
+
+TEST(External, ReplacingAModelReplacesItsData) {
+  TemporaryFolder folder;
+  std::filesystem::path path = folder.path() / "net.onnx";
+  write_file(folder.path() / "net.onnx.data.bak", "of somebody else");
+  Draft(with_weights(600), path, 4000).commit();
+  graph::Model model = read(path);
+  model.graph.nodes[0].name = "renamed";
+  write(model, path);  // over the file that its own weights are mapped from
+  EXPECT_EQ(files_in(folder.path()), (Names{"net.onnx", "net.onnx.2.data", "net.onnx.data.bak"}));
+  EXPECT_EQ(read(path).graph.nodes[0].name, "renamed");
+  EXPECT_TRUE(read(path).graph.initializers.at("huge").data == model.graph.initializers.at("huge").data);
+  remove_written(path);
+  EXPECT_EQ(files_in(folder.path()), (Names{"net.onnx.data.bak"}));
+}
+
+TEST(External, ADraftThatIsNotWantedLeavesNothing) {
+  TemporaryFolder folder;
+  std::filesystem::path path = folder.path() / "net.onnx";
+  write_file(path, "what was there");
+  {
+    Draft draft(with_weights(600), path, 4000);
+    EXPECT_EQ(read(draft.path()).graph.initializers.size(), 3u);
+    EXPECT_EQ(map_file(path).view(), "what was there");
+  }
+  EXPECT_EQ(files_in(folder.path()), (Names{"net.onnx"}));
+  EXPECT_EQ(map_file(path).view(), "what was there");
+}
+
+TEST(External, OneFileForTensorsThatShareTheirBytes) {
+  TemporaryFolder folder;
+  graph::Model model = with_weights(600);
+  model.graph.initializers["big"] = model.graph.initializers["huge"];
+  Draft(model, folder.path() / "net.onnx", 1000).commit();
+  EXPECT_EQ(std::filesystem::file_size(folder.path() / "net.onnx.data"), 9600u);
+}
+
+TEST(Reader, PackedFloatsStayInTheMapping) {
+  Rope tensor, floats, graph, model, opset, use;
+  floats.add(Bytes::own(std::vector<float>{1, 2, 3}));
+  tensor.varint(1, 3), tensor.varint(2, 1), tensor.text(8, "w");
+  tensor.message(4, std::move(floats));
+  use.text(1, "w"), use.text(2, "y"), use.text(4, "Relu");
+  graph.message(1, std::move(use));
+  graph.message(5, std::move(tensor));
+  graph.message(12, value("y", {3}));
+  opset.varint(2, 13);
+  model.varint(1, 8);
+  model.message(8, std::move(opset)), model.message(7, std::move(graph));
+  Bytes file = Bytes::own(text_of(model));
+  graph::Model read = parse(file);
+  const graph::Tensor& w = read.graph.initializers.at("w");
+  EXPECT_EQ(w.values<float>(), (std::vector<float>{1, 2, 3}));
+  EXPECT_TRUE(w.data.data() > file.data() && w.data.data() < file.data() + file.size());
+  EXPECT_EQ(serialize_to_string(read), file.view());
 }
 
 TEST(External, NothingOutsideOfTheFolder) {

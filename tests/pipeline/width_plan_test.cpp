@@ -49,7 +49,7 @@ TEST(WidthPlan, ShortcutsPartTheStages) {
   Subject read = resnet20(), with = with_shortcuts(read);
   EXPECT_EQ(with.shortcuts.size(), 2u);
   EXPECT_EQ(with.path, read.path);
-  EXPECT_EQ(with.sha256, read.sha256);
+  EXPECT_EQ(with.sha256(), read.sha256());
   EXPECT_EQ(with.branches.size(), read.branches.size());
   Subject again = with_shortcuts(with);
   EXPECT_TRUE(again.shortcuts == with.shortcuts) << "nothing is left to change";

@@ -162,6 +162,84 @@ TEST(Cut, SharedWeightsCutAlikeStayOne) {
   EXPECT_LE(apart(k, what), 1e-5);
 }
 
+TEST(Cut, EqualNewConstantsAreStoredOnce) {
+  TAILOR_NEEDS_RUNNER();
+  Known k = made({"Conv x 8x4x1x1 -> a", "Reshape a [1,8,25] -> b", "Relu b -> c", "Reshape c [1,8,5,5] -> d",
+                  "Reshape d [1,8,25] -> e", "Reshape e [1,8,5,5] -> f", "Conv f 2x8x1x1 -> y"},
+                 {1, 4, 5, 5});
+  Cut what{{{group_of(k, "a"), {0, 3, 5}}}};
+  Model small = cut(k.model, k.shapes, k.channels, what);
+  EXPECT_EQ(small.graph.nodes[1].inputs[1], small.graph.nodes[4].inputs[1]);
+  EXPECT_EQ(small.graph.nodes[3].inputs[1], small.graph.nodes[5].inputs[1]);
+  EXPECT_EQ(small.graph.initializers.size(), 4u);
+  EXPECT_LE(apart(k, what), 1e-5);
+}
+
+TEST(Cut, WhatNobodyNeededBeforeStays) {
+  Known k = made({"Conv x 8x4x1x1 -> a", "Relu a -> unused", "Conv a 2x8x1x1 -> y"}, {1, 4, 5, 5},
+                 {{"spare", graph::make_f32({1}, {1})}});
+  Model small = cut(k.model, k.shapes, k.channels, {{{group_of(k, "a"), {0, 3}}}});
+  EXPECT_EQ(small.graph.nodes.size(), 3u);
+  EXPECT_TRUE(small.graph.initializers.contains("spare"));
+}
+
+bool same_bytes(const Bytes& a, const Bytes& b) { return !a.empty() && a == b; }
+
+// Constants that the cut may touch: operands of layers and followers, and those that name sizes.
+std::set<std::string> bound_constants(const Known& k, int group) {
+  std::set<std::string> names;
+  for (const graph::Binding& binding : k.channels.bindings)
+    for (auto [g, positions] : k.channels.composition(binding.label))
+      if (g == group && positions > 0) names.insert(k.model.graph.nodes[binding.node].inputs[binding.input]);
+  return names;
+}
+
+// Node by node in the old order; what is new or gone are constants; untouched records are the same bytes.
+void expect_only_the_cut(const Known& k, int group, const Model& small) {
+  const auto& before = k.model.graph.nodes;
+  std::size_t at = 0;
+  graph::Uses uses(k.model.graph);
+  auto is_constant = [&](const std::string& name) { return k.shapes.constant(name) != nullptr; };
+  for (const graph::Node& node : small.graph.nodes) {
+    while (at < before.size() && before[at].outputs != node.outputs) {
+      auto replaced = [&](const std::string& name) { return name.empty() || is_constant(name); };
+      bool gone = std::all_of(before[at].outputs.begin(), before[at].outputs.end(), replaced);
+      ASSERT_TRUE(gone) << before[at].label();
+      ++at;
+    }
+    ASSERT_LT(at, before.size()) << node.label();
+    const graph::Node& old = before[at++];
+    EXPECT_EQ(node.name, old.name);
+    EXPECT_EQ(node.op, old.op);
+    EXPECT_EQ(node.domain, old.domain);
+    for (std::size_t i = 0; i < std::min(node.inputs.size(), old.inputs.size()); ++i) {
+      bool allowed = node.inputs[i] == old.inputs[i] || is_constant(old.inputs[i]);
+      EXPECT_TRUE(allowed) << old.label();
+    }
+  }
+  std::set<std::string> bound = bound_constants(k, group);
+  for (const auto& [name, tensor] : small.graph.initializers) {
+    auto old = k.model.graph.initializers.find(name);
+    if (old == k.model.graph.initializers.end()) continue;
+    if (bound.contains(name)) continue;
+    EXPECT_TRUE(same_bytes(tensor.origin, old->second.origin)) << name;
+  }
+}
+
+TEST(Cut, ADifferenceShowsTheCutAndNothingElse) {
+  TAILOR_NEEDS(testing::shared_data() / "onnx");
+  for (const std::string& name : some_models(0, 1)) {
+    SCOPED_TRACE(name);
+    Known k = known(onnx::read(testing::real_model(name)), free_size(name));
+    std::vector<int> groups = changeable(k.channels);
+    if (groups.empty()) continue;
+    Random random(17);
+    int group = groups[random.below(groups.size())];
+    Model small = cut(k.model, k.shapes, k.channels, random_cut(k.channels, {group}, 3));
+    expect_only_the_cut(k, group, onnx::parse(Bytes::own(onnx::serialize_to_string(small))));
+  }
+}
+
 TEST(Cut, NamesStay) {
   TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
   Known k = known(onnx::read(testing::real_model("resnet20_cifar10")), 8);

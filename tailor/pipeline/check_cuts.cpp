@@ -1,0 +1,213 @@
+// Inputs, then the comparison of outputs, then the trials: the original runs once, each trial runs the masked
+// model and the cut one. All three are files, as users have them.
+#include "tailor/pipeline/check_cuts.h"
+
+#include "tailor/base/error.h"
+#include "tailor/base/file.h"
+#include "tailor/base/random.h"
+#include "tailor/onnx/onnx.h"
+#include "tailor/rewrite/cut.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <optional>
+
+namespace tailor::pipeline {
+namespace {
+
+using graph::DataType;
+using graph::Tensor;
+using runtime::NamedTensors;
+
+constexpr double kNot = std::numeric_limits<double>::infinity();
+
+// Signals, not static: random frequency, phase and level for every eight rows, and a little noise.
+std::vector<double> waves(const graph::Shape& dims, Random& random) {
+  std::vector<double> values(static_cast<std::size_t>(graph::element_count(dims)));
+  std::size_t row = dims.empty() ? 1 : static_cast<std::size_t>(std::max<std::int64_t>(dims.back(), 1));
+  double phase = 0, frequency = 0, level = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (i % (row * 8) == 0)
+      phase = random.uniform(0, 6.28), frequency = random.uniform(0.05, 0.6),
+      level = random.uniform(-0.5, 0.5);
+    values[i] = level + std::sin(phase + frequency * static_cast<double>(i % row)) + 0.2 * random.normal();
+  }
+  return values;
+}
+
+// Any f16 or bf16 between 1/32 and 1 in size: exponents 10..14 of 15, mantissa as it comes.
+std::vector<std::uint16_t> halves(std::size_t count, bool brain, Random& random) {
+  std::vector<std::uint16_t> values(count);
+  for (std::uint16_t& value : values) {
+    std::uint64_t bits = random.next();
+    std::uint64_t exponent =
+        brain ? (122 + bits % 5) << 7 | (bits >> 8 & 127) : (10 + bits % 5) << 10 | (bits >> 8 & 1023);
+    value = static_cast<std::uint16_t>(exponent | (bits >> 32 & 1) << 15);
+  }
+  return values;
+}
+
+Tensor random_tensor(DataType type, const graph::Shape& dims, Random& random) {
+  auto count = static_cast<std::size_t>(graph::element_count(dims));
+  if (type == DataType::f64) return {type, dims, Bytes::own(waves(dims, random))};
+  if (type == DataType::f32) {
+    std::vector<double> values = waves(dims, random);
+    return graph::make_f32(dims, std::vector<float>(values.begin(), values.end()));
+  }
+  if (type == DataType::f16 || type == DataType::bf16)
+    return {type, dims, Bytes::own(halves(count, type == DataType::bf16, random))};
+  std::size_t size = graph::element_size(type);
+  std::vector<std::byte> bytes(count * size);  // little-endian: the first byte of each element is its value
+  for (std::size_t i = 0; i < count && size > 0; ++i)
+    bytes[i * size] = static_cast<std::byte>(random.below(type == DataType::u8 ? 256 : 2));
+  return {type, dims, Bytes::own(std::move(bytes))};
+}
+
+double apart(const Tensor& a, const Tensor& b) {
+  if (a.dims != b.dims || a.type != b.type) return kNot;
+  auto u = graph::as_floats(a), v = graph::as_floats(b);
+  if (!u || !v) return a.data == b.data ? 0 : kNot;
+  double largest = 1e-2, difference = 0;  // sigmoids of runtimes are good to 1e-7, not better
+  for (std::size_t i = 0; i < u->size(); ++i) {
+    double x = (*u)[i], y = (*v)[i];
+    if (std::isnan(x) || std::isnan(y)) return kNot;
+    if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
+    if (x != y) difference = std::max(difference, std::abs(x - y));
+  }
+  return difference / largest;
+}
+
+bool computes_in_integers(const graph::Model& model) {
+  return std::any_of(model.graph.nodes.begin(), model.graph.nodes.end(),
+                     [](const graph::Node& node) { return node.op.starts_with("QLinear"); });
+}
+
+// Between one unit and all but one.
+std::vector<int> random_units(int width, Random& random) {
+  std::vector<int> units(static_cast<std::size_t>(width));
+  std::iota(units.begin(), units.end(), 0);
+  random.shuffle(units);
+  units.resize(1 + random.below(static_cast<std::size_t>(width - 1)));
+  std::sort(units.begin(), units.end());
+  return units;
+}
+
+class Laboratory {
+ public:
+  Laboratory(const Subject& subject, const CutOptions& options, double tolerance)
+      : subject_(subject),
+        options_(options),
+        tolerance_(tolerance),
+        inputs_(random_inputs(subject.model, subject.shapes, options.seed)) {
+    whole_ = run(subject.model);
+  }
+
+  CutTrial trial(int group, std::uint64_t seed) {
+    Random random(seed);
+    rewrite::Cut what{
+        {{group, random_units(subject_.channels.groups[static_cast<std::size_t>(group)].width(), random)}}};
+    CutTrial result{static_cast<int>(what.kept[group].size()), kNot, false, {}};
+    try {
+      NamedTensors masked = run(rewrite::mask(subject_.model, subject_.shapes, subject_.channels, what));
+      NamedTensors pruned = run(rewrite::cut(subject_.model, subject_.shapes, subject_.channels, what));
+      result.apart = pipeline::apart(masked, pruned);
+      result.tells = pipeline::apart(whole_, masked) > tolerance_;
+    } catch (const Error& error) {
+      if (error.code() == Code::interrupted) throw;
+      if (error.code() == Code::runner_failed) runner_.reset();
+      result.error = error.what();
+    }
+    return result;
+  }
+
+ private:
+  NamedTensors run(const graph::Model& model) {
+    if (!runner_) runner_.emplace(options_.runner);
+    std::filesystem::path path = folder_.fresh(".onnx");
+    onnx::write(model, path);
+    NamedTensors outputs = runner_->run(path, inputs_, {}, 64, options_.threads, true);
+    onnx::remove_written(path);
+    return outputs;
+  }
+
+  const Subject& subject_;
+  const CutOptions& options_;
+  double tolerance_;
+  NamedTensors inputs_, whole_;
+  TemporaryFolder folder_{true};
+  std::optional<runtime::Runner> runner_;
+};
+
+template <class Count>
+int count_trials(const CutCheck& check, Count wanted) {
+  std::ptrdiff_t sum = 0;
+  for (const GroupCheck& group : check.groups)
+    sum += std::count_if(group.trials.begin(), group.trials.end(), wanted);
+  return static_cast<int>(sum);
+}
+
+}  // namespace
+
+int CutCheck::trials() const {
+  return count_trials(*this, [](const CutTrial&) { return true; });
+}
+int CutCheck::failed() const {
+  return count_trials(*this, [this](const CutTrial& t) { return !(t.apart <= tolerance); });
+}
+int CutCheck::telling() const {
+  return count_trials(*this, [](const CutTrial& t) { return t.tells; });
+}
+double CutCheck::worst() const {
+  double worst = 0;
+  for (const GroupCheck& group : groups)
+    for (const CutTrial& t : group.trials)
+      if (t.apart <= tolerance) worst = std::max(worst, t.apart);
+  return worst;
+}
+
+double apart(const NamedTensors& a, const NamedTensors& b) {
+  if (a.size() != b.size()) return kNot;
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) worst = std::max(worst, apart(a[i].second, b[i].second));
+  return worst;
+}
+
+NamedTensors random_inputs(const graph::Model& model, const graph::Shapes& shapes, std::uint64_t seed) {
+  Random random(seed);
+  NamedTensors inputs;
+  for (const graph::ValueInfo& input : model.graph.inputs) {
+    const graph::Shape* dims = shapes.shape(input.name);
+    if (!dims || graph::element_count(*dims) < 0)
+      throw Error(
+          Code::shape_unknown,
+          fmt::format("the input '{}' has the shape {}", input.name, dims ? graph::to_string(*dims) : "?"),
+          {}, fmt::format("give --shape {}:1x3x224x224, with the sizes that it should have", input.name));
+    inputs.emplace_back(input.name, random_tensor(input.type, *dims, random));
+  }
+  return inputs;
+}
+
+CutCheck check_cuts(const Subject& subject, const CutOptions& options) {
+  CutCheck check;
+  if (computes_in_integers(subject.model)) check.tolerance = 0;
+  for (std::size_t g = 0; g < subject.channels.groups.size(); ++g)
+    if (subject.channels.groups[g].changeable() && subject.channels.groups[g].width() > 1)
+      check.groups.push_back({static_cast<int>(g), {}});
+  if (check.groups.empty() || options.cuts == 0) return check;
+  Laboratory laboratory(subject, options, check.tolerance);
+  Random seeds(options.seed);
+  double done = 0, all = static_cast<double>(check.groups.size()) * options.cuts;
+  for (GroupCheck& group : check.groups)
+    for (int i = 0; i < options.cuts; ++i) {
+      if (options.progress)
+        options.progress(done++ / all, subject.channels.groups[static_cast<std::size_t>(group.group)].name);
+      group.trials.push_back(laboratory.trial(group.group, seeds.next()));
+    }
+  return check;
+}
+
+}  // namespace tailor::pipeline
