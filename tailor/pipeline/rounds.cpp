@@ -172,12 +172,6 @@ Searched finished(const Search& search, const Surgery& surgery) {
   return found;
 }
 
-// How far a round goes, in the logarithm of the latency. The last steps are the shortest: the more has been cut, the
-// less do losses add up.
-double share_of_way(int round, int rounds) {
-  return 1 - std::pow(1 - static_cast<double>(round) / rounds, 1.5);
-}
-
 }  // namespace
 
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,
@@ -203,7 +197,7 @@ Searched search_rounds(runtime::Runner& runner, const Subject& original, const C
   std::vector<RoundReport> reports;
   Progressing state{start.surgery, start.ratio, present_cost(original, {}, original, book), {}};
   for (int round = 1; round <= options.rounds; ++round) {
-    double aim = start.ratio * std::pow(goal / start.ratio, share_of_way(round, options.rounds));
+    double aim = start.ratio * std::pow(goal / start.ratio, static_cast<double>(round) / options.rounds);
     search.say(fmt::format("round {} of {}: aiming at {:.3f} of the original's latency", round,
                            options.rounds, aim));
     one_round(search, book, aim, state, reports);
