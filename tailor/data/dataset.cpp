@@ -29,9 +29,10 @@ void widen(const std::byte* from, std::size_t count, float* to) {
 namespace {
 
 SourcePointer read_file(const fs::path& path, const Preparation& preparation) {
-  if (preparation.resize != Resize::none)
-    throw Error(Code::bad_value, "only images of a folder are resized", path.string());
   Bytes bytes = map_file(path);
+  if (preparation.resize != Resize::none)
+    throw Error(Code::bad_value, "only images of a folder are resized, and this is a file", path.string(),
+                "leave --resize out, or name a folder of JPEG or PNG images");
   std::string_view view = bytes.view();
   if (view.empty()) bad_dataset(path, "the file is empty");
   if (view.starts_with("\x93NUMPY")) return read_npy_dataset(path, bytes);

@@ -236,11 +236,12 @@ void finish(Workshop& shop, const Searched& found, OptimizeResult& result) {
 
 OptimizeResult optimize(const OptimizeOptions& options) {
   Workshop shop(options);
+  Calibration calibration =
+      load_calibration(shop.original, options.calibration);  // what is wrong with it, now
   if (!options.plan) regain_layout(shop);
   check_changeable(shop.original);
   if (options.rounds.table.recover == Recover::bn && normalisations(shop.original.model) == 0)
     shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");
-  Calibration calibration = load_calibration(shop.original, options.calibration);
   Searched found = search(shop, calibration);
   if (!options.plan)
     shop.say(fmt::format("layer timings: {} found in {}, {} measured now", shop.oracle.known(),

@@ -95,6 +95,7 @@ TEST_F(Images, OfManySizesAreResizedWhereAsked) {
   expect_error(folder.path(), Code::bad_dataset, "this one is 1x8x8", {.resize = Resize::crop}, {3, 12, 10});
   expect_error(folder.path() / "a.jpg", Code::bad_value, "of a folder", {.resize = Resize::crop},
                {3, 12, 10});
+  expect_error(folder.path() / "gone", Code::file_missing, "gone", {.resize = Resize::crop}, {3, 12, 10});
 }
 
 TEST_F(Images, BlueFirst) {

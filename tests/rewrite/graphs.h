@@ -51,4 +51,27 @@ inline graph::Model graph_of(const std::vector<std::string>& lines, graph::Shape
   return model;
 }
 
+/// Graphs of images 1x4x5x5 whose operators name sizes: a cut has to re-make them.
+inline const std::vector<std::vector<std::string>>& graphs_that_name_sizes() {
+  static const std::vector<std::vector<std::string>> list = {
+      {"Conv x 8x4x1x1 -> a", "Shape a -> s", "Gather s [0] -> n", "Cast [8] -> c | to=7",
+       "Concat n c [-1] -> t | axis=0", "Reshape a t -> b", "MatMul b 25x3 -> d", "Reshape d [1,8,3,1] -> e",
+       "Conv e 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Reshape a [1,2,4,5,5] -> b", "Transpose b -> c | perm=[0,2,1,3,4]",
+       "Reshape c [1,-1,5,5] -> d", "Split d [4,4] -> e f | axis=1", "Concat f e -> g | axis=1",
+       "Conv g 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Slice a [-6] [9223372036854775807] [1] -> b", "Conv b 2x6x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Split a -> e f | axis=1", "Mul e f -> g", "Conv g 2x4x1x1 -> y"},
+      {"Conv x 4x4x1x1 -> a", "Pad a [0,1,0,0,0,3,0,0] {2}f -> p", "Conv p 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Gather a [7,1,-1,0] -> b | axis=1", "Conv b 2x4x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Conv a 16x1x3x3 -> b | group=8", "ConvTranspose b 16x4x2x2 -> c | group=2",
+       "Conv c 2x8x1x1 -> y"},
+      {"Conv x 16x4x1x1 -> a", "ConvTranspose a 16x1x2x2 -> b | group=8", "Conv b 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "ReduceMean a -> m | axes=[2,3] keepdims=1", "Expand m [1,8,5,5] -> e",
+       "Add a e -> b", "Conv b 2x8x1x1 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Resize a - - [1,8,10,10] -> b", "Conv b 2x8x1x1 -> y"},
+  };
+  return list;
+}
+
 }  // namespace tailor::testing
