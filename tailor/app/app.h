@@ -59,7 +59,7 @@ struct VerifyArguments {
   BenchArguments bench;                        // two models
 };
 struct OptimizeArguments {
-  std::filesystem::path model, out, plan, plan_out, calib, eval, profile, as_fast_as;
+  std::filesystem::path model, out, plan, from, plan_out, calib, eval, profile, as_fast_as;
   std::string latency, speedup, max_drop, device = "cpu", recover = "lsq", time = "6s";
   std::string rule, criterion;  // "": exact; reconstruction, or l1 for another rule
   PreparationArguments preparation;
@@ -68,6 +68,7 @@ struct OptimizeArguments {
   int threads = 1, rounds = 4, widths = 6;
   std::uint64_t seed = 0;
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
+  bool keep_branches = false, keep_kernels = false;
 };
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare; results for a table
@@ -83,6 +84,7 @@ struct AnalyzeArguments {
   int threads = 1, top = 10;
   std::uint64_t seed = 0;
   bool all = false, fresh = false, resume = false;
+  bool keep_branches = false, keep_kernels = false;
 };
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none

@@ -143,6 +143,8 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_option("--rounds", o.rounds, "rule exact: repair, table, plan, measurement: so many times")
       ->capture_default_str();
   sub.add_option("--widths", o.widths, "rule exact: candidates per channel group")->capture_default_str();
+  sub.add_flag("--keep-branches", o.keep_branches, "rule exact: no residual branch is folded or dropped");
+  sub.add_flag("--keep-kernels", o.keep_kernels, "rule exact: no kernel gets smaller (3x3 to 3x2, 3x1, ...)");
   sub.add_option("--fit", o.fit, "calibration samples that repair is fitted to while searching")
       ->capture_default_str();
   sub.add_option("--refit", o.refit, "calibration samples that the last repair is fitted to")
@@ -172,6 +174,8 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   sub->add_option("--time", o->time, "how long to compare the result with the original")
       ->capture_default_str();
   sub->add_option("--plan", o->plan, "carry out this plan instead of searching");
+  sub->add_option("--from", o->from,
+                  "rule exact: begin with the decisions of this plan, for a goal that is faster still");
   sub->add_option("--plan-output", o->plan_out, "where the plan goes (default: OUTPUT with .plan.json)");
   sub->add_option("--profile", o->profile, "journal of measured layers (default: in the cache folder)");
   add_journal(*sub, o->fresh, o->resume);

@@ -37,6 +37,9 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
     throw Error(Code::usage,
                 "--plan leaves nothing to search: --criterion, --rounds and --widths say nothing",
                 "command line", "leave them out");
+  if (!a.from.empty() && (!a.plan.empty() || a.speedup == "max"))
+    throw Error(Code::usage, "--from begins a search for a certain latency", "command line",
+                "give --latency, --speedup 1.4x or --as-fast-as with it");
   if (!a.plan.empty() && (a.fresh || a.resume))
     throw Error(Code::usage, "--plan times no layers: --fresh and --resume say nothing", "command line",
                 "leave them away");
@@ -58,6 +61,9 @@ pipeline::Rule rule_of(const OptimizeArguments& a) {
   pipeline::Rule rule = pipeline::parse_rule(a.rule);
   if (!a.plan.empty())
     throw Error(Code::usage, "--rule and --plan exclude each other: a plan says all widths", "command line",
+                "leave one of them out");
+  if (!a.from.empty() && !rule.exact())
+    throw Error(Code::usage, "--from is for the rule exact: others do not search on", "command line",
                 "leave one of them out");
   if (a.speedup == "max" && !rule.exact())
     throw Error(Code::usage, "--speedup max is a search of the exact planner; other rules need a latency",
@@ -96,6 +102,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   check(a, o.goal);
   o.model = a.model, o.out = a.out, o.plan_out = a.plan_out, o.eval = a.eval, o.profile = a.profile;
   if (!a.plan.empty()) o.plan = a.plan;
+  if (!a.from.empty()) o.from = a.from;
   o.rounds.table.recover = pipeline::parse_recover(a.recover);
   o.journal = journal_of(a.fresh, a.resume);
   o.label_offset = a.label_offset;
@@ -108,6 +115,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
       o.calibration.augment = !a.no_augment && o.rounds.table.recover != pipeline::Recover::bn;
   o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;
   o.rounds.table.criterion = criterion_of(a, o.rule);
+  o.rounds.table.branches = !a.keep_branches, o.rounds.table.kernels = !a.keep_kernels;
   BenchArguments timing;
   timing.threads = a.threads, timing.seed = a.seed, timing.time = a.time;
   o.bench = bench_options(global, timing);

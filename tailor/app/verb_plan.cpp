@@ -29,6 +29,9 @@ std::map<std::string, std::string> widths(const pipeline::WidthPlan& plan) {
   for (const std::string& name : plan.dropped) list["branch into " + name] = "dropped";
   for (const auto& [name, kernel] : plan.folded)
     list["branch into " + name] = fmt::format("one {0}x{0} convolution", kernel);
+  for (const pipeline::KernelPlan& k : plan.kernels)
+    list["kernel of " + k.layer] =
+        fmt::format("{}x{} -> {}", k.kh_before, k.kw_before, rewrite::to_string(k.taps));
   return list;
 }
 
@@ -50,6 +53,9 @@ std::string applied_text(const pipeline::Applied& a) {
     table.row({g.layer, std::to_string(g.before), std::to_string(g.after), what_is_done(g)});
   for (const std::string& name : a.plan.dropped)
     table.row({"branch into " + name, "", "gone", "branch dropped"});
+  for (const pipeline::KernelPlan& k : a.plan.kernels)
+    table.row({"kernel of " + k.layer, fmt::format("{}x{}", k.kh_before, k.kw_before),
+               rewrite::to_string(k.taps), "taps cut"});
   auto macs = [](const pipeline::Size& size) { return static_cast<double>(size.macs); };
   auto bytes = [](const pipeline::Size& size) { return static_cast<double>(size.bytes); };
   return (table.empty() ? "nothing is changed\n" : table.text()) +
@@ -73,6 +79,9 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
   Table table({{"channels of"}, {"width", Align::right}, {"new", Align::right}, {"why"}});
   for (const pipeline::GroupPlan& g : plan.groups)
     table.row({g.layer, std::to_string(g.before), std::to_string(g.after), g.why});
+  for (const pipeline::KernelPlan& k : plan.kernels)
+    table.row({"kernel of " + k.layer, fmt::format("{}x{}", k.kh_before, k.kw_before),
+               rewrite::to_string(k.taps), "taps go, those that stay are fitted"});
   for (const std::string& name : plan.dropped)
     table.row({"branch into " + name, "", "gone", "the whole residual branch goes"});
   for (const std::string& name : plan.shortcuts)
@@ -81,10 +90,7 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
   for (const auto& [name, kernel] : plan.folded)
     table.row({"branch into " + name, "", fmt::format("{0}x{0}", kernel),
                "one convolution stands for the whole residual branch"});
-  std::string text =
-      plan.groups.empty() && plan.dropped.empty() && plan.folded.empty() && plan.shortcuts.empty()
-          ? "nothing is changed\n"
-          : table.text();
+  std::string text = table.empty() ? "nothing is changed\n" : table.text();
   return text + fmt::format("\n{}: {}; {}\npredicted {:.3f}x, measured {:.3f}x of the latency   ({})\n",
                             plan.model, plan.goal, choice_text(plan), plan.predicted_ratio,
                             plan.measured_ratio, plan.runtime);

@@ -47,7 +47,7 @@ Applied apply_plan(const ApplyOptions& options) {
   Applied applied{read_plan(options.plan), options.model, options.out, {}, {}};
   Subject original = subject_of(read_subject(options.model, options.overrides), applied.plan);
   Surgery surgery = surgery_of(original, applied.plan);
-  graph::Model changed = widen_after(original, surgery, apply(original, surgery));
+  graph::Model changed = final_form(original, surgery, apply(original, surgery));
   applied.before = size_of(onnx::stored_bytes(original.model), original.model, original.shapes);
   applied.after = write_checked(original, changed, options.out);
   return applied;

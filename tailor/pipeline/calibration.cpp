@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <thread>
 
 namespace tailor::pipeline {
 namespace {
@@ -111,6 +112,7 @@ Calibration load_calibration(const Subject& subject, const CalibrationOptions& o
   calibration.finish = {{name, part(0, finish)}};
   calibration.judge = {{name, std::move(for_judge)}};
   calibration.memory = options.memory;
+  calibration.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
   return calibration;
 }
 

@@ -1,10 +1,11 @@
 /// \file The candidate table: per channel group the widths worth having, per residual branch the question
-/// whether to keep it, to fold it into one convolution or to drop it, each with the loss that was measured
-/// for it on the network as it is now.
+/// whether to keep it, to fold it into one convolution or to drop it, per convolution the smaller kernels, each
+/// with the loss that was measured for it on the network as it is now.
 #pragma once
 
 #include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
+#include "tailor/rewrite/taps.h"
 #include "tailor/runtime/runner.h"
 
 #include <functional>
@@ -18,7 +19,7 @@ struct Calibration {
   runtime::NamedTensors fit;     // samples for the normal equations while searching
   runtime::NamedTensors finish;  // more of them, for the last repair; those of fit are among them
   runtime::NamedTensors judge;   // other samples: loss is measured on what the fit has not seen
-  int threads = 1;
+  int threads = 1;               // to run samples with
   std::size_t memory = std::size_t{3} << 30;  // bytes of activations kept at a time
 };
 
@@ -43,10 +44,22 @@ struct BranchCandidate {
   int branch = 0;  // index into the present subject's branches
   std::vector<BranchOption> options;
 };
+/// Smaller kernels that a layer may have.
+struct KernelOption {
+  rewrite::Taps taps;  // of the present kernel
+  double error = 0;    // what the fit leaves besides what it leaves with all taps, summed over outputs
+  double loss = 0;
+};
+struct KernelCandidate {
+  std::string layer;  // what it gives
+  int node = 0;       // of the present subject
+  std::vector<KernelOption> options;
+};
 struct CandidateTable {
   double base_loss = 0;  // of the present network against the original
   std::vector<GroupCandidates> groups;
   std::vector<BranchCandidate> branches;
+  std::vector<KernelCandidate> kernels;
 };
 
 /// Whether one of the label's positions belongs to the group; false for no label. O(positions).
@@ -71,12 +84,17 @@ std::vector<int> removal_order(const Subject& present, int group, Criterion crit
 graph::Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group,
                            const std::vector<int>& kept, double ridge);
 
+/// The present network with the kernel of a layer reduced to `taps`, fitted to what the whole one should give.
+graph::Model crop_and_refit(const Subject& present, const rewrite::Equations& equations,
+                            const rewrite::LinearLayer& layer, const rewrite::Taps& taps, double ridge);
+
 struct TableOptions {
   Criterion criterion = Criterion::reconstruction;
   Recover recover = Recover::lsq;
   double ridge = 1e-4;
   int positions = 64;
   bool branches = true;
+  bool kernels = true;  // only with least squares: what stays of a kernel has to be fitted
   std::function<void(int done, int all)> progress = {};
 };
 

@@ -140,6 +140,18 @@ Searched search_by_rule(Workshop& shop, const Calibration& calibration, double r
   return std::move(searched.found);
 }
 
+// Where the plan ended, measured anew.
+Start start_from(Workshop& shop, const fs::path& path) {
+  WidthPlan plan = read_plan(path);
+  shop.original = subject_of(shop.original, plan);
+  Start start{surgery_of(shop.original, plan), 1};
+  const RoundOptions& r = shop.options.rounds;
+  graph::Model model = final_form(shop.original, start.surgery, apply(shop.original, start.surgery));
+  start.ratio = measure_ratio(shop.runner, shop.original, model, r.threads, r.timing_rounds);
+  shop.say(fmt::format("{} stands at {:.3f} of the original's latency", path.string(), start.ratio));
+  return start;
+}
+
 Searched search(Workshop& shop, const Calibration& calibration) {
   RoundOptions rounds = shop.options.rounds;
   rounds.say = shop.options.say;
@@ -153,7 +165,10 @@ Searched search(Workshop& shop, const Calibration& calibration) {
   double ratio = ratio_wanted(shop);
   if (ratio >= 1) return carry_out(shop.runner, shop.original, calibration, {}, rounds);
   if (!shop.options.rule.exact()) return search_by_rule(shop, calibration, ratio * kAim, rounds);
-  return search_rounds(shop.runner, shop.original, calibration, shop.book, ratio * kAim, rounds);
+  Start start = shop.options.from ? start_from(shop, *shop.options.from) : Start{};
+  if (start.ratio <= ratio * kAim)
+    return carry_out(shop.runner, shop.original, calibration, start.surgery, rounds);
+  return search_rounds(shop.runner, shop.original, calibration, shop.book, ratio * kAim, rounds, start);
 }
 
 WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string& goal) {
@@ -238,7 +253,7 @@ OptimizeResult optimize(const OptimizeOptions& options) {
   Workshop shop(options);
   Calibration calibration =
       load_calibration(shop.original, options.calibration);  // what is wrong with it, now
-  if (!options.plan) regain_layout(shop);
+  if (!options.plan && !options.from) regain_layout(shop);
   check_changeable(shop.original);
   if (options.rounds.table.recover == Recover::bn && normalisations(shop.original.model) == 0)
     shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");

@@ -28,6 +28,7 @@ struct OptimizeOptions {
   std::filesystem::path model, out;
   std::filesystem::path plan_out;             // empty: OUT with .plan.json for its extension
   std::optional<std::filesystem::path> plan;  // a plan to carry out instead of searching
+  std::optional<std::filesystem::path> from;  // a plan whose decisions stand: the search goes on from there
   Goal goal;
   Rule rule;  // how widths are chosen; without a plan, and not for Goal::fastest
   CalibrationOptions calibration;

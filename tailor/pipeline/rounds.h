@@ -48,7 +48,8 @@ struct Searched {
   std::vector<RoundReport> rounds;
 };
 
-/// Where a search begins: decisions that stand (only more can be added to them) and their measured ratio.
+/// Where a search begins: decisions that stand (only more can be added to them, but for kernels, which are chosen
+/// anew) and their measured ratio.
 struct Start {
   Surgery surgery = {};
   double ratio = 1;

@@ -1,11 +1,13 @@
-// read_subject: the passes that need no runtime, in order. apply: cut, then fold and drop. widen_after finds
+// read_subject: the passes that need no runtime, in order. apply: cut, then fold and drop, then
+// kernels. final_form finds
 // the original's groups again in the changed model by the operands that they are bound to.
 #include "tailor/pipeline/surgery.h"
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
-#include "tailor/pipeline/width_problem.h"
+#include "tailor/pipeline/merge.h"
+#include "tailor/rewrite/absorb.h"
 #include "tailor/rewrite/shortcut.h"
 #include "tailor/rewrite/widen.h"
 
@@ -53,6 +55,15 @@ rewrite::Branch branch_of(const graph::Model& model, const graph::Shapes& shapes
   for (rewrite::Branch& branch : rewrite::residual_branches(model, shapes))
     if (branch.name == name) return std::move(branch);
   throw Error(Code::bad_cut, "there is no residual branch of that name", name);
+}
+
+graph::Model widen_after(const Subject& subject, const Surgery& surgery, const graph::Model& model) {
+  if (surgery.added.empty()) return model;
+  Subject now = make_subject(model, subject.overrides);
+  std::map<int, int> extra;
+  for (const auto& [group, original] : original_groups(subject, surgery, now))
+    if (auto it = surgery.added.find(original); it != surgery.added.end()) extra[group] = it->second;
+  return rewrite::widen(model, now.shapes, now.channels, extra);
 }
 
 }  // namespace
@@ -105,16 +116,13 @@ graph::Model apply(const Subject& subject, const Surgery& surgery) {
   for (const std::string& name : surgery.dropped)
     model =
         rewrite::drop_branch(model, branch_of(model, graph::infer_shapes(model, subject.overrides), name));
+  for (const auto& [value, taps] : surgery.kernels) model = rewrite::crop_kernel(model, value, taps);
   return model;
 }
 
-graph::Model widen_after(const Subject& subject, const Surgery& surgery, const graph::Model& model) {
-  if (surgery.added.empty()) return model;
-  Subject now = make_subject(model, subject.overrides);
-  std::map<int, int> extra;
-  for (const auto& [group, original] : original_groups(subject, surgery, now))
-    if (auto it = surgery.added.find(original); it != surgery.added.end()) extra[group] = it->second;
-  return rewrite::widen(model, now.shapes, now.channels, extra);
+graph::Model final_form(const Subject& subject, const Surgery& surgery, const graph::Model& model) {
+  graph::Model widened = widen_after(subject, surgery, model);
+  return rewrite::absorb_identities(widened, graph::infer_shapes(widened, subject.overrides));
 }
 
 rewrite::KeptChannels kept_values(const Subject& subject, const Surgery& surgery) {

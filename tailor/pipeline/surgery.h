@@ -9,6 +9,7 @@
 #include "tailor/rewrite/cut.h"
 #include "tailor/rewrite/fold.h"
 #include "tailor/rewrite/repair.h"
+#include "tailor/rewrite/taps.h"
 
 #include <filesystem>
 #include <map>
@@ -49,22 +50,24 @@ struct Surgery {
   std::map<int, int> added = {};              // group -> channels of zeros added
   std::set<std::string> dropped = {};         // branches, by the output of their sum
   std::map<std::string, int> folded = {};     // branch -> kernel of the one convolution that stands for it
+  std::map<std::string, rewrite::Taps> kernels = {};  // convolution, by what it gives -> taps that stay
 
   friend bool operator==(const Surgery&, const Surgery&) = default;
-  bool empty() const { return kept.empty() && added.empty() && dropped.empty() && folded.empty(); }
+  bool empty() const { return *this == Surgery{}; }
 };
 
 /// Width of a group after the surgery.
 int width_after(const Subject& subject, const Surgery& surgery, int group);
 
-/// Cut, branches dropped or folded (into convolutions of zeros); weights otherwise untouched. What is to be
-/// added comes later, by widen_after: repair works on the channels that carry something. @throws Error
+/// Cut, branches dropped or folded (into convolutions of zeros), kernels made smaller; weights otherwise
+/// untouched. The rest comes later, by final_form: repair works on the channels that carry something. @throws Error
 /// bad_cut
 graph::Model apply(const Subject& subject, const Surgery& surgery);
 
-/// `model` (made by apply, possibly repaired) with `surgery.added`. The function stays the same. @throws
-/// Error bad_cut
-graph::Model widen_after(const Subject& subject, const Surgery& surgery, const graph::Model& model);
+/// `model` (made by apply, possibly repaired) as it is written: with `surgery.added`, and sums with one
+/// convolution of their own operand absorbed (rewrite/absorb.h). The function stays the same. @throws Error
+/// bad_cut
+graph::Model final_form(const Subject& subject, const Surgery& surgery, const graph::Model& model);
 
 /// Positions that stay of every value of the original.
 rewrite::KeptChannels kept_values(const Subject& subject, const Surgery& surgery);

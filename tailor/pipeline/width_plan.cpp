@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include <numeric>
+#include <tuple>
+#include <utility>
 
 namespace tailor::pipeline {
 namespace {
@@ -72,6 +74,49 @@ std::map<std::string, int> folded_from_json(const Json& json, const std::string&
   return folded;
 }
 
+// Two small numbers, rows and columns.
+std::pair<int, int> rows_columns(const Json& json, const char* key, const std::string& place) {
+  const Json& pair = member(json, key, place);
+  auto small = [](const Json& n) { return n.is_number_integer() && n >= 0 && n < 1 << 16; };
+  if (!pair.is_array() || pair.size() != 2 || !small(pair[0]) || !small(pair[1]))
+    throw Error(Code::bad_json, "rows and columns of a kernel are two small integers", place + "." + key);
+  return {pair[0].get<int>(), pair[1].get<int>()};
+}
+
+Json to_json(const KernelPlan& k) {
+  return {{"layer", k.layer},
+          {"before", {k.kh_before, k.kw_before}},
+          {"after", {k.taps.kh, k.taps.kw}},
+          {"at", {k.taps.top, k.taps.left}}};
+}
+
+KernelPlan kernel_from_json(const Json& json, const std::string& place) {
+  KernelPlan k;
+  k.layer = text(json, "layer", place);
+  std::tie(k.kh_before, k.kw_before) = rows_columns(json, "before", place);
+  std::tie(k.taps.kh, k.taps.kw) = rows_columns(json, "after", place);
+  std::tie(k.taps.top, k.taps.left) = rows_columns(json, "at", place);
+  return k;
+}
+
+// Kernels before they get smaller, of the network with its branches folded.
+std::vector<KernelPlan> kernel_plans(const Subject& original, const Surgery& surgery) {
+  std::vector<KernelPlan> list;
+  if (surgery.kernels.empty()) return list;
+  Surgery before = surgery;
+  before.kernels.clear();
+  graph::Model model = apply(original, before);
+  graph::Uses uses(model.graph);
+  for (const auto& [layer, taps] : surgery.kernels) {
+    int node = uses.producer(layer);
+    const graph::Tensor* w =
+        node < 0 ? nullptr : graph::constant(model.graph, uses, model.graph.nodes[node].input(1));
+    if (!w || w->dims.size() != 4) throw Error(Code::bad_cut, "no convolution gives this value", layer);
+    list.push_back({layer, static_cast<int>(w->dims[2]), static_cast<int>(w->dims[3]), taps});
+  }
+  return list;
+}
+
 void check_widths(const Subject& original, const Surgery& surgery, const GroupPlan& g) {
   const graph::ChannelGroup& group = original.channels.groups[static_cast<std::size_t>(g.group)];
   if (g.added < 0) throw Error(Code::bad_cut, "a plan cannot add fewer channels than none", g.layer);
@@ -103,6 +148,7 @@ WidthPlan describe(const Subject& original, const Surgery& surgery, Recover reco
   }
   plan.dropped.assign(surgery.dropped.begin(), surgery.dropped.end());
   plan.folded = surgery.folded;
+  plan.kernels = kernel_plans(original, surgery);
   plan.shortcuts = original.shortcuts;
   return plan;
 }
@@ -129,11 +175,13 @@ Surgery surgery_of(const Subject& original, const WidthPlan& plan) {
   }
   surgery.dropped.insert(plan.dropped.begin(), plan.dropped.end());
   surgery.folded = plan.folded;
+  for (const KernelPlan& k : plan.kernels) surgery.kernels[k.layer] = k.taps;
   return surgery;
 }
 
 Json to_json(const WidthPlan& plan) {
-  Json groups = Json::array();
+  Json groups = Json::array(), kernels = Json::array();
+  for (const KernelPlan& k : plan.kernels) kernels.push_back(to_json(k));
   for (const GroupPlan& g : plan.groups)
     groups.push_back({{"group", g.group},
                       {"layer", g.layer},
@@ -155,6 +203,7 @@ Json to_json(const WidthPlan& plan) {
           {"candidates", plan.candidates},
           {"dropped", plan.dropped},
           {"folded", plan.folded},
+          {"kernels", kernels},
           {"shortcuts", plan.shortcuts},
           {"groups", groups}};
 }
@@ -178,6 +227,10 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
   if (auto it = json.find("shortcuts"); it != json.end()) plan.shortcuts = names(*it, place + ".shortcuts");
   if (auto folded = json.find("folded"); folded != json.end())
     plan.folded = folded_from_json(*folded, place + ".folded");
+  if (auto kernels = json.find("kernels"); kernels != json.end()) {
+    if (!kernels->is_array()) throw Error(Code::bad_json, "a list of kernels is wanted", place + ".kernels");
+    for (const Json& kernel : *kernels) plan.kernels.push_back(kernel_from_json(kernel, place + ".kernels"));
+  }
   for (const Json& group : member(json, "groups", place))
     plan.groups.push_back(group_from_json(group, place + ".groups"));
   return plan;

@@ -23,6 +23,13 @@ struct GroupPlan {
   std::string why;            // one line: what the change buys
 };
 
+/// One convolution with fewer taps.
+struct KernelPlan {
+  std::string layer;                 // what it gives
+  int kh_before = 0, kw_before = 0;  // kernel of the original, or of what stands for a branch
+  rewrite::Taps taps;                // that stay of it
+};
+
 struct WidthPlan {
   std::string model, sha256;                       // the original
   std::string runtime;                             // "onnxruntime 1.30.0, 1 thread, AMD EPYC"
@@ -32,6 +39,7 @@ struct WidthPlan {
   std::vector<std::string> dropped;                // residual branches, by the output of their sum
   std::vector<std::string> shortcuts;              // padded ones that become convolutions, by what they give
   std::map<std::string, int> folded;               // branch -> kernel of the convolution in its place
+  std::vector<KernelPlan> kernels;                 // that get smaller
   double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
   double loss = 0;                                 // divergence on calibration samples
   double cut_loss = 0;                             // the same before repair

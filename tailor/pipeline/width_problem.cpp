@@ -1,14 +1,15 @@
-// Variables       groups first, then branches
+// Variables       groups first, then branches, then kernels
 // layer_widths    which groups lie on the axes of each layer; folded_layer: of what may stand for a branch
-// width_problem   one factor per layer (latency), per group and per branch (loss)
-// merge           a choice back to a surgery on the original, by original_atoms
+// width_problem   one factor per layer (latency), per group, per branch and per kernel (loss)
 #include "tailor/pipeline/width_problem.h"
 
 #include "tailor/base/error.h"
+#include "tailor/rewrite/absorb.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
-#include <tuple>
+#include <string_view>
 
 namespace tailor::pipeline {
 namespace {
@@ -41,6 +42,7 @@ std::int64_t total(const Subject& subject, const std::vector<std::pair<int, int>
 struct Variables {
   std::map<int, int> of_group;                 // group -> variable
   std::vector<std::pair<int, int>> of_branch;  // (branch, variable)
+  std::map<int, int> of_kernel;                // node -> variable
   std::vector<int> candidates;
 };
 
@@ -54,6 +56,10 @@ Variables variables(const CandidateTable& table) {
     v.of_branch.emplace_back(b.branch, static_cast<int>(v.candidates.size()));
     v.candidates.push_back(1 + static_cast<int>(b.options.size()));
   }
+  for (const KernelCandidate& k : table.kernels) {
+    v.of_kernel[k.node] = static_cast<int>(v.candidates.size());
+    v.candidates.push_back(1 + static_cast<int>(k.options.size()));
+  }
   return v;
 }
 
@@ -62,7 +68,7 @@ bool in_branch(const Subject& subject, int branch, int node) {
   return std::binary_search(nodes.begin(), nodes.end(), node);
 }
 
-// Variables that decide a layer's latency: groups on its axes, branches that it lies in.
+// Variables that decide a layer's latency: groups on its axes, branches that it lies in, its kernel (last).
 std::vector<int> scope_of(const Subject& subject, const LayerWidths& layer, const Variables& v) {
   std::vector<int> scope;
   auto add = [&](int variable) {
@@ -73,6 +79,7 @@ std::vector<int> scope_of(const Subject& subject, const LayerWidths& layer, cons
       if (auto it = v.of_group.find(group); it != v.of_group.end()) add(it->second);
   for (auto [branch, variable] : v.of_branch)
     if (in_branch(subject, branch, layer.node)) add(variable);
+  if (auto it = v.of_kernel.find(layer.node); it != v.of_kernel.end()) add(it->second);
   return scope;
 }
 
@@ -88,41 +95,74 @@ void for_each_choice(const std::vector<int>& scope, const std::vector<int>& cand
   }
 }
 
-// Widths that a choice means for the layer; false if the layer is gone with its branch.
-bool widths_of(const CandidateTable& table, const std::vector<int>& scope, const std::vector<int>& choice,
-               std::map<int, int>& widths) {
-  auto groups = static_cast<int>(table.groups.size());
-  for (std::size_t i = 0; i < scope.size(); ++i) {
-    if (scope[i] >= groups) {
-      if (choice[i] != 0) return false;
-    } else {
-      const GroupCandidates& g = table.groups[scope[i]];
-      widths[g.group] = g.widths[choice[i]].width;
-    }
-  }
-  return true;
+// On which side the larger padding is makes no difference to the time: fewer workloads to measure.
+Workload larger_padding_first(Workload w) {
+  if (w.pt < w.pb) std::swap(w.pt, w.pb);
+  if (w.pl < w.pr) std::swap(w.pl, w.pr);
+  return w;
 }
 
-// Branches that hold every layer that makes or reads the group: without the branch its width is irrelevant.
-std::vector<int> branches_around(const Subject& subject, int group, const Variables& v) {
-  std::vector<int> list;
-  for (auto [branch, variable] : v.of_branch) {
-    bool all = true, any = false;
-    for (const graph::LayerChannels& layer : subject.channels.layers)
-      if (contains_group(subject.channels, layer.out, group) ||
-          contains_group(subject.channels, layer.in, group))
-        any = true, all = all && in_branch(subject, branch, layer.node);
-    if (any && all) list.push_back(variable);
+// The workload with a part of its kernel.
+Workload with_taps(Workload w, const rewrite::Taps& taps) {
+  w.pt -= taps.top * w.dh, w.pl -= taps.left * w.dw;
+  w.pb -= (w.kh - taps.top - taps.kh) * w.dh, w.pr -= (w.kw - taps.left - taps.kw) * w.dw;
+  w.kh = taps.kh, w.kw = taps.kw;
+  return larger_padding_first(w);
+}
+
+// What a choice means for a layer: its workload with the whole kernel, and the taps that stay of it.
+struct LayerChoice {
+  Workload whole;
+  const rewrite::Taps* taps = nullptr;
+};
+
+// nullopt if the layer is gone with its branch.
+std::optional<LayerChoice> choice_for(const Subject& subject, const LayerWidths& layer,
+                                      const CandidateTable& table, const std::vector<int>& scope,
+                                      const std::vector<int>& choice) {
+  std::map<int, int> widths;
+  LayerChoice chosen;
+  std::size_t groups = table.groups.size(), kernels = groups + table.branches.size();
+  for (std::size_t i = 0; i < scope.size(); ++i) {
+    auto variable = static_cast<std::size_t>(scope[i]), candidate = static_cast<std::size_t>(choice[i]);
+    if (variable < groups)
+      widths[table.groups[variable].group] = table.groups[variable].widths[candidate].width;
+    else if (candidate != 0 && variable < kernels)
+      return std::nullopt;
+    else if (candidate != 0)
+      chosen.taps = &table.kernels[variable - kernels].options[candidate - 1].taps;
   }
-  return list;
+  chosen.whole = workload_at(subject, layer, widths);
+  return chosen;
+}
+
+// What a smaller kernel saves is measured at the present widths, and taken for the same share at others.
+double latency_of(const LayerWidths& layer, const LayerChoice& choice,
+                  const std::map<Workload, double>& latency) {
+  double us = layer.correction * latency.at(choice.whole);
+  return choice.taps ? us * latency.at(with_taps(layer.workload, *choice.taps)) / latency.at(layer.workload)
+                     : us;
+}
+
+plan::Factor kernel_loss(const Subject& subject, const KernelCandidate& kernel, const Variables& v) {
+  plan::Factor factor{{v.of_kernel.at(kernel.node)}, {}};
+  for (auto [branch, variable] : v.of_branch)
+    if (in_branch(subject, branch, kernel.node)) factor.scope.push_back(variable);
+  for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
+    bool matters =
+        choice[0] != 0 && std::all_of(choice.begin() + 1, choice.end(), [](int c) { return c == 0; });
+    factor.table.push_back({0, matters ? kernel.options[static_cast<std::size_t>(choice[0]) - 1].loss : 0});
+  });
+  return factor;
 }
 
 plan::Factor loss_factor(const Subject& subject, const CandidateTable& table, std::size_t index,
                          const Variables& v) {
   plan::Factor factor;
   factor.scope = {static_cast<int>(index)};
-  for (int variable : branches_around(subject, table.groups[index].group, v))
-    factor.scope.push_back(variable);
+  std::vector<int> around = branches_around(subject, table.groups[index].group);
+  for (auto [branch, variable] : v.of_branch)
+    if (std::binary_search(around.begin(), around.end(), branch)) factor.scope.push_back(variable);
   for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
     bool gone = std::any_of(choice.begin() + 1, choice.end(), [](int c) { return c != 0; });
     factor.table.push_back({0, gone ? 0 : table.groups[index].widths[choice[0]].loss});
@@ -185,16 +225,28 @@ plan::Factor branch_loss(const BranchCandidate& branch, int variable) {
   return factor;
 }
 
+// The same layer without the sum behind it.
+Workload without_sum(Workload w) {
+  for (const char* word : {"add+", "+add", "add"})
+    if (std::size_t at = w.post.find(word); at != std::string::npos) {
+      w.post.erase(at, std::string_view(word).size());
+      break;
+    }
+  return w;
+}
+
 }  // namespace
 
 LayerWidths folded_layer(const Subject& subject, int branch, int kernel) {
   const rewrite::Branch& b = subject.branches[static_cast<std::size_t>(branch)];
   graph::Model model = rewrite::fold_branch(subject.model, subject.shapes, b, kernel);
   std::string value = rewrite::folded_value(b, kernel);
-  for (const latency::LayerWorkload& layer :
-       latency::extract_workloads(model, graph::infer_shapes(model, subject.overrides))) {
+  graph::Shapes shapes = graph::infer_shapes(model, subject.overrides);
+  for (const latency::LayerWorkload& layer : latency::extract_workloads(model, shapes)) {
     if (model.graph.nodes[layer.node].output(0) != value) continue;
-    LayerWidths widths{layer.workload, -1, {}, {}, 0, 0, 1};
+    std::vector<int> absorbing = rewrite::absorbing_convolutions(model, shapes);
+    bool alone = std::binary_search(absorbing.begin(), absorbing.end(), layer.node);
+    LayerWidths widths{alone ? without_sum(layer.workload) : layer.workload, -1, {}, {}, 0, 0, 1};
     std::string from = rewrite::branch_input(subject.model, subject.shapes, b);
     auto axis = [&](const std::string& name, std::int64_t width, auto& parts, int& fixed) {
       auto it = subject.channels.values.find({name, 1});
@@ -208,6 +260,19 @@ LayerWidths folded_layer(const Subject& subject, int branch, int kernel) {
     return widths;
   }
   throw Error(Code::bad_cut, "the shape of the folded branch is unknown", b.name);
+}
+
+std::vector<int> branches_around(const Subject& subject, int group) {
+  std::vector<int> list;
+  for (int branch = 0; branch < static_cast<int>(subject.branches.size()); ++branch) {
+    bool all = true, any = false;
+    for (const graph::LayerChannels& layer : subject.channels.layers)
+      if (contains_group(subject.channels, layer.out, group) ||
+          contains_group(subject.channels, layer.in, group))
+        any = true, all = all && in_branch(subject, branch, layer.node);
+    if (any && all) list.push_back(branch);
+  }
+  return list;
 }
 
 std::vector<LayerWidths> layer_widths(const Subject& subject) {
@@ -230,6 +295,15 @@ std::vector<LayerWidths> layer_widths(const Subject& subject) {
   return list;
 }
 
+std::vector<LayerWidths> written_layers(const Subject& subject) {
+  std::vector<int> absorbing = rewrite::absorbing_convolutions(subject.model, subject.shapes);
+  std::vector<LayerWidths> list = layer_widths(subject);
+  for (LayerWidths& layer : list)
+    if (std::binary_search(absorbing.begin(), absorbing.end(), layer.node))
+      layer.workload = without_sum(layer.workload);
+  return list;
+}
+
 Workload workload_at(const Subject& subject, const LayerWidths& layer, const std::map<int, int>& widths) {
   Workload w = layer.workload;
   bool depthwise = w.g > 1 && w.g == w.ic;
@@ -246,8 +320,11 @@ std::vector<Workload> needed_workloads(const Subject& subject, const std::vector
   for (const LayerWidths& layer : layers) {
     std::vector<int> scope = scope_of(subject, layer, v);
     for_each_choice(scope, v.candidates, [&](const std::vector<int>& choice) {
-      std::map<int, int> widths;
-      if (widths_of(table, scope, choice, widths)) needed.insert(workload_at(subject, layer, widths));
+      auto chosen = choice_for(subject, layer, table, scope, choice);
+      if (!chosen) return;
+      needed.insert(chosen->whole);
+      if (chosen->taps)
+        needed.insert(layer.workload), needed.insert(with_taps(layer.workload, *chosen->taps));
     });
   }
   for (const Folded& folded : folded_layers(subject, table, v))
@@ -265,13 +342,13 @@ plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidth
     problem.variables.push_back({subject.channels.groups[g.group].name, static_cast<int>(g.widths.size())});
   for (const BranchCandidate& b : table.branches)
     problem.variables.push_back({subject.branches[b.branch].name, 1 + static_cast<int>(b.options.size())});
+  for (const KernelCandidate& k : table.kernels)
+    problem.variables.push_back({"kernel of " + k.layer, 1 + static_cast<int>(k.options.size())});
   for (const LayerWidths& layer : layers) {
     plan::Factor factor{scope_of(subject, layer, v), {}};
     for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
-      std::map<int, int> widths;
-      bool there = widths_of(table, factor.scope, choice, widths);
-      factor.table.push_back(
-          {there ? layer.correction * latency.at(workload_at(subject, layer, widths)) : 0, 0});
+      auto chosen = choice_for(subject, layer, table, factor.scope, choice);
+      factor.table.push_back({chosen ? latency_of(layer, *chosen, latency) : 0, 0});
     });
     problem.factors.push_back(std::move(factor));
   }
@@ -281,114 +358,8 @@ plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidth
     problem.factors.push_back(loss_factor(subject, table, i, v));
   for (std::size_t i = 0; i < table.branches.size(); ++i)
     problem.factors.push_back(branch_loss(table.branches[i], v.of_branch[i].second));
+  for (const KernelCandidate& k : table.kernels) problem.factors.push_back(kernel_loss(subject, k, v));
   return problem;
-}
-
-// Atoms of the present subject -> atoms of the original, through the operands that both bind and the values
-// that both have (a convolution in place of a branch is bound in the present one only).
-namespace {
-class OriginalAtoms {
- public:
-  OriginalAtoms(const Subject& original, const Surgery& surgery)
-      : keep_(rewrite::kept_atoms(original.channels, {surgery.kept})) {}
-
-  void relate(const graph::Label& then, const graph::Label& now) {
-    std::size_t i = 0;
-    for (int atom : *then)
-      if (keep_[atom] && i < now->size()) found[(*now)[i++]].insert(atom);
-  }
-  std::map<int, std::set<int>> found;
-
- private:
-  std::vector<bool> keep_;
-};
-
-std::map<int, std::set<int>> original_atoms(const Subject& original, const Surgery& surgery,
-                                            const Subject& present) {
-  using OperandAxis = std::tuple<std::string, int, int>;  // output of the node, input, axis
-  std::map<OperandAxis, graph::Label> before;
-  for (const graph::Binding& b : original.channels.bindings)
-    before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
-  OriginalAtoms atoms(original, surgery);
-  for (const graph::Binding& b : present.channels.bindings) {
-    auto it = before.find({present.model.graph.nodes[b.node].output(0), b.input, b.axis});
-    if (it != before.end()) atoms.relate(it->second, b.label);
-  }
-  for (const auto& [value, label] : present.channels.values)
-    if (auto it = original.channels.values.find(value); it != original.channels.values.end())
-      atoms.relate(it->second, label);
-  return std::move(atoms.found);
-}
-
-// Groups of the original all of whose layers lie in the branch.
-std::vector<int> groups_inside(const Subject& original, const rewrite::Branch& branch) {
-  std::vector<int> inside;
-  for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g) {
-    bool all = true, any = false;
-    for (const graph::LayerChannels& layer : original.channels.layers)
-      if (contains_group(original.channels, layer.out, g) || contains_group(original.channels, layer.in, g))
-        any = true, all = all && std::binary_search(branch.nodes.begin(), branch.nodes.end(), layer.node);
-    if (any && all) inside.push_back(g);
-  }
-  return inside;
-}
-
-void replace_branch(Surgery& surgery, const Subject& original, const std::string& name, int kernel) {
-  surgery.folded.erase(name);
-  for (const rewrite::Branch& branch : original.branches)
-    if (branch.name == name)
-      for (int group : groups_inside(original, branch)) surgery.kept.erase(group);
-  if (kernel == 0)
-    surgery.dropped.insert(name);
-  else
-    surgery.folded[name] = kernel;
-}
-}  // namespace
-
-std::map<int, int> original_groups(const Subject& original, const Surgery& surgery, const Subject& present) {
-  std::map<int, int> found;
-  for (const auto& [now, then] : original_atoms(original, surgery, present))
-    found.emplace(present.channels.atoms[now].group, original.channels.atoms[*then.begin()].group);
-  return found;
-}
-
-Surgery merge(const Subject& original, const Surgery& before, const Subject& present,
-              const CandidateTable& table, const std::vector<int>& choice) {
-  Surgery surgery = before;
-  surgery.added.clear();  // zeros are not part of the present network: they are chosen anew
-  Variables v = variables(table);
-  std::map<int, std::set<int>> atoms_of = original_atoms(original, before, present);
-  std::set<int> removed;  // atoms of the original: dropped branches may have joined or parted its groups
-  for (std::size_t i = 0; i < table.groups.size(); ++i) {
-    const GroupCandidates& g = table.groups[i];
-    std::vector<int> around = branches_around(present, g.group, v);
-    if (std::any_of(around.begin(), around.end(),
-                    [&](int variable) { return choice[static_cast<std::size_t>(variable)] != 0; }))
-      continue;
-    const WidthCandidate& chosen = g.widths[choice[i]];
-    const graph::ChannelGroup& group = present.channels.groups[g.group];
-    if (chosen.width > group.width() && atoms_of.contains(group.atoms[0]))
-      surgery.added[original.channels.atoms[*atoms_of[group.atoms[0]].begin()].group] =
-          chosen.width - group.width();
-    for (int unit = 0; unit < group.width(); ++unit)
-      if (!std::binary_search(chosen.kept.begin(), chosen.kept.end(), unit)) {
-        const std::set<int>& then = atoms_of[group.atoms[unit]];
-        removed.insert(then.begin(), then.end());
-      }
-  }
-  std::vector<bool> keep = rewrite::kept_atoms(original.channels, {before.kept});
-  for (int atom : removed) surgery.kept[original.channels.atoms[atom].group].clear();
-  for (auto& [group, kept] : surgery.kept) {
-    kept.clear();
-    const std::vector<int>& atoms = original.channels.groups[group].atoms;
-    for (std::size_t unit = 0; unit < atoms.size(); ++unit)
-      if (keep[atoms[unit]] && !removed.contains(atoms[unit])) kept.push_back(static_cast<int>(unit));
-  }
-  for (std::size_t i = 0; i < table.branches.size(); ++i)
-    if (int c = choice[table.groups.size() + i]; c != 0)
-      replace_branch(surgery, original, present.branches[table.branches[i].branch].name,
-                     table.branches[i].options[static_cast<std::size_t>(c) - 1].kernel);
-  return surgery;
 }
 
 }  // namespace tailor::pipeline

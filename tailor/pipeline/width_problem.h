@@ -1,4 +1,4 @@
-/// \file From candidates and latencies to the planner's problem, and from its answer back to a surgery.
+/// \file From candidates and latencies to the planner's problem. The way back is merge.h.
 #pragma once
 
 #include "tailor/latency/oracle.h"
@@ -21,6 +21,8 @@ struct LayerWidths {
   double correction = 1;            // in place over alone, if known
 };
 std::vector<LayerWidths> layer_widths(const Subject& subject);
+/// The same once the subject is in its final form (surgery.h): convolutions without the sums that they absorb.
+std::vector<LayerWidths> written_layers(const Subject& subject);
 
 /// The workload at other widths (group -> width; absent: present).
 latency::Workload workload_at(const Subject& subject, const LayerWidths& layer,
@@ -35,18 +37,15 @@ std::vector<latency::Workload> needed_workloads(const Subject& subject,
 /// node is -1. @throws Error bad_cut as rewrite::fold_branch
 LayerWidths folded_layer(const Subject& subject, int branch, int kernel);
 
-/// Variables 0..groups-1 are the table's groups, then its branches (0: keep, i: option i-1). One factor per
-/// layer and per convolution that may stand for a branch (latency), one per group and per branch (loss). A
-/// width in a branch that does not stay costs nothing.
+/// Variables 0..groups-1 are the table's groups, then its branches, then its kernels (0: keep, i: option i-1).
+/// One factor per layer and per convolution that may stand for a branch (latency), one per group, per branch and
+/// per kernel (loss). A width or a kernel in a branch that does not stay costs nothing.
 /// @param latency by workload; all of needed_workloads
 plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidths>& layers,
                             const CandidateTable& table, const std::map<latency::Workload, double>& latency);
 
-/// The surgery on the original that the choice means, on top of what was done before.
-Surgery merge(const Subject& original, const Surgery& before, const Subject& present,
-              const CandidateTable& table, const std::vector<int>& choice);
-
-/// Which group of the original each group of the present subject is.
-std::map<int, int> original_groups(const Subject& original, const Surgery& surgery, const Subject& present);
+/// Branches of the subject that hold every layer that makes or reads the group, increasing: without one of them its
+/// width is irrelevant.
+std::vector<int> branches_around(const Subject& subject, int group);
 
 }  // namespace tailor::pipeline

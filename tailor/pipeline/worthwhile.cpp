@@ -74,7 +74,7 @@ void LatencyBook::learn(const std::vector<latency::Workload>& workloads) {
 
 std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
                                                                 int limit) {
-  std::vector<LayerWidths> layers = layer_widths(present);
+  std::vector<LayerWidths> layers = written_layers(present);
   std::map<int, std::vector<int>> lists;
   std::set<latency::Workload> needed;
   for (std::size_t g = 0; g < present.channels.groups.size(); ++g) {

@@ -49,7 +49,7 @@ std::optional<Fold> fold(const Model& model, const graph::Shapes& shapes, const 
   return Fold{input, *h, *w, (*from)[1], (*to)[1]};
 }
 
-// Largest kernel of the branch's convolutions (square and odd ones), and how many layers with weights it has.
+// Largest side of the branch's kernels (odd ones), and how many layers with weights it has.
 struct Content {
   int kernel = 0, layers = 0;
 };
@@ -60,9 +60,9 @@ Content content(const Model& model, const graph::Shapes& shapes, const Branch& b
     const Node& node = model.graph.nodes[index];
     c.layers += node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" || node.op == "MatMul";
     const graph::Tensor* w = node.op == "Conv" ? shapes.constant(node.input(1)) : nullptr;
-    if (w && w->type == graph::DataType::f32 && w->dims.size() == 4 && w->dims[2] == w->dims[3] &&
-        w->dims[2] % 2 == 1)
-      c.kernel = std::max(c.kernel, static_cast<int>(w->dims[2]));
+    if (!w || w->type != graph::DataType::f32 || w->dims.size() != 4) continue;
+    if (std::int64_t side = std::max(w->dims[2], w->dims[3]); side % 2 == 1)
+      c.kernel = std::max(c.kernel, static_cast<int>(side));
   }
   return c;
 }

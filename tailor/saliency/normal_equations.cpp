@@ -59,11 +59,17 @@ void gather_patch(const Planes& x, int n, int oh, int ow, const Geometry& g, flo
   *row = 1.0f;
 }
 
-std::vector<int> column_list(const std::vector<int>& inputs, int taps) {
+std::vector<int> column_list(const std::vector<int>& inputs, int taps, const std::vector<int>& of_taps) {
   std::vector<int> columns;
   for (int input : inputs)
-    for (int t = 0; t < taps; ++t) columns.push_back(input * taps + t);
+    for (int t : of_taps) columns.push_back(input * taps + t);
   return columns;
+}
+
+std::vector<int> column_list(const std::vector<int>& inputs, int taps) {
+  std::vector<int> all(static_cast<std::size_t>(taps));
+  std::iota(all.begin(), all.end(), 0);
+  return column_list(inputs, taps, all);
 }
 
 double variance(const NormalEquations& e) {
@@ -271,10 +277,10 @@ double held_out_ridge(const NormalEquations& e, const Patches& patches, const st
   return best;
 }
 
-Fit fit(const NormalEquations& e, const std::vector<int>& kept, double ridge,
-        const std::vector<float>& prior) {
+Fit fit(const NormalEquations& e, const std::vector<int>& kept, double ridge, const std::vector<float>& prior,
+        const std::vector<int>& taps) {
   int n = e.columns();
-  std::vector<int> columns = column_list(kept, e.taps);
+  std::vector<int> columns = taps.empty() ? column_list(kept, e.taps) : column_list(kept, e.taps, taps);
   columns.push_back(n - 1);
   Matrix gram_all = ridged(e, ridge);
   View plain(e.gram.data(), n, n), cross(e.cross.data(), n, e.outputs);

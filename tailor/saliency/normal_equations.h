@@ -60,17 +60,18 @@ void replace_outputs(NormalEquations& equations, const Patches& patches, const s
 
 /// Weights of the best fit on a subset of the inputs.
 struct Fit {
-  std::vector<float> weights;    // outputs x kept inputs x taps
+  std::vector<float> weights;    // outputs x kept inputs x kept taps
   std::vector<float> intercept;  // outputs
   std::vector<double> error;     // mean squared residual per output
 };
 
 /// Minimises |X_kept W - Y|^2 + ridge * trace(G)/n * |W - prior|^2.
 /// @param kept  increasing input indices
-/// @param prior weights to stay near to (outputs x inputs x taps); empty: zero
+/// @param prior weights to stay near to (outputs x inputs x taps, all of them); empty: zero
+/// @param taps  increasing tap indices to fit, the same for every input; empty: all
 /// O((kept * taps)^3).
 Fit fit(const NormalEquations& equations, const std::vector<int>& kept, double ridge,
-        const std::vector<float>& prior = {});
+        const std::vector<float>& prior = {}, const std::vector<int>& taps = {});
 
 /// Whether so few samples were seen that a fit could learn them by heart: fewer rows than eight per column, or
 /// fewer samples than one per two columns.

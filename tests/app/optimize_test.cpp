@@ -72,7 +72,7 @@ TEST(Optimize, WritesAModelAPlanAndTheProofAndRepeatsThem) {
   Json shown = document(run({"plan", "show", plan, "--json"}));
   for (const std::string& line : violations(document(run({"schema", "plan"})), shown)) ADD_FAILURE() << line;
   EXPECT_EQ(shown, result["plan"]);
-  EXPECT_FALSE(shown["groups"].empty() && shown["dropped"].empty());
+  EXPECT_FALSE(shown["groups"].empty() && shown["dropped"].empty() && shown["kernels"].empty());
   EXPECT_TRUE(document(run({"plan", "diff", plan, plan, "--json"}))["rows"].empty());
 
   std::filesystem::path again =
@@ -83,6 +83,48 @@ TEST(Optimize, WritesAModelAPlanAndTheProofAndRepeatsThem) {
   if (refused_as_slower(repeated, again)) GTEST_SKIP() << "SKIPPED: too noisy to repeat the plan";
   EXPECT_EQ(repeated.exit, 0) << repeated.err;
   EXPECT_EQ(map_file(out).view(), map_file(again).view());
+}
+
+TEST(Optimize, KeepsBranchesAndKernelsIfTold) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::vector<std::string> arguments = small_search(images(folder, 120), folder.path() / "fast.onnx");
+  arguments.insert(arguments.end(),
+                   {"--latency", "0.5x", "--keep-branches", "--keep-kernels", "--dry-run", "--json"});
+  Finished finished = run(arguments);
+  if (refused_as_slower(finished, folder.path() / "fast.onnx")) GTEST_SKIP() << "SKIPPED: too noisy now";
+  Json plan = document(finished)["plan"];
+  EXPECT_FALSE(plan["groups"].empty());
+  for (const char* member : {"dropped", "folded", "kernels"}) EXPECT_TRUE(plan[member].empty()) << member;
+}
+
+// What the first plan took away stays away.
+TEST(Optimize, GoesOnFromAPlan) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::filesystem::path calib = images(folder, 120), first = folder.path() / "first.onnx",
+                        second = folder.path() / "second.onnx", plan = folder.path() / "first.plan.json";
+  std::vector<std::string> arguments = small_search(calib, first);
+  arguments.insert(arguments.end(), {"--latency", "0.8x"});
+  Finished finished = run(arguments);
+  if (refused_as_slower(finished, first)) GTEST_SKIP() << "SKIPPED: too noisy now";
+  ASSERT_TRUE(std::filesystem::exists(plan)) << finished.err;
+  Json before = document(run({"plan", "show", plan.string(), "--json"}));
+  arguments = small_search(calib, second);
+  arguments.insert(arguments.end(), {"--latency", "0.5x", "--from", plan.string(), "--json"});
+  finished = run(arguments);
+  if (refused_as_slower(finished, second)) GTEST_SKIP() << "SKIPPED: too noisy now";
+  EXPECT_NE(finished.err.find("stands at"), std::string::npos) << finished.err;
+  Json after = document(finished)["plan"];
+  for (const Json& name : before["dropped"])
+    EXPECT_NE(std::find(after["dropped"].begin(), after["dropped"].end(), name), after["dropped"].end())
+        << name;
+  EXPECT_GE(
+      after["groups"].size() + after["kernels"].size() + after["dropped"].size() + after["folded"].size(),
+      1u);
+  EXPECT_LT(after["latency"]["measured_ratio"], before["latency"]["measured_ratio"]);
+  arguments.insert(arguments.end(), {"--rule", "uniform"});
+  EXPECT_EQ(run(arguments).exit, 2);
 }
 
 TEST(Optimize, ADryRunWritesNothing) {

@@ -48,10 +48,16 @@ void check_members(const Json& schema, const Json& value, const std::string& pat
     if (!value.contains(name.get<std::string>())) lines.push_back(path + ": lacks " + name.dump());
 }
 
+void check_length(const Json& schema, const Json& value, const std::string& path, Lines& lines) {
+  bool few = schema.contains("minItems") && value.size() < schema["minItems"].get<std::size_t>(),
+       many = schema.contains("maxItems") && value.size() > schema["maxItems"].get<std::size_t>();
+  if (few || many) lines.push_back(path + ": " + std::to_string(value.size()) + " items");
+}
+
 void check_keywords(const Json& schema, const std::string& path, Lines& lines) {
   static const std::set<std::string> known = {
-      "$schema",    "$id",      "title", "description", "type",
-      "properties", "required", "items", "enum",        "additionalProperties"};
+      "$schema",  "$id",   "title", "description",          "type",     "properties",
+      "required", "items", "enum",  "additionalProperties", "minItems", "maxItems"};
   for (const auto& [name, rest] : schema.items())
     if (!known.contains(name)) lines.push_back(path + ": the test's validator does not know '" + name + "'");
 }
@@ -66,6 +72,7 @@ std::vector<std::string> violations(const Json& schema, const Json& value, const
       std::find(schema["enum"].begin(), schema["enum"].end(), value) == schema["enum"].end())
     lines.push_back(path + ": " + value.dump() + " is none of " + schema["enum"].dump());
   if (value.is_object()) check_members(schema, value, path, lines);
+  if (value.is_array()) check_length(schema, value, path, lines);
   if (value.is_array() && schema.contains("items"))
     for (std::size_t i = 0; i < value.size(); ++i)
       append(lines, violations(schema["items"], value[i], path + "[" + std::to_string(i) + "]"));

@@ -20,6 +20,8 @@ Surgery some_surgery(const Subject& subject) {
       surgery.kept[g] = {0, 2, 3}, surgery.added[g] = 5;
   surgery.dropped = {subject.branches[1].name};
   surgery.folded = {{subject.branches[2].name, 3}, {subject.branches[5].name, 1}};
+  surgery.kernels[rewrite::folded_value(subject.branches[2], 3)] = {0, 1, 3, 1};
+  surgery.kernels[rewrite::linear_layers(subject.model, subject.shapes)[1].y] = {1, 0, 2, 3};
   return surgery;
 }
 
@@ -65,6 +67,10 @@ TEST(WidthPlan, ShortcutsThatAreNotThereAreRefused) {
   EXPECT_EQ(code_of([&] { subject_of(read, plan); }), Code::plan_mismatch);
 }
 
+Json kernel(const Json& after, const Json& at) {
+  return {{"layer", "a"}, {"before", {3, 3}}, {"after", after}, {"at", at}};
+}
+
 TEST(WidthPlan, MalformedDecisionsAreRefused) {
   TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
   Json good = to_json(describe(resnet20(), {}));
@@ -73,6 +79,11 @@ TEST(WidthPlan, MalformedDecisionsAreRefused) {
                                                  {"folded", Json::array({1})},
                                                  {"shortcuts", "all"},
                                                  {"shortcuts", Json::array({1})},
+                                                 {"kernels", {{"a", 1}}},
+                                                 {"kernels", Json::array({kernel({3}, {0, 0})})},
+                                                 {"kernels", Json::array({kernel({1, 1}, {0, -1})})},
+                                                 {"kernels", Json::array({kernel({1, 1.5}, {0, 0})})},
+                                                 {"kernels", Json::array({kernel({1, 1 << 20}, {0, 0})})},
                                                  {"dropped", Json::array({1})}}) {
     Json bad = good;
     bad[member] = value;
@@ -88,6 +99,9 @@ TEST(WidthPlan, AKernelThatDoesNotFitIsRefused) {
   EXPECT_EQ(code_of([&] { apply(read, surgery); }), Code::bad_cut);
   surgery.folded = {{"nowhere", 3}};
   EXPECT_EQ(code_of([&] { apply(read, surgery); }), Code::bad_cut);
+  surgery.folded.clear(), surgery.kernels = {{"nowhere", {1, 1, 1, 1}}};
+  EXPECT_EQ(code_of([&] { apply(read, surgery); }), Code::bad_cut);
+  EXPECT_EQ(code_of([&] { describe(read, surgery); }), Code::bad_cut);
 }
 
 }  // namespace

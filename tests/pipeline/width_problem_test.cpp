@@ -3,6 +3,7 @@
 
 #include "tailor/base/random.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/merge.h"
 #include "tests/testing.h"
 
 #include <numeric>
@@ -10,11 +11,12 @@
 namespace tailor::pipeline {
 namespace {
 
-// Any function of the workload will do, as long as no two are alike.
+// Any function of the workload will do, as long as no two are alike and a kernel is a factor of it.
 double made_up(const latency::Workload& w) {
   double size = static_cast<double>(w.oh * w.ow);
-  return 3 + std::sqrt(static_cast<double>(w.ic * w.oc)) * size * 1e-3 +
-         0.1 * static_cast<double>((w.ic + 3) / 4) + 0.07 * static_cast<double>(w.oc);
+  return (3 + std::sqrt(static_cast<double>(w.ic * w.oc)) * size * 1e-3 +
+          0.1 * static_cast<double>((w.ic + 3) / 4) + 0.07 * static_cast<double>(w.oc)) *
+         (0.3 * static_cast<double>(w.kh) + 0.2 * static_cast<double>(w.kw));
 }
 
 double total(const Subject& subject) {
@@ -49,6 +51,12 @@ CandidateTable random_table(const Subject& subject, Random& random) {
       candidate.options.push_back({kernel, random.uniform()});
     table.branches.push_back(std::move(candidate));
   }
+  for (const rewrite::LinearLayer& layer : rewrite::linear_layers(subject.model, subject.shapes)) {
+    KernelCandidate candidate{layer.y, layer.node, {}};
+    for (const rewrite::Taps& taps : rewrite::smaller_kernels(subject.model, layer))
+      candidate.options.push_back({taps, random.uniform()});
+    if (!candidate.options.empty()) table.kernels.push_back(std::move(candidate));
+  }
   return table;
 }
 
@@ -62,7 +70,10 @@ std::vector<int> random_choice(const plan::Problem& problem, Random& random) {
 plan::Problem problem_of(const Subject& subject, const CandidateTable& table) {
   std::vector<LayerWidths> layers = layer_widths(subject);
   std::map<latency::Workload, double> latency;
-  for (const latency::Workload& w : needed_workloads(subject, layers, table)) latency[w] = made_up(w);
+  for (const latency::Workload& w : needed_workloads(subject, layers, table)) {
+    EXPECT_EQ(latency::parse_workload(latency::to_string(w)), w) << "it can be asked for";
+    latency[w] = made_up(w);
+  }
   plan::Problem problem = width_problem(subject, layers, table, latency);
   plan::check(problem);
   return problem;
@@ -120,6 +131,32 @@ TEST(WidthProblem, RoundsCompose) {
         }
     }
   }
+}
+
+// A convolution of its own shortcut takes the sum in; one beside a projection cannot.
+TEST(WidthProblem, AFoldedBranchIsTimedAsItIsWritten) {
+  TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
+  Subject original = make_subject(onnx::read(testing::real_model("resnet20_cifar10")), {});
+  int absorbed = 0, beside = 0;
+  for (std::size_t b = 0; b < original.branches.size(); ++b) {
+    Surgery surgery;
+    surgery.folded[original.branches[b].name] = 1;
+    Subject folded = make_subject(apply(original, surgery), {}),
+            written = make_subject(final_form(original, surgery, folded.model), {});
+    std::string timed = folded_layer(original, static_cast<int>(b), 1).workload.post, post;
+    for (const latency::LayerWorkload& layer : written.layers)
+      if (const std::string& value = written.model.graph.nodes[layer.node].output(0);
+          value == original.branches[b].name || value == rewrite::folded_value(original.branches[b], 1))
+        post = layer.workload.post;
+    EXPECT_EQ(timed, post) << original.branches[b].name;
+    (timed.find("add") == std::string::npos ? absorbed : beside) += 1;
+    std::multiset<latency::Workload> expected, found;
+    for (const latency::LayerWorkload& layer : written.layers) expected.insert(layer.workload);
+    for (const LayerWidths& layer : written_layers(folded)) found.insert(layer.workload);
+    EXPECT_EQ(expected, found);
+  }
+  EXPECT_EQ(absorbed, 7);
+  EXPECT_EQ(beside, 2);
 }
 
 TEST(WidthProblem, WidthsAfterCountWhatIsAdded) {

@@ -209,6 +209,28 @@ TEST(Fit, IsTheMinimum) {
         }
 }
 
+// A part of a 3x3 kernel sees what a smaller kernel with less padding sees.
+TEST(Fit, OfSomeTapsIsThatOfASmallerKernel) {
+  struct Part {
+    std::vector<int> taps;
+    Geometry geometry;
+  };
+  Seen s = seen({3, 3, 1, 1, 1, 1, 1, 1}, 4, 3, 9, 8, 2, 21);
+  for (const Part& part : {Part{{3, 4, 5, 6, 7, 8}, {2, 3, 1, 1, 1, 1, 0, 1}},
+                           Part{{1, 4, 7}, {3, 1, 1, 1, 1, 1, 1, 0}}, Part{{4}, {1, 1, 1, 1, 1, 1, 0, 0}}}) {
+    NormalEquations smaller(3, part.geometry.taps(), 2);
+    Patches patches = sample_patches(part.geometry, s.x, s.oh, s.ow, 1 << 20, 21);
+    accumulate(smaller, patches, sample_outputs(patches, s.y));
+    for (const std::vector<int>& kept : {std::vector<int>{0, 1, 2}, std::vector<int>{0, 2}}) {
+      Fit found = fit(s.equations, kept, 1e-9, {}, part.taps), wanted = fit(smaller, kept, 1e-9);
+      ASSERT_EQ(found.weights.size(), wanted.weights.size());
+      for (std::size_t i = 0; i < found.weights.size(); ++i)
+        EXPECT_NEAR(found.weights[i], wanted.weights[i], 1e-4);
+      for (std::size_t o = 0; o < 2; ++o) EXPECT_NEAR(found.error[o], wanted.error[o], 1e-5);
+    }
+  }
+}
+
 TEST(Fit, StrongRidgeKeepsThePriorAndNoRowsToo) {
   Seen s = seen(kGeometries[1], 2, 3, 6, 6, 2, 1);
   std::vector<float> prior(2 * 27);

@@ -1,0 +1,169 @@
+// original_atoms  atoms of the present subject in the original's terms
+// merge           widths, then kernels, then branches; what lies in a branch that goes is forgotten
+#include "tailor/pipeline/merge.h"
+
+#include "tailor/pipeline/width_problem.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace tailor::pipeline {
+namespace {
+
+// Atoms of the present subject -> atoms of the original, through the operands that both bind and the values
+// that both have (a convolution in place of a branch is bound in the present one only).
+class OriginalAtoms {
+ public:
+  OriginalAtoms(const Subject& original, const Surgery& surgery)
+      : keep_(rewrite::kept_atoms(original.channels, {surgery.kept})) {}
+
+  void relate(const graph::Label& then, const graph::Label& now) {
+    std::size_t i = 0;
+    for (int atom : *then)
+      if (keep_[atom] && i < now->size()) found[(*now)[i++]].insert(atom);
+  }
+  std::map<int, std::set<int>> found;
+
+ private:
+  std::vector<bool> keep_;
+};
+
+std::map<int, std::set<int>> original_atoms(const Subject& original, const Surgery& surgery,
+                                            const Subject& present) {
+  using OperandAxis = std::tuple<std::string, int, int>;  // output of the node, input, axis
+  std::map<OperandAxis, graph::Label> before;
+  for (const graph::Binding& b : original.channels.bindings)
+    before[{original.model.graph.nodes[b.node].output(0), b.input, b.axis}] = b.label;
+  OriginalAtoms atoms(original, surgery);
+  for (const graph::Binding& b : present.channels.bindings) {
+    auto it = before.find({present.model.graph.nodes[b.node].output(0), b.input, b.axis});
+    if (it != before.end()) atoms.relate(it->second, b.label);
+  }
+  for (const auto& [value, label] : present.channels.values)
+    if (auto it = original.channels.values.find(value); it != original.channels.values.end())
+      atoms.relate(it->second, label);
+  return std::move(atoms.found);
+}
+
+// Groups of the original all of whose layers lie in the branch.
+std::vector<int> groups_inside(const Subject& original, const rewrite::Branch& branch) {
+  std::vector<int> inside;
+  for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g) {
+    bool all = true, any = false;
+    for (const graph::LayerChannels& layer : original.channels.layers)
+      if (contains_group(original.channels, layer.out, g) || contains_group(original.channels, layer.in, g))
+        any = true, all = all && std::binary_search(branch.nodes.begin(), branch.nodes.end(), layer.node);
+    if (any && all) inside.push_back(g);
+  }
+  return inside;
+}
+
+// What was decided about layers of the branch no longer matters.
+void forget_branch(Surgery& surgery, const Subject& original, const rewrite::Branch& branch) {
+  for (int group : groups_inside(original, branch)) surgery.kept.erase(group);
+  for (int node : branch.nodes)
+    surgery.kernels.erase(original.model.graph.nodes[static_cast<std::size_t>(node)].output(0));
+  if (auto folded = surgery.folded.find(branch.name); folded != surgery.folded.end()) {
+    surgery.kernels.erase(rewrite::folded_value(branch, folded->second));
+    surgery.folded.erase(folded);
+  }
+}
+
+void replace_branch(Surgery& surgery, const Subject& original, const std::string& name, int kernel) {
+  for (const rewrite::Branch& branch : original.branches)
+    if (branch.name == name) forget_branch(surgery, original, branch);
+  if (kernel == 0)
+    surgery.dropped.insert(name);
+  else
+    surgery.folded[name] = kernel;
+}
+
+// Units kept of every group once these atoms are gone besides those that were before.
+void remove_atoms(Surgery& surgery, const Subject& original, const Surgery& before,
+                  const std::set<int>& removed) {
+  std::vector<bool> keep = rewrite::kept_atoms(original.channels, {before.kept});
+  for (int atom : removed) surgery.kept[original.channels.atoms[atom].group].clear();
+  for (auto& [group, kept] : surgery.kept) {
+    kept.clear();
+    const std::vector<int>& atoms = original.channels.groups[group].atoms;
+    for (std::size_t unit = 0; unit < atoms.size(); ++unit)
+      if (keep[atoms[unit]] && !removed.contains(atoms[unit])) kept.push_back(static_cast<int>(unit));
+  }
+}
+
+// The planner's answer in the table's terms: what is chosen instead of keeping, or nullptr.
+struct Choice {
+  const CandidateTable& table;
+  const std::vector<int>& choice;
+
+  const WidthCandidate& width(std::size_t i) const {
+    return table.groups[i].widths[static_cast<std::size_t>(choice[i])];
+  }
+  const BranchOption* branch(std::size_t i) const {
+    auto c = static_cast<std::size_t>(choice[table.groups.size() + i]);
+    return c == 0 ? nullptr : &table.branches[i].options[c - 1];
+  }
+  const rewrite::Taps* kernel(std::size_t i) const {
+    auto c = static_cast<std::size_t>(choice[table.groups.size() + table.branches.size() + i]);
+    return c == 0 ? nullptr : &table.kernels[i].options[c - 1].taps;
+  }
+  // True if a branch goes that holds all that makes or reads the group.
+  bool moot(const Subject& present, int group) const {
+    std::vector<int> around = branches_around(present, group);
+    for (std::size_t i = 0; i < table.branches.size(); ++i)
+      if (branch(i) && std::binary_search(around.begin(), around.end(), table.branches[i].branch))
+        return true;
+    return false;
+  }
+};
+
+void merge_widths(Surgery& surgery, const Subject& original, const Surgery& before, const Subject& present,
+                  const Choice& chosen) {
+  surgery.added.clear();  // zeros are not part of the present network: they are chosen anew
+  std::map<int, std::set<int>> atoms_of = original_atoms(original, before, present);
+  std::set<int> removed;  // atoms of the original: dropped branches may have joined or parted its groups
+  for (std::size_t i = 0; i < chosen.table.groups.size(); ++i) {
+    if (chosen.moot(present, chosen.table.groups[i].group)) continue;
+    const WidthCandidate& width = chosen.width(i);
+    const graph::ChannelGroup& group = present.channels.groups[chosen.table.groups[i].group];
+    if (width.width > group.width() && atoms_of.contains(group.atoms[0]))
+      surgery.added[original.channels.atoms[*atoms_of[group.atoms[0]].begin()].group] =
+          width.width - group.width();
+    for (int unit = 0; unit < group.width(); ++unit)
+      if (!std::binary_search(width.kept.begin(), width.kept.end(), unit)) {
+        const std::set<int>& then = atoms_of[group.atoms[unit]];
+        removed.insert(then.begin(), then.end());
+      }
+  }
+  remove_atoms(surgery, original, before, removed);
+}
+
+void shrink_kernel(Surgery& surgery, const std::string& layer, const rewrite::Taps& taps) {
+  auto [known, fresh] = surgery.kernels.emplace(layer, taps);
+  if (!fresh) known->second = rewrite::within(known->second, taps);
+}
+
+}  // namespace
+
+std::map<int, int> original_groups(const Subject& original, const Surgery& surgery, const Subject& present) {
+  std::map<int, int> found;
+  for (const auto& [now, then] : original_atoms(original, surgery, present))
+    found.emplace(present.channels.atoms[now].group, original.channels.atoms[*then.begin()].group);
+  return found;
+}
+
+Surgery merge(const Subject& original, const Surgery& before, const Subject& present,
+              const CandidateTable& table, const std::vector<int>& choice) {
+  Surgery surgery = before;
+  Choice chosen{table, choice};
+  merge_widths(surgery, original, before, present, chosen);
+  for (std::size_t i = 0; i < table.kernels.size(); ++i)
+    if (const rewrite::Taps* taps = chosen.kernel(i)) shrink_kernel(surgery, table.kernels[i].layer, *taps);
+  for (std::size_t i = 0; i < table.branches.size(); ++i)
+    if (const BranchOption* option = chosen.branch(i))
+      replace_branch(surgery, original, present.branches[table.branches[i].branch].name, option->kernel);
+  return surgery;
+}
+
+}  // namespace tailor::pipeline
