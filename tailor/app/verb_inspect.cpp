@@ -166,7 +166,8 @@ Json cuts_json(const Subject& subject, const pipeline::CutCheck& check, const In
       Json trial = {{"kept", t.kept},
                     {"apart", std::isfinite(t.apart) ? Json(t.apart) : Json(nullptr)},
                     {"tells", t.tells},
-                    {"passed", t.apart <= check.tolerance}};
+                    {"allowed", t.allowed},
+                    {"passed", t.passed()}};
       if (!t.error.empty()) trial["error"] = t.error;
       trials.push_back(std::move(trial));
     }
@@ -315,9 +316,9 @@ std::string notes_text(const Subject& subject) {
   return "\nnotes of shape inference\n" + table.text("  ");
 }
 
-std::string outcome(const pipeline::CutTrial& trial, double tolerance) {
+std::string outcome(const pipeline::CutTrial& trial) {
   if (!trial.error.empty()) return trial.error;
-  return fmt::format("{}{:.2g} apart{}", trial.apart <= tolerance ? "" : "WRONG: ", trial.apart,
+  return fmt::format("{}{:.2g} apart{}", trial.passed() ? "" : "WRONG: ", trial.apart,
                      trial.tells ? "" : ", as the original: proves nothing");
 }
 
@@ -330,10 +331,9 @@ std::string cuts_text(const Subject& subject, const pipeline::CutCheck& check, b
   Table table({{"group"}, {"width", Align::right}, {"kept", Align::right}, {"outcome"}});
   for (const pipeline::GroupCheck& group : check.groups)
     for (const pipeline::CutTrial& trial : group.trials) {
-      if (!all && trial.apart <= check.tolerance) continue;
+      if (!all && trial.passed()) continue;
       const graph::ChannelGroup& g = subject.channels.groups[static_cast<std::size_t>(group.group)];
-      table.row(
-          {g.name, std::to_string(g.width()), std::to_string(trial.kept), outcome(trial, check.tolerance)});
+      table.row({g.name, std::to_string(g.width()), std::to_string(trial.kept), outcome(trial)});
     }
   return table.empty() ? text : text + table.text("  ");
 }

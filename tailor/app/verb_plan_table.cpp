@@ -19,9 +19,18 @@ struct Row {
   double points() const { return 100 * (after - before); }
 };
 
+pipeline::OptimizeResult read_result(const std::filesystem::path& path) {
+  try {
+    return pipeline::optimize_result_from_json(read_json(path, "tailor/optimize/1"), path.string());
+  } catch (const Error& error) {
+    if (error.code() != Code::bad_json || !error.help().empty()) throw;
+    throw Error(error.code(), error.what(), error.place(),
+                "give what optimize --json printed; for a plan there is tailor plan show");
+  }
+}
+
 Row read_row(const std::filesystem::path& path) {
-  pipeline::OptimizeResult result =
-      pipeline::optimize_result_from_json(read_json(path, "tailor/optimize/1"), path.string());
+  pipeline::OptimizeResult result = read_result(path);
   const pipeline::Agreement& a = result.proof.samples.front();
   Row row;
   row.model = result.plan.model, row.goal = result.plan.goal, row.rule = result.plan.rule;

@@ -24,8 +24,11 @@ struct CutOptions {
 struct CutTrial {
   int kept = 0;        // channels of the group that stay
   double apart = 0;    // infinite if an integer output differs, or a shape, or if there is an `error`
+  double allowed = 0;  // the tolerance; more where the masked model itself moves more when its inputs change in
+                       // their last bits (a sigmoid of 50 x, say), but never more than ten times as much
   bool tells = false;  // the mask changes the original's outputs by more than the tolerance
   std::string error;   // why there is no result; empty if there is one
+  bool passed() const { return apart <= allowed; }
 };
 
 struct GroupCheck {
@@ -38,7 +41,7 @@ struct CutCheck {
   std::vector<GroupCheck> groups;
 
   int trials() const;
-  int failed() const;  // further apart than the tolerance, or without a result
+  int failed() const;  // further apart than allowed, or without a result
   int telling() const;
   double worst() const;  // of those that passed
 };

@@ -52,6 +52,28 @@ TEST(CheckCuts, RightCutsPass) {
   EXPECT_LE(check.worst(), 1e-4);
 }
 
+// A sigmoid of 5000 x shows the last bits of long sums: their order alone moves the outputs by more than the tolerance.
+TEST(CheckCuts, RoundingIsNoFault) {
+  TAILOR_NEEDS_RUNNER();
+  Random random(7);
+  graph::Model model = chain();
+  model.graph.initializers["w"] = testing::smooth({512, 3, 1, 1}, random);
+  model.graph.initializers["v"] = testing::smooth({2, 512, 1, 1}, random);
+  model.graph.initializers["steep"] = graph::make_f32({1}, {5000});
+  model.graph.nodes.back().outputs = {"c"};
+  model.graph.nodes.push_back({"Mul", "", "third", {"c", "steep"}, {"d"}});
+  model.graph.nodes.push_back({"Sigmoid", "", "fourth", {"d"}, {"y"}});
+  CutOptions options;
+  options.cuts = 8;
+  CutCheck check = check_cuts(make_subject(model, {}), options);
+  EXPECT_EQ(check.failed(), 0);
+  for (const GroupCheck& group : check.groups)
+    for (const CutTrial& trial : group.trials) {
+      EXPECT_GE(trial.allowed, 1e-4);
+      EXPECT_LE(trial.allowed, 1e-3);
+    }
+}
+
 TEST(CheckCuts, ExternalDataStayExternalAndTheRuntimeFindsThem) {
   TAILOR_NEEDS_RUNNER();
   TemporaryFolder folder;
