@@ -84,7 +84,6 @@ struct AnalyzeArguments {
   int threads = 1, top = 10;
   std::uint64_t seed = 0;
   bool all = false, fresh = false, resume = false;
-  bool keep_branches = false, keep_kernels = false;
 };
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none

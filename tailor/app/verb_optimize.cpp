@@ -43,6 +43,10 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
   if (!a.plan.empty() && (a.fresh || a.resume))
     throw Error(Code::usage, "--plan times no layers: --fresh and --resume say nothing", "command line",
                 "leave them away");
+  bool exact = a.plan.empty() && (a.rule.empty() || a.rule == "exact");
+  if (!exact && (a.keep_branches || a.keep_kernels))
+    throw Error(Code::usage, "--keep-branches and --keep-kernels are for a search by the rule exact",
+                "command line", "leave them out");
   if (!a.max_drop.empty()) goal.max_drop = parse_points(a.max_drop, "--max-drop");
   if (a.speedup == "max")
     goal.fastest = true;

@@ -1,6 +1,7 @@
 /// \file The candidate table: per channel group the widths worth having, per residual branch the question
 /// whether to keep it, to fold it into one convolution or to drop it, per convolution the smaller kernels, each
-/// with the loss that was measured for it on the network as it is now.
+/// with the loss that was measured for it on the network as it is now (of a layer's kernels one is measured, the
+/// others are inferred from the error of their fit).
 #pragma once
 
 #include "tailor/pipeline/recover.h"

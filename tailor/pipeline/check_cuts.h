@@ -22,10 +22,11 @@ struct CutOptions {
 /// One cut of one group. `apart` is the largest difference between the outputs of the cut model and of the
 /// masked one, relative to each output's largest value.
 struct CutTrial {
-  int kept = 0;        // channels of the group that stay
-  double apart = 0;    // infinite if an integer output differs, or a shape, or if there is an `error`
-  double allowed = 0;  // the tolerance; more where the masked model itself moves more when its inputs change in
-                       // their last bits (a sigmoid of 50 x, say), but never more than ten times as much
+  int kept = 0;      // channels of the group that stay
+  double apart = 0;  // infinite if an integer output differs, or a shape, or if there is an `error`
+  double allowed =
+      0;  // the tolerance; more where the masked model itself moves more when its inputs change in
+          // their last bits (a sigmoid of 50 x, say), but never more than ten times as much
   bool tells = false;  // the mask changes the original's outputs by more than the tolerance
   std::string error;   // why there is no result; empty if there is one
   bool passed() const { return apart <= allowed; }
