@@ -29,13 +29,13 @@ inline runtime::Runner* runner() {
   return live ? &*live : nullptr;
 }
 
-/// Written, read again, and run. The names of the outputs are those of the model.
+/// Written, read again, and run, eight-bit products exactly. The names of the outputs are those of the model.
 inline runtime::NamedTensors run_model(const graph::Model& model, const runtime::NamedTensors& inputs) {
   TemporaryFolder folder(true);
   std::filesystem::path path = folder.fresh(".onnx");
   onnx::write(model, path);
   graph::check(onnx::read(path).graph);
-  return runner()->run(path, inputs);
+  return runner()->run(path, inputs, {}, 64, 1, false, true);
 }
 
 /// Sizes for what the inputs leave free: `size` wherever it is not the batch.

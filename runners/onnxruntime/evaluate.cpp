@@ -178,9 +178,9 @@ std::vector<Joined> run_chunks(const std::shared_ptr<const LoadedModel>& model, 
 
 Json evaluate(ModelCache& cache, const Json& request, const Progress& progress) {
   std::filesystem::path path = text(request, "model", "request");
-  int threads = parse_measurement(request).threads;
-  bool once = request.contains("once") && boolean(request, "once", "request");
-  auto model = once ? cache.load(path, threads) : cache.get(path, threads);
+  auto flag = [&](const char* key) { return request.contains(key) && boolean(request, key, "request"); };
+  Loading how{parse_measurement(request).threads, flag("exact")};
+  auto model = flag("once") ? cache.load(path, how) : cache.get(path, how);
   const Json& files = member(request, "inputs", "request");
   if (!files.is_object()) throw Error(Code::usage, "\"inputs\" must be an object of names and files");
   std::vector<Fed> fed = read_inputs(*model, files);

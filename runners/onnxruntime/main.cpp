@@ -112,7 +112,7 @@ class Service {
       auto model = trace->model();
       return {Prepared(model, random_inputs(*model, resolve_shapes(*model, Json()), how.seed)), trace};
     }
-    auto model = models().get(text(job, "model", "job"), how.threads);
+    auto model = models().get(text(job, "model", "job"), Loading{how.threads});
     return {Prepared(model, random_inputs(*model, resolve_shapes(*model, shapes_of(job)), how.seed))};
   }
 

@@ -79,7 +79,7 @@ std::vector<double> kept_walls(const std::vector<Turn>& turns, int threads) {
 
 Json profile_in_place(ModelCache& cache, double overhead, const std::filesystem::path& path,
                       const Json& shapes, const Measurement& how, const Progress& progress) {
-  auto plain_model = cache.get(path, how.threads);
+  auto plain_model = cache.get(path, Loading{how.threads});
   TracedModel traced(plain_model->api(), path, how.threads, overhead);
   auto resolved = resolve_shapes(*plain_model, shapes);
   Prepared plain(plain_model, random_inputs(*plain_model, resolved, how.seed));

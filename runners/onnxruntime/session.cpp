@@ -16,6 +16,9 @@ namespace tailor::ort {
 namespace {
 
 constexpr int kAllOptimizations = 99;
+// Without VNNI the runtime adds products of u8 and s8 by pairs in 16 bits, which saturates; with this key it makes the
+// weights u8 first, and nothing saturates.
+constexpr const char* kExactProducts = "session.x64quantprecision";
 constexpr std::size_t kCachedModels = 64;
 constexpr std::int64_t kLargestTensor = std::int64_t{1} << 34;
 
@@ -31,12 +34,14 @@ FileFacts facts_of(const std::filesystem::path& path) {
 }
 
 // Spinning of the pool stays on, as users deploy it; without it two threads measured 1.4 to 1.9 times slower.
-Handle<SessionOptions> session_options(const Api& api, int threads, const std::string& profile_prefix) {
+Handle<SessionOptions> session_options(const Api& api, const Loading& how) {
   auto options = create<SessionOptions>(api, slot::release_session_options, slot::create_session_options);
   api.call(slot::set_optimization_level, options.get(), kAllOptimizations);
-  api.call(slot::set_intra_op_threads, options.get(), threads);
+  api.call(slot::set_intra_op_threads, options.get(), how.threads);
   api.call(slot::set_inter_op_threads, options.get(), 1);
-  if (!profile_prefix.empty()) api.call(slot::enable_profiling, options.get(), profile_prefix.c_str());
+  if (how.exact) api.call(slot::add_config_entry, options.get(), kExactProducts, "1");
+  if (!how.profile_prefix.empty())
+    api.call(slot::enable_profiling, options.get(), how.profile_prefix.c_str());
   return options;
 }
 
@@ -65,11 +70,9 @@ Port read_port(const Api& api, Session* session, std::size_t index, NameSlot nam
 
 }  // namespace
 
-LoadedModel::LoadedModel(const Api& api, const std::filesystem::path& path, int threads,
-                         const std::string& profile_prefix)
-    : api_(api) {
+LoadedModel::LoadedModel(const Api& api, const std::filesystem::path& path, const Loading& how) : api_(api) {
   facts_of(path);
-  auto options = session_options(api, threads, profile_prefix);
+  auto options = session_options(api, how);
   try {
     session_ = create<Session>(api, slot::release_session, slot::create_session, api.env(), path.c_str(),
                                options.get());
@@ -91,14 +94,14 @@ std::filesystem::path LoadedModel::end_profile() const {
   return api_.take(file);
 }
 
-std::shared_ptr<const LoadedModel> ModelCache::get(const std::filesystem::path& path, int threads) {
+std::shared_ptr<const LoadedModel> ModelCache::get(const std::filesystem::path& path, const Loading& how) {
   FileFacts facts = facts_of(path);
-  std::string key =
-      fmt::format("{}\n{}.{}\n{}\n{}", path.string(), facts.seconds, facts.nanoseconds, facts.size, threads);
+  std::string key = fmt::format("{}\n{}.{}\n{}\n{}\n{}", path.string(), facts.seconds, facts.nanoseconds,
+                                facts.size, how.threads, how.exact);
   auto it =
       std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.key == key; });
   if (it == entries_.end())
-    entries_.push_front({key, std::make_shared<const LoadedModel>(api_, path, threads)});
+    entries_.push_front({key, std::make_shared<const LoadedModel>(api_, path, how)});
   else
     entries_.splice(entries_.begin(), entries_, it);
   if (entries_.size() > kCachedModels) entries_.pop_back();

@@ -22,12 +22,17 @@ struct Port {
   graph::Shape shape;
 };
 
+struct Loading {
+  int threads = 1;
+  bool exact =
+      false;  // eight-bit products whose sums never saturate (x86 without VNNI), slower; not what users deploy
+  std::string profile_prefix = {};  // if not empty, the runtime writes a profile beginning with this path
+};
+
 class LoadedModel {
  public:
-  /// @param profile_prefix if not empty, the runtime writes a profile beginning with this path
   /// @throws Error runtime_refused, file_missing
-  LoadedModel(const Api& api, const std::filesystem::path& path, int threads,
-              const std::string& profile_prefix = {});
+  LoadedModel(const Api& api, const std::filesystem::path& path, const Loading& how);
 
   const Api& api() const { return api_; }
   Session* session() const { return session_.get(); }
@@ -42,14 +47,14 @@ class LoadedModel {
   std::vector<Port> inputs_, outputs_;
 };
 
-/// The 64 models used last, by (path, time of change, size, threads).
+/// The 64 models used last, by (path, time of change, size, threads, exactness).
 class ModelCache {
  public:
   explicit ModelCache(const Api& api) : api_(api) {}
-  std::shared_ptr<const LoadedModel> get(const std::filesystem::path& path, int threads);
+  std::shared_ptr<const LoadedModel> get(const std::filesystem::path& path, const Loading& how);
   /// Without keeping it: a session keeps the memory that its largest run needed.
-  std::shared_ptr<const LoadedModel> load(const std::filesystem::path& path, int threads) const {
-    return std::make_shared<const LoadedModel>(api_, path, threads);
+  std::shared_ptr<const LoadedModel> load(const std::filesystem::path& path, const Loading& how) const {
+    return std::make_shared<const LoadedModel>(api_, path, how);
   }
 
  private:

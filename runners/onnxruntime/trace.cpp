@@ -62,7 +62,7 @@ ChainTime time_chain(const Api& api, const TemporaryFolder& folder, int length) 
   auto path = folder.path() / fmt::format("chain{}.onnx", length);
   onnx::write(chain(length), path);
   TracedModel traced(api, path, 1, 0);
-  auto plain = std::make_shared<const LoadedModel>(api, path, 1);
+  auto plain = std::make_shared<const LoadedModel>(api, path, Loading{});
   Prepared with(traced.model(), random_inputs(*plain, {{4}}, 0)),
       without(plain, random_inputs(*plain, {{4}}, 0));
   std::vector<double> wholes, sums;
@@ -93,7 +93,8 @@ Turn timed_run(Prepared& model) {
 TracedModel::TracedModel(const Api& api, const std::filesystem::path& path, int threads,
                          double node_overhead_us)
     : folder_(std::make_unique<TemporaryFolder>()),
-      model_(std::make_shared<const LoadedModel>(api, path, threads, (folder_->path() / "trace").string())),
+      model_(std::make_shared<const LoadedModel>(
+          api, path, Loading{threads, false, (folder_->path() / "trace").string()})),
       overhead_(node_overhead_us) {}
 
 std::vector<TracedRun> TracedModel::read_trace() const {

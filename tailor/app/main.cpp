@@ -1,6 +1,7 @@
 // tailor: the one place where errors are caught. What the verbs are: arguments.cpp; what they do: verb_*.cpp.
 #include "tailor/app/app.h"
 #include "tailor/base/interrupt.h"
+#include "tailor/base/memory.h"
 
 #include <csignal>
 #include <exception>
@@ -9,6 +10,7 @@
 int main(int count, char** arguments) {
   using namespace tailor;
   catch_interrupts();
+  keep_freed_memory();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is a failed write, not a death
   app::Global global = app::first_look(count, arguments);
   try {

@@ -3,14 +3,13 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
+#include "tailor/base/parallel.h"
 #include "tailor/data/source.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <exception>
 #include <numeric>
-#include <thread>
 
 namespace tailor::data {
 namespace fs = std::filesystem;
@@ -101,23 +100,6 @@ void prepare(Dataset::Source& source, const Preparation& preparation) {
   };
 }
 
-// Calls work(i) for i in [0, count) on two threads. The first exception is passed on.
-template <class Work>
-void in_two_threads(std::size_t count, Work work) {
-  std::exception_ptr failed;
-  {
-    std::jthread other([&] {
-      try {
-        for (std::size_t i = count / 2; i < count; ++i) work(i);
-      } catch (...) {
-        failed = std::current_exception();
-      }
-    });
-    for (std::size_t i = 0; i < count / 2; ++i) work(i);
-  }
-  if (failed) std::rethrow_exception(failed);
-}
-
 }  // namespace
 
 Dataset::Dataset(std::shared_ptr<const Source> source)
@@ -142,7 +124,7 @@ graph::Tensor Dataset::batch(std::int64_t first, std::int64_t count) const {
     source_->decode(indices_[static_cast<std::size_t>(first) + i], values.data() + i * each);
   };
   if (source_->slow && n >= 8)
-    in_two_threads(n, decode);
+    in_parallel(static_cast<int>(n), [&](int i) { decode(static_cast<std::size_t>(i)); });
   else
     for (std::size_t i = 0; i < n; ++i) decode(i);
   graph::Shape dims = source_->shape;

@@ -2,13 +2,13 @@
 #include "tailor/pipeline/calibration.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/parallel.h"
 #include "tailor/base/random.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
-#include <thread>
 
 namespace tailor::pipeline {
 namespace {
@@ -112,7 +112,7 @@ Calibration load_calibration(const Subject& subject, const CalibrationOptions& o
   calibration.finish = {{name, part(0, finish)}};
   calibration.judge = {{name, std::move(for_judge)}};
   calibration.memory = options.memory;
-  calibration.threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 8u));
+  calibration.threads = cores();
   return calibration;
 }
 

@@ -148,7 +148,7 @@ class Laboratory {
     if (!runner_) runner_.emplace(options_.runner);
     std::filesystem::path path = folder_.fresh(".onnx");
     onnx::write(model, path);
-    NamedTensors outputs = runner_->run(path, inputs, {}, 64, options_.threads, true);
+    NamedTensors outputs = runner_->run(path, inputs, {}, 64, options_.threads, true, true);
     onnx::remove_written(path);
     return outputs;
   }

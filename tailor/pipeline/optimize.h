@@ -63,6 +63,10 @@ struct OptimizeResult {
 /// @throws Error as read_subject, load_calibration, Runner; nothing_to_change; would_be_slower
 OptimizeResult optimize(const OptimizeOptions& options);
 
+/// By which factor a model must become faster still if the proof, which measured `ratio` and `us`, misses the latency
+/// narrowly (by less than 5 %). nullopt: the goal is met, has no latency, or is far off. O(1)
+std::optional<double> further(const Goal& goal, double ratio, double us);
+
 /// Schema "tailor/optimize/1".
 Json to_json(const OptimizeResult& result);
 /// @throws Error bad_json

@@ -275,7 +275,8 @@ InPlaceProfile Runner::profile(const Job& job, const TimingOptions& options) {
 }
 
 NamedTensors Runner::run(const fs::path& model, const NamedTensors& inputs,
-                         const std::vector<std::string>& outputs, int chunk, int threads, bool once) {
+                         const std::vector<std::string>& outputs, int chunk, int threads, bool once,
+                         bool exact) {
   fs::path place = process_->folder.fresh("");
   fs::create_directory(place);
   Json files = Json::object();
@@ -291,7 +292,8 @@ NamedTensors Runner::run(const fs::path& model, const NamedTensors& inputs,
                                 {"folder", place.string()},
                                 {"chunk", chunk},
                                 {"threads", threads},
-                                {"once", once}},
+                                {"once", once},
+                                {"exact", exact}},
                                process_->options.silence_timeout_s);
   NamedTensors result = parsed("run", [&] {
     NamedTensors tensors;

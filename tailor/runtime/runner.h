@@ -112,12 +112,13 @@ class Runner {
   /// Runs a model on tensors. The leading dimension of the inputs is the number of samples; they go through
   /// in chunks of `chunk` (or of the model's own fixed batch), and the outputs are joined along axis 0.
   /// @param outputs names wanted; empty: all @param once the model will not be asked for again
+  /// @param exact eight-bit products whose sums never saturate, for comparing models on processors without VNNI
   /// @throws as time(), dataset_mismatch if the inputs do not fit the model or the outputs have no batch axis
   /// to be
   ///         joined along
   NamedTensors run(const std::filesystem::path& model, const NamedTensors& inputs,
                    const std::vector<std::string>& outputs = {}, int chunk = 64, int threads = 1,
-                   bool once = false);
+                   bool once = false, bool exact = false);
 
  private:
   struct Process;

@@ -1,4 +1,5 @@
-// accumulate  patches of sampled positions, one matrix per call; rank update of the Gram matrix (BLAS by Eigen)
+// accumulate  patches of sampled positions, one matrix per call; rank update of the Gram matrix (BLAS by Eigen), shares
+//             of the rows on all cores
 // fit         Cholesky of the kept part
 // held_out_ridge  fits to three quarters of the samples, judged on the last
 // eliminate   inverse Gram matrix P of each layer, downdated block by block; the loss of a block b is
@@ -7,13 +8,22 @@
 
 #define EIGEN_USE_BLAS
 #include "tailor/base/error.h"
+#include "tailor/base/parallel.h"
 #include "tailor/base/random.h"
 
 #include <Eigen/Dense>
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <numeric>
+
+// Of OpenBLAS, if that is the BLAS that is linked.
+extern "C" {
+int openblas_get_num_threads() __attribute__((weak));
+void openblas_set_num_threads(int) __attribute__((weak));
+}
 
 namespace tailor::saliency {
 namespace {
@@ -109,6 +119,57 @@ struct Eliminating {
   }
 };
 
+// While shares of the rows are worked on, each core has its own; BLAS's threads would only wait for each other.
+class OneBlasThread {
+ public:
+  OneBlasThread() {
+    if (openblas_set_num_threads) before_ = openblas_get_num_threads(), openblas_set_num_threads(1);
+  }
+  ~OneBlasThread() {
+    if (openblas_set_num_threads) openblas_set_num_threads(before_);
+  }
+  OneBlasThread(const OneBlasThread&) = delete;
+  OneBlasThread& operator=(const OneBlasThread&) = delete;
+
+ private:
+  int before_ = 1;
+};
+
+// f(first, last) on shares of the rows.
+template <class F>
+void in_shares(std::size_t rows, F f, std::size_t most = 8) {
+  std::size_t shares = std::clamp<std::size_t>(rows / 1024, 1, most);
+  OneBlasThread one;
+  in_parallel(static_cast<int>(shares), [&](int i) {
+    auto share = static_cast<std::size_t>(i);
+    f(rows * share / shares, rows * (share + 1) / shares);
+  });
+}
+
+// Sum of f's products of 256 rows each, a matrix: in f32, added up in f64; as fast, and digits are not lost to long
+// sums. Shares are added in their order, and how many there are depends on the sizes alone: so does the result.
+template <class F>
+Matrix sum_of_products(std::size_t rows, Eigen::Index height, Eigen::Index width, F f) {
+  constexpr std::size_t kRows = 256, kDoubles = std::size_t{1} << 26;  // of all shares' sums: 512 MB
+  std::map<std::size_t, Matrix> sums;
+  std::mutex mutex;
+  auto share_of = [&](std::size_t begin, std::size_t end) {
+    Matrix sum = Matrix::Zero(height, width);
+    FloatMatrix part(height, width);
+    for (std::size_t first = begin; first < end; first += kRows) {
+      f(static_cast<Eigen::Index>(first), static_cast<Eigen::Index>(std::min(kRows, end - first)), part);
+      sum += part.cast<double>();
+    }
+    std::lock_guard lock(mutex);
+    sums[begin] = std::move(sum);
+  };
+  auto size = static_cast<std::size_t>(height * width);
+  in_shares(rows, share_of, std::clamp<std::size_t>(kDoubles / std::max<std::size_t>(size, 1), 1, 8));
+  Matrix total = std::move(sums.begin()->second);
+  for (auto it = std::next(sums.begin()); it != sums.end(); ++it) total += it->second;
+  return total;
+}
+
 Matrix ridged(const NormalEquations& e, double ridge) {
   int n = e.columns();
   ridge = std::max(ridge, e.ridge);
@@ -140,31 +201,29 @@ Patches sample_patches(const Geometry& g, const graph::Tensor& x_tensor, int oh,
          sample_positions(oh * ow, std::min(per_sample, oh * ow), seed + static_cast<std::uint64_t>(s)))
       patches.positions.emplace_back(s, at);
   patches.rows = patches.positions.size();
-  patches.values.resize(patches.rows * static_cast<std::size_t>(patches.columns));
-  float* row = patches.values.data();
-  for (auto [s, at] : patches.positions) {
-    gather_patch(x, s, at / ow, at % ow, g, row);
-    row += patches.columns;
-  }
+  auto columns = static_cast<std::size_t>(patches.columns);
+  patches.values.resize(patches.rows * columns);
+  in_shares(patches.rows, [&](std::size_t first, std::size_t last) {
+    for (std::size_t row = first; row < last; ++row) {
+      auto [s, at] = patches.positions[row];
+      gather_patch(x, s, at / ow, at % ow, g, patches.values.data() + row * columns);
+    }
+  });
   return patches;
 }
 
 std::vector<float> sample_outputs(const Patches& patches, const graph::Tensor& y_tensor) {
   Planes y = planes(y_tensor);
-  std::vector<float> rows;
-  rows.reserve(patches.rows * static_cast<std::size_t>(y.channels));
-  for (auto [s, at] : patches.positions)
-    for (int c = 0; c < y.channels; ++c) rows.push_back(y.at(s, c)[at]);
+  auto channels = static_cast<std::size_t>(y.channels);
+  std::vector<float> rows(patches.rows * channels);
+  in_shares(patches.rows, [&](std::size_t first, std::size_t last) {
+    for (std::size_t row = first; row < last; ++row) {
+      auto [s, at] = patches.positions[row];
+      for (int c = 0; c < y.channels; ++c)
+        rows[row * channels + static_cast<std::size_t>(c)] = y.at(s, c)[at];
+    }
+  });
   return rows;
-}
-
-// Products of rows in f32, a few hundred at a time, added up in f64: as fast, and digits are not lost to long
-// sums.
-template <class F>
-void for_each_block(std::size_t rows, F f) {
-  constexpr std::size_t kRows = 256;
-  for (std::size_t first = 0; first < rows; first += kRows)
-    f(static_cast<Eigen::Index>(first), static_cast<Eigen::Index>(std::min(kRows, rows - first)));
 }
 
 void replace_outputs(NormalEquations& e, const Patches& patches, const std::vector<float>& wanted) {
@@ -173,17 +232,16 @@ void replace_outputs(NormalEquations& e, const Patches& patches, const std::vect
   auto rows = static_cast<Eigen::Index>(patches.rows);
   Eigen::Map<const FloatMatrix> x(patches.values.data(), rows, e.columns()),
       y(wanted.data(), rows, e.outputs);
-  Eigen::Map<Matrix> cross(e.cross.data(), e.columns(), e.outputs);
-  cross.setZero();
-  FloatMatrix part;
-  for_each_block(patches.rows, [&](Eigen::Index first, Eigen::Index count) {
-    part.noalias() = x.middleRows(first, count).transpose() * y.middleRows(first, count);
-    cross += part.cast<double>();
-  });
-  for (int o = 0; o < e.outputs; ++o) {
-    e.power[o] = y.col(o).cast<double>().squaredNorm();
-    e.total[o] = y.col(o).cast<double>().sum();
-  }
+  Matrix sums = sum_of_products(
+      patches.rows, e.columns() + 2, e.outputs, [&](auto first, auto count, FloatMatrix& part) {
+        auto of_y = y.middleRows(first, count);
+        part.topRows(e.columns()).noalias() = x.middleRows(first, count).transpose() * of_y;
+        part.row(e.columns()) = of_y.colwise().squaredNorm();
+        part.row(e.columns() + 1) = of_y.colwise().sum();
+      });
+  Eigen::Map<Matrix>(e.cross.data(), e.columns(), e.outputs) = sums.topRows(e.columns());
+  Eigen::Map<Eigen::RowVectorXd>(e.power.data(), e.outputs) = sums.row(e.columns());
+  Eigen::Map<Eigen::RowVectorXd>(e.total.data(), e.outputs) = sums.row(e.columns() + 1);
 }
 
 void accumulate(NormalEquations& e, const Patches& patches, const std::vector<float>& wanted) {
@@ -192,12 +250,11 @@ void accumulate(NormalEquations& e, const Patches& patches, const std::vector<fl
   int n = e.columns();
   Eigen::Map<const FloatMatrix> x(patches.values.data(), static_cast<Eigen::Index>(patches.rows), n);
   Eigen::Map<Matrix> total(e.gram.data(), n, n);
-  FloatMatrix gram(n, n);
-  for_each_block(patches.rows, [&](Eigen::Index first, Eigen::Index count) {
-    gram.setZero();
-    gram.selfadjointView<Eigen::Lower>().rankUpdate(x.middleRows(first, count).transpose());
-    total.triangularView<Eigen::Lower>() += gram.cast<double>();
-  });
+  total.triangularView<Eigen::Lower>() +=
+      sum_of_products(patches.rows, n, n, [&](auto first, auto count, FloatMatrix& gram) {
+        gram.setZero();
+        gram.selfadjointView<Eigen::Lower>().rankUpdate(x.middleRows(first, count).transpose());
+      });
   total.triangularView<Eigen::StrictlyUpper>() = total.transpose();
   for (std::size_t i = 0; i < e.cross.size(); ++i) e.cross[i] += part.cross[i];
   for (std::size_t o = 0; o < e.power.size(); ++o) e.power[o] += part.power[o], e.total[o] += part.total[o];
@@ -212,8 +269,12 @@ std::vector<float> predict(const Patches& patches, const Fit& fit) {
   Eigen::Map<const Eigen::RowVectorXf> c(fit.intercept.data(), outputs);
   std::vector<float> result(static_cast<std::size_t>(rows * outputs));
   Eigen::Map<FloatMatrix> y(result.data(), rows, outputs);
-  y = x.leftCols(patches.columns - 1) * w.transpose();
-  y.rowwise() += c;
+  in_shares(patches.rows, [&](std::size_t first, std::size_t last) {
+    auto from = static_cast<Eigen::Index>(first), count = static_cast<Eigen::Index>(last - first);
+    auto part = y.middleRows(from, count);
+    part.noalias() = x.middleRows(from, count).leftCols(patches.columns - 1) * w.transpose();
+    part.rowwise() += c;
+  });
   return result;
 }
 
