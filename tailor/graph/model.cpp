@@ -223,6 +223,11 @@ bool Uses::is_output(std::string_view value) const {
   return it != entries_.end() && it->second.output;
 }
 
+int Uses::only_reader(std::string_view value) const {
+  const std::vector<int>& readers = consumers(value);
+  return readers.size() == 1 && !is_output(value) ? readers.front() : -1;
+}
+
 const Tensor* constant(const Graph& graph, const Uses& uses, std::string_view value) {
   if (auto it = graph.initializers.find(value); it != graph.initializers.end()) return &it->second;
   int at = uses.producer(value);

@@ -157,6 +157,8 @@ class Uses {
   /// Nodes that read it, in order, a node once even if it reads the value twice.
   const std::vector<int>& consumers(std::string_view value) const;
   bool is_output(std::string_view value) const;
+  /// The only node that reads it; -1 if there are several or none, or if it is an output of the graph.
+  int only_reader(std::string_view value) const;
 
  private:
   struct Entry {

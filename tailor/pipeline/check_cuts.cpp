@@ -115,8 +115,7 @@ class Laboratory {
       : subject_(subject),
         options_(options),
         tolerance_(tolerance),
-        inputs_(random_inputs(subject.model, subject.shapes, options.seed)),
-        nudged_(nudged(inputs_, options.seed + 1)) {
+        inputs_(random_inputs(subject.model, subject.shapes, options.seed)) {
     whole_ = run(subject.model);
   }
 
@@ -132,8 +131,7 @@ class Laboratory {
       result.apart = pipeline::apart(masked, pruned);
       result.tells = pipeline::apart(whole_, masked) > tolerance_;
       if (!result.passed() && std::isfinite(result.apart) && tolerance_ > 0)
-        result.allowed =
-            std::clamp(4 * pipeline::apart(masked, run(reference, nudged_)), tolerance_, 10 * tolerance_);
+        result.allowed = std::clamp(4 * rounding(reference, masked), tolerance_, 10 * tolerance_);
     } catch (const Error& error) {
       if (error.code() == Code::interrupted) throw;
       if (error.code() == Code::runner_failed) runner_.reset();
@@ -143,6 +141,14 @@ class Laboratory {
   }
 
  private:
+  // What the last bits of the inputs do to the outputs, in the worst of three trials.
+  double rounding(const graph::Model& model, const NamedTensors& outputs) {
+    double worst = 0;
+    for (std::uint64_t i = 1; i <= 3; ++i)
+      worst = std::max(worst, pipeline::apart(outputs, run(model, nudged(inputs_, options_.seed + i))));
+    return worst;
+  }
+
   NamedTensors run(const graph::Model& model) { return run(model, inputs_); }
   NamedTensors run(const graph::Model& model, const NamedTensors& inputs) {
     if (!runner_) runner_.emplace(options_.runner);
@@ -156,7 +162,7 @@ class Laboratory {
   const Subject& subject_;
   const CutOptions& options_;
   double tolerance_;
-  NamedTensors inputs_, nudged_, whole_;
+  NamedTensors inputs_, whole_;
   TemporaryFolder folder_{true};
   std::optional<runtime::Runner> runner_;
 };

@@ -1,6 +1,6 @@
-// read_subject: the passes that need no runtime, in order. apply: cut, then fold and drop, then
-// kernels. final_form finds
-// the original's groups again in the changed model by the operands that they are bound to.
+// read_subject   the passes that need no runtime, in order
+// apply          cut, then fold and drop, then kernels
+// final_form     finds the original's groups again in the changed model, by the operands that they are bound to
 #include "tailor/pipeline/surgery.h"
 
 #include "tailor/base/error.h"

@@ -130,6 +130,17 @@ void check_widths(const Subject& original, const Surgery& surgery, const GroupPl
         g.layer);
 }
 
+void check_kernels(const Subject& original, const Surgery& surgery, const std::vector<KernelPlan>& said) {
+  std::map<std::string, KernelPlan> found;
+  for (KernelPlan& k : kernel_plans(original, surgery)) found[k.layer] = std::move(k);
+  for (const KernelPlan& k : said)
+    if (const KernelPlan& is = found.at(k.layer); is.kh_before != k.kh_before || is.kw_before != k.kw_before)
+      throw Error(Code::bad_cut,
+                  fmt::format("the plan says a {}x{} kernel, the model has {}x{}", k.kh_before, k.kw_before,
+                              is.kh_before, is.kw_before),
+                  k.layer);
+}
+
 }  // namespace
 
 WidthPlan describe(const Subject& original, const Surgery& surgery, Recover recover) {
@@ -176,6 +187,7 @@ Surgery surgery_of(const Subject& original, const WidthPlan& plan) {
   surgery.dropped.insert(plan.dropped.begin(), plan.dropped.end());
   surgery.folded = plan.folded;
   for (const KernelPlan& k : plan.kernels) surgery.kernels[k.layer] = k.taps;
+  check_kernels(original, surgery, plan.kernels);
   return surgery;
 }
 

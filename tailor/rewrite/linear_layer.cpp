@@ -28,21 +28,15 @@ std::vector<float> floats(const Model& model, const Node& node, std::size_t inpu
   return *graph::as_floats(operand(model, node, input));
 }
 
-// The only reader of a value that the outside does not see; -1 if there are several or none.
-int only_reader(const graph::Uses& uses, const std::string& value) {
-  const auto& readers = uses.consumers(value);
-  return readers.size() == 1 && !uses.is_output(value) ? readers[0] : -1;
-}
-
 Destination follow(const Model& model, const graph::Uses& uses, const graph::Shapes& shapes, int node) {
   const auto& nodes = model.graph.nodes;
   Destination to;
   to.goal = nodes[node].output(0);
-  int next = only_reader(uses, to.goal);
+  int next = uses.only_reader(to.goal);
   if (next >= 0 && nodes[next].op == "BatchNormalization" && nodes[next].input(0) == to.goal) {
     to.normalisation = next;
     to.goal = nodes[next].output(0);
-    next = only_reader(uses, to.goal);
+    next = uses.only_reader(to.goal);
   }
   if (next < 0 || (nodes[next].op != "Add" && nodes[next].op != "Sum") || nodes[next].inputs.size() != 2)
     return to;

@@ -73,11 +73,6 @@ struct Chain {
   int last = 0;  // node that is replaced
 };
 
-int only_reader(const graph::Uses& uses, const std::string& value) {
-  const auto& readers = uses.consumers(value);
-  return readers.size() == 1 && !uses.is_output(value) ? readers[0] : -1;
-}
-
 // The Pad at `index` with the Slice that feeds it, or the one that alone reads it.
 std::optional<Chain> chain(const Model& model, const graph::Uses& uses, const graph::Shapes& shapes,
                            int index) {
@@ -86,10 +81,10 @@ std::optional<Chain> chain(const Model& model, const graph::Uses& uses, const gr
   if (!zeros) return std::nullopt;
   Chain c{pad.input(0), pad.output(0), {}, *zeros, index};
   if (int before = uses.producer(c.from);
-      before >= 0 && model.graph.nodes[before].op == "Slice" && only_reader(uses, c.from) == index) {
+      before >= 0 && model.graph.nodes[before].op == "Slice" && uses.only_reader(c.from) == index) {
     if (auto strides = subsampling(model.graph.nodes[before], shapes))
       c.from = model.graph.nodes[before].input(0), c.strides = *strides;
-  } else if (int behind = only_reader(uses, c.to); behind >= 0 && model.graph.nodes[behind].op == "Slice") {
+  } else if (int behind = uses.only_reader(c.to); behind >= 0 && model.graph.nodes[behind].op == "Slice") {
     if (auto strides = subsampling(model.graph.nodes[behind], shapes))
       c.to = model.graph.nodes[behind].output(0), c.strides = *strides, c.last = behind;
   }

@@ -52,26 +52,38 @@ TEST(CheckCuts, RightCutsPass) {
   EXPECT_LE(check.worst(), 1e-4);
 }
 
-// A sigmoid of 5000 x shows the last bits of long sums: their order alone moves the outputs by more than the tolerance.
-TEST(CheckCuts, RoundingIsNoFault) {
-  TAILOR_NEEDS_RUNNER();
+// 600 hidden units, summed in slices of some hundred; a sigmoid so steep that it shows the last bits of the sums.
+graph::Model steep() {
   Random random(7);
   graph::Model model = chain();
-  model.graph.initializers["w"] = testing::smooth({512, 3, 1, 1}, random);
-  model.graph.initializers["v"] = testing::smooth({2, 512, 1, 1}, random);
-  model.graph.initializers["steep"] = graph::make_f32({1}, {5000});
-  model.graph.nodes.back().outputs = {"c"};
-  model.graph.nodes.push_back({"Mul", "", "third", {"c", "steep"}, {"d"}});
-  model.graph.nodes.push_back({"Sigmoid", "", "fourth", {"d"}, {"y"}});
+  model.graph.nodes = {{"MatMul", "", "first", {"x", "w"}, {"a"}},
+                       {"Relu", "", "relu", {"a"}, {"b"}},
+                       {"MatMul", "", "second", {"b", "v"}, {"c"}},
+                       {"Mul", "", "third", {"c", "steep"}, {"d"}},
+                       {"Sigmoid", "", "fourth", {"d"}, {"y"}}};
+  model.graph.initializers = {{"w", testing::smooth({16, 600}, random)},
+                              {"v", testing::smooth({600, 64}, random)},
+                              {"steep", graph::make_f32({1}, {80})}};
+  model.graph.inputs = {{"x", graph::DataType::f32, graph::Shape{64, 16}}};
+  model.graph.outputs = {{"y", graph::DataType::f32, graph::Shape{64, 64}}};
+  return model;
+}
+
+// A cut moves units from slice to slice: the order of the sums alone moves outputs by more than the tolerance.
+TEST(CheckCuts, RoundingIsNoFault) {
+  TAILOR_NEEDS_RUNNER();
   CutOptions options;
-  options.cuts = 8;
-  CutCheck check = check_cuts(make_subject(model, {}), options);
+  options.cuts = 24;
+  CutCheck check = check_cuts(make_subject(steep(), {}), options);
+  ASSERT_EQ(check.trials(), 24);
   EXPECT_EQ(check.failed(), 0);
-  for (const GroupCheck& group : check.groups)
-    for (const CutTrial& trial : group.trials) {
-      EXPECT_GE(trial.allowed, 1e-4);
-      EXPECT_LE(trial.allowed, 1e-3);
-    }
+  int allowed_more = 0;
+  for (const CutTrial& trial : check.groups[0].trials) {
+    EXPECT_GE(trial.allowed, 1e-4);
+    EXPECT_LE(trial.allowed, 1e-3);
+    allowed_more += trial.allowed > 1e-4;
+  }
+  if (allowed_more == 0) GTEST_SKIP() << "SKIPPED: this runtime adds up alike whatever is cut";
 }
 
 TEST(CheckCuts, ExternalDataStayExternalAndTheRuntimeFindsThem) {

@@ -104,5 +104,14 @@ TEST(WidthPlan, AKernelThatDoesNotFitIsRefused) {
   EXPECT_EQ(code_of([&] { describe(read, surgery); }), Code::bad_cut);
 }
 
+TEST(WidthPlan, AKernelThatWasAnotherIsRefused) {
+  TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
+  Subject read = resnet20();
+  WidthPlan plan = describe(read, some_surgery(read));
+  EXPECT_EQ(surgery_of(read, plan).kernels.size(), 2u);
+  plan.kernels[0].kw_before = 5;
+  EXPECT_EQ(code_of([&] { surgery_of(read, plan); }), Code::bad_cut);
+}
+
 }  // namespace
 }  // namespace tailor::pipeline
