@@ -33,6 +33,18 @@ function(tailor_module NAME)
   target_link_libraries(tailor_${NAME} PUBLIC ${M_DEPS} PRIVATE tailor_flags fmt::fmt ${M_LIBS})
 endfunction()
 
+# tailor_embed(OUT FOLDER EXTENSION HEADER FUNCTION)
+#   OUT.cpp in the binary folder of the caller with the texts of FOLDER/*.EXTENSION, returned by FUNCTION of HEADER.
+function(tailor_embed OUT FOLDER EXTENSION HEADER FUNCTION)
+  file(GLOB texts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${FOLDER}/*.${EXTENSION})
+  add_custom_command(OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${OUT}
+    COMMAND ${CMAKE_COMMAND} -DOUT=${CMAKE_CURRENT_BINARY_DIR}/${OUT} -DFOLDER=${PROJECT_SOURCE_DIR}/${FOLDER}
+            -DEXTENSION=${EXTENSION} -DHEADER=${HEADER} -DFUNCTION=${FUNCTION}
+            -P ${PROJECT_SOURCE_DIR}/cmake/EmbedTexts.cmake
+    DEPENDS ${texts} ${PROJECT_SOURCE_DIR}/cmake/EmbedTexts.cmake
+    COMMENT "Embedding ${FOLDER}" VERBATIM)
+endfunction()
+
 function(tailor_test NAME)
   cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(test_${NAME} ${T_SOURCES})

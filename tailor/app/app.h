@@ -80,10 +80,19 @@ struct ApplyArguments {
 struct AnalyzeArguments {
   std::filesystem::path model;
   std::vector<std::string> shapes;
-  std::string device = "cpu", layer;
+  std::string device = "cpu", precision, layer, over;  // precision and over: of a described device only
   int threads = 1, top = 10;
   std::uint64_t seed = 0;
   bool all = false, fresh = false, resume = false;
+};
+struct DeviceArguments {
+  std::string name;
+};
+struct DeviceNewArguments {
+  std::string name, like, title;
+  int multiprocessors = 0;                                // 0: as of the other
+  double clock_mhz = 0, gbytes_per_s = 0, gbytes = 0;     // 0: as of the other
+  std::filesystem::path out;                              // empty: stdout
 };
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
@@ -93,7 +102,12 @@ struct DoctorOptions {
 int doctor(const Global& global, const DoctorOptions& options);
 int inspect(const Global& global, const InspectOptions& options);
 int analyze(const Global& global, const AnalyzeArguments& arguments);
+/// The half of analyze for devices that are only described.
+int analyze_described(const Global& global, const AnalyzeArguments& arguments);
 int bench(const Global& global, const BenchArguments& arguments);
+int devices_list(const Global& global, const DeviceArguments& arguments);
+int devices_show(const Global& global, const DeviceArguments& arguments);
+int devices_new(const Global& global, const DeviceNewArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
 int plan_show(const Global& global, const PlanArguments& arguments);

@@ -203,14 +203,19 @@ std::string text_of(const Analysis& analysis, const AnalyzeArguments& arguments)
 }
 
 void check(const AnalyzeArguments& arguments) {
-  if (arguments.device != "cpu")
-    throw Error(
-        Code::unknown_device,
-        fmt::format("there is no device '{}'{}", arguments.device, did_you_mean(arguments.device, {"cpu"})),
-        "--device", "devices: cpu");
   if (arguments.top < 0) throw Error(Code::bad_value, "--top must not be negative", "--top");
   if (arguments.threads < 1 || arguments.threads > 1024)
     throw Error(Code::bad_value, fmt::format("{} threads", arguments.threads), "--threads", "1 to 1024");
+}
+
+// Options that only one half of analyze understands.
+void check_half(const AnalyzeArguments& a) {
+  const bool described = a.device != "cpu";
+  auto refuse = [](const char* option, const char* why) { throw Error(Code::usage, why, option, "tailor analyze --help"); };
+  if (!described && !a.precision.empty()) refuse("--precision", "only for a described device: the file says it here");
+  if (!described && !a.over.empty()) refuse("--over", "only for a described device: widths are measured here");
+  if (described && (a.fresh || a.resume)) refuse("--fresh, --resume", "nothing is measured for a described device");
+  if (!a.over.empty() && a.layer.empty()) refuse("--over", "needs --layer");
 }
 
 pipeline::AnalyzeOptions options_of(const Global& global, const AnalyzeArguments& arguments) {
@@ -236,6 +241,8 @@ Analysis analyzed(const pipeline::Subject& subject, pipeline::AnalyzeOptions opt
 
 int analyze(const Global& global, const AnalyzeArguments& arguments) {
   check(arguments);
+  check_half(arguments);
+  if (arguments.device != "cpu") return analyze_described(global, arguments);
   const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
   const Analysis analysis = analyzed(subject, options_of(global, arguments));
   global.json ? print_document(to_json(analysis)) : print(text_of(analysis, arguments));

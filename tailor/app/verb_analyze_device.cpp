@@ -1,0 +1,181 @@
+// tailor analyze -d DEVICE: the table of layers by the wave model, what limits them, the picture of a staircase.
+#include "tailor/app/app.h"
+#include "tailor/base/table.h"
+#include "tailor/base/text.h"
+#include "tailor/pipeline/device_analysis.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <numeric>
+
+namespace tailor::app {
+namespace {
+
+using pipeline::DeviceAnalysis;
+using pipeline::DeviceLayer;
+using pipeline::DeviceVerdict;
+
+std::string step_text(const std::optional<pipeline::WidthStep>& step) {
+  if (!step) return "-";
+  return fmt::format("{} ({:+.1f} us, {:+.0f} %)", step->width, -step->saved_us, -100 * step->saved_share);
+}
+
+std::string width_text(const latency::Workload& w) {
+  return w.g > 1 && w.g == w.ic ? fmt::format("{} dw", w.ic) : fmt::format("{} > {}", w.ic, w.oc);
+}
+
+// Most recoverable first, then longest.
+std::vector<std::size_t> ranking(const DeviceAnalysis& analysis) {
+  std::vector<std::size_t> order(analysis.layers.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    const DeviceLayer &x = analysis.layers[a], &y = analysis.layers[b];
+    return std::pair(x.recoverable_us, x.model.us) > std::pair(y.recoverable_us, y.model.us);
+  });
+  return order;
+}
+
+std::vector<std::string> row_of(const DeviceLayer& l) {
+  const latency::ModelledLayer& m = l.model;
+  return {l.name,
+          width_text(l.workload),
+          fmt::format("{:.1f}", m.us),
+          fmt::format("{:.1f} %", 100 * l.share),
+          latency::to_string(m.kernel),
+          fmt::format("{:.2f}", m.waves.count()),
+          fmt::format("{:.0f} %", 100 * m.waves.efficiency()),
+          fmt::format("{:.0f} %", 100 * m.tile_efficiency),
+          pipeline::name(l.verdict),
+          step_text(l.down),
+          l.up ? std::to_string(l.up->width) : "-"};
+}
+
+std::string layer_table(const DeviceAnalysis& analysis, std::size_t rows, std::size_t width) {
+  Table table({{"layer", Align::left, true},
+               {"width", Align::right},
+               {"us", Align::right},
+               {"share", Align::right},
+               {"kernel"},
+               {"waves", Align::right},
+               {"full", Align::right},
+               {"tiles", Align::right},
+               {"verdict"},
+               {"narrower (group)"},
+               {"free up to"}});
+  std::vector<std::size_t> order = ranking(analysis);
+  order.resize(rows);
+  for (std::size_t i : order) table.row(row_of(analysis.layers[i]));
+  std::string_view lines;
+  const std::string text = table.text({}, width);
+  lines = text;
+  std::string result;
+  for (std::size_t row = 0; !lines.empty(); ++row) {  // each with its reason below it
+    const std::size_t end = lines.find('\n') + 1;
+    result += lines.substr(0, end);
+    lines.remove_prefix(end);
+    if (row > 0) result += wrapped("    " + analysis.layers[order[row - 1]].why, width, 4) + "\n";
+  }
+  return result;
+}
+
+std::string header_text(const DeviceAnalysis& a) {
+  const auto error = a.device.error.find(a.precision);
+  const std::string known =
+      error == a.device.error.end()
+          ? "never fitted to timings of this device in this precision"
+          : fmt::format("fitted; median error of single kernels {:.0f} %", 100 * error->second);
+  return fmt::format("{} on {}, {}: MODELLED from its description, {}; nothing was run\n", a.model.string(),
+                     a.device.title, a.precision, known);
+}
+
+std::string shares_text(const DeviceAnalysis& a) {
+  std::string text;
+  for (DeviceVerdict verdict : pipeline::kDeviceVerdicts) {
+    const auto count = std::count_if(a.layers.begin(), a.layers.end(),
+                                     [&](const DeviceLayer& l) { return l.verdict == verdict; });
+    if (count == 0) continue;
+    text += fmt::format("{}{} {} ({:.0f} %)", text.empty() ? "" : ", ", count, pipeline::name(verdict),
+                        100 * a.us_of(verdict) / std::max(a.total_us(), 1e-9));
+  }
+  return text;
+}
+
+// What to do about the verdict that takes most of the time.
+std::string advice(const DeviceAnalysis& a) {
+  const double total = std::max(a.total_us(), 1e-9);
+  const double narrow = (a.us_of(DeviceVerdict::sub_wave) + a.us_of(DeviceVerdict::launch)) / total;
+  const double bytes = a.us_of(DeviceVerdict::memory) / total;
+  if (narrow >= 0.35)
+    return fmt::format("{:.0f} % of the time is in layers that do not fill the device once: width is the wrong lever; "
+                       "a larger batch, a split of the reduction, or sharing the device is the right one",
+                       100 * narrow);
+  if (bytes >= 0.5)
+    return fmt::format("{:.0f} % of the time moves bytes: a smaller precision or fused layers win more than widths",
+                       100 * bytes);
+  return "widths are the right lever";
+}
+
+std::string edges_text(const DeviceAnalysis& a) {
+  constexpr int kMost = 8;
+  std::string text;
+  int count = 0;
+  for (const pipeline::GroupSweep& sweep : a.groups)
+    if (sweep.edge && ++count <= kMost)
+      text += fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
+  return count > kMost ? fmt::format("{} and {} more", text, count - kMost) : text;
+}
+
+std::string totals_text(const DeviceAnalysis& a) {
+  std::string text = fmt::format("sum of layers     {}\nverdicts          {}\nlever             {}\n",
+                                 duration(a.total_us()), shares_text(a), advice(a));
+  const std::string edges = edges_text(a);
+  text += edges.empty() ? "recoverable       nothing: no width lies just past an edge\n"
+                        : fmt::format("recoverable       {} of {} ({:.0f} %), with {}\n", duration(a.recoverable_us()),
+                                      duration(a.total_us()), 100 * a.recoverable_us() / a.total_us(), edges);
+  if (a.unpriced > 0)
+    text += fmt::format("not counted       {} nodes that are no layer: taken to be fused into one\n", a.unpriced);
+  return text;
+}
+
+std::string picture_text(const DeviceAnalysis& a) {
+  const latency::Staircase& s = *a.picture;
+  const double most = *std::max_element(s.latencies_us.begin(), s.latencies_us.end());
+  std::string text = fmt::format("\n{}: modelled time over {}\n", a.picture_layer, a.picture_axis);
+  for (std::size_t i = 0; i < s.widths.size(); ++i) {
+    const bool edge = std::any_of(s.edges.begin(), s.edges.end(),
+                                  [&](const latency::Edge& e) { return i > 0 && e.next == s.widths[i]; });
+    const auto length = static_cast<std::size_t>(40 * s.latencies_us[i] / most + 0.5);
+    text += fmt::format("{:>6} {:>10} {}{}\n", s.widths[i], duration(s.latencies_us[i]), std::string(length, '#'),
+                        edge ? "  <- edge" : "");
+  }
+  return text;
+}
+
+std::string text_of(const DeviceAnalysis& analysis, const AnalyzeArguments& arguments) {
+  const std::size_t all = analysis.layers.size();
+  const std::size_t rows = arguments.all ? all : std::min(all, static_cast<std::size_t>(arguments.top));
+  constexpr std::size_t kTotals = 18;  // where their text begins
+  const std::size_t width = output_width();
+  std::string text = wrapped(header_text(analysis), width, 2) + layer_table(analysis, rows, width);
+  if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
+  return text + "\n" + wrapped(totals_text(analysis), width, kTotals) +
+         (analysis.picture ? picture_text(analysis) : "");
+}
+
+}  // namespace
+
+int analyze_described(const Global& global, const AnalyzeArguments& arguments) {
+  const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
+  const device::Device device = device::find_device(arguments.device);
+  pipeline::DeviceAnalysisOptions options;
+  options.layer = arguments.layer;
+  if (!arguments.precision.empty()) options.precision = arguments.precision;
+  if (!arguments.over.empty()) options.axis = pipeline::parse_axis(arguments.over);
+  const DeviceAnalysis analysis = pipeline::analyze_on(subject, device, options);
+  global.json ? print_document(to_json(analysis)) : print(text_of(analysis, arguments));
+  return 0;
+}
+
+}  // namespace tailor::app
