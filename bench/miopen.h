@@ -25,8 +25,9 @@ struct Family {
 inline bool parse(const std::string& key, latency::Workload& w, std::string& precision) {
   long long c, h, x, kh, kw, oc, oh, ow, n, ph, pw, sh, sw, dh, dw;
   char rest[64] = {0};
-  if (std::sscanf(key.c_str(), "%lld-%lld-%lld-%lldx%lld-%lld-%lld-%lld-%lld-%lldx%lld-%lldx%lld-%lldx%lld-0-%63s", &c,
-                  &h, &x, &kh, &kw, &oc, &oh, &ow, &n, &ph, &pw, &sh, &sw, &dh, &dw, rest) != 16)
+  if (std::sscanf(key.c_str(),
+                  "%lld-%lld-%lld-%lldx%lld-%lld-%lld-%lld-%lld-%lldx%lld-%lldx%lld-%lldx%lld-0-%63s", &c, &h,
+                  &x, &kh, &kw, &oc, &oh, &ow, &n, &ph, &pw, &sh, &sw, &dh, &dw, rest) != 16)
     return false;
   const std::string tail = rest;
   long long g = 1;
@@ -49,7 +50,8 @@ inline std::vector<Family> read(const std::filesystem::path& path) {
     const std::size_t tab = line.find('\t'), colon = line.find(':', tab);
     latency::Workload w;
     std::string precision;
-    if (tab == std::string::npos || colon == std::string::npos || !parse(line.substr(0, tab), w, precision)) continue;
+    if (tab == std::string::npos || colon == std::string::npos || !parse(line.substr(0, tab), w, precision))
+      continue;
     const std::int64_t width = w.oc;
     latency::Workload same = w;
     same.oc = same.g;
@@ -98,13 +100,14 @@ struct Gpu {
 };
 /// The data's GPUs; figures of those that have no description of their own as remembered from data sheets.
 inline const std::vector<Gpu>& gpus() {
-  static const std::vector<Gpu> list = {{"gfx900_56", "Vega 56", "mi100", 56, 1471, 410, 10.5, 21.1},
-                                        {"gfx906_60", "MI50", "mi100", 60, 1725, 1024, 13.3, 26.5},
-                                        {"gfx906_64", "MI60", "mi100", 64, 1800, 1024, 14.7, 29.5},
-                                        {"gfx90878", "MI100", "mi100", 120, 1502, 1229, 23.1, 184.6},
-                                        {"gfx90a68", "MI210", "mi210", 104, 1700, 1638, 22.6, 181},
-                                        {"gfx90a6e", "MI250X, one die", "mi210", 110, 1700, 1638, 23.9, 191.5},
-                                        {"gfx1030_36", "RX 6800 XT", "mi100", 72, 2250, 512, 20.7, 41.5}};
+  static const std::vector<Gpu> list = {
+      {"gfx900_56", "Vega 56", "mi100", 56, 1471, 410, 10.5, 21.1},
+      {"gfx906_60", "MI50", "mi100", 60, 1725, 1024, 13.3, 26.5},
+      {"gfx906_64", "MI60", "mi100", 64, 1800, 1024, 14.7, 29.5},
+      {"gfx90878", "MI100", "mi100", 120, 1502, 1229, 23.1, 184.6},
+      {"gfx90a68", "MI210", "mi210", 104, 1700, 1638, 22.6, 181},
+      {"gfx90a6e", "MI250X, one die", "mi210", 110, 1700, 1638, 23.9, 191.5},
+      {"gfx1030_36", "RX 6800 XT", "mi100", 72, 2250, 512, 20.7, 41.5}};
   return list;
 }
 inline device::Device describe(const Gpu& gpu) {

@@ -76,15 +76,16 @@ inline std::map<std::string, std::vector<latency::KernelTiming>> read(const std:
     if (!tile) continue;
     const std::int64_t b = number("B"), m = number("M"), n = number("N"), k = number("K");
     const std::int64_t split = linear ? number("Grid z") : 1;
-    timings[kernel].push_back({*tile, number("Grid x") * number("Grid y") * number("Grid z"), (n + split - 1) / split,
-                               4 * b * (m * n + n * k + m * k),
+    timings[kernel].push_back({*tile, number("Grid x") * number("Grid y") * number("Grid z"),
+                               (n + split - 1) / split, 4 * b * (m * n + n * k + m * k),
                                1e3 * std::atof(cells[column.at("Latency")].c_str())});
   }
   return timings;
 }
 
 /// Where the data lie: $TAILOR_SHARED_DATA, as the tests'.
-inline std::filesystem::path file(const std::filesystem::path& data, const std::string& op, const std::string& gpu) {
+inline std::filesystem::path file(const std::filesystem::path& data, const std::string& op,
+                                  const std::string& gpu) {
   return data / "gpu" / "neusight" / ("train_" + op + "__" + gpu + ".csv.xz");
 }
 

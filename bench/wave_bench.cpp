@@ -19,11 +19,14 @@ using latency::KernelTiming;
 using latency::WorkFit;
 using Timings = std::vector<KernelTiming>;
 
-std::string percent(const FitError& e) { return fmt::format("{:.1f} / {:.1f}", 100 * e.mean, 100 * e.median); }
+std::string percent(const FitError& e) {
+  return fmt::format("{:.1f} / {:.1f}", 100 * e.mean, 100 * e.median);
+}
 
 Timings all_of(const std::filesystem::path& path) {
   Timings all;
-  for (const auto& [kernel, timings] : neusight::read(path)) all.insert(all.end(), timings.begin(), timings.end());
+  for (const auto& [kernel, timings] : neusight::read(path))
+    all.insert(all.end(), timings.begin(), timings.end());
   return all;
 }
 
@@ -35,7 +38,8 @@ void kernels(const std::filesystem::path& data) {
         if (timings.size() < 500) continue;
         const int sms = device::find_device(name).sm.count;
         fmt::print("| {} | {} | {} | {} | {} | {} |\n", name, op, kernel, timings.size(),
-                   percent(latency::cross_validate(timings, sms, true)), percent(latency::cross_validate(timings, sms)));
+                   percent(latency::cross_validate(timings, sms, true)),
+                   percent(latency::cross_validate(timings, sms)));
       }
 }
 
@@ -58,7 +62,8 @@ void devices(const std::filesystem::path& data) {
     for (const auto& [name, theirs] : neusight::gpus()) {
       const Timings timings = all_of(neusight::file(data, op, theirs));
       fits[name] = latency::fit_work(device::find_device(name), timings);
-      fmt::print("| {} | {} | {:.2f} | {} |\n", name, timings.size(), fits[name].work, percent(fits[name].error));
+      fmt::print("| {} | {} | {:.2f} | {} |\n", name, timings.size(), fits[name].work,
+                 percent(fits[name].error));
     }
     const Timings a100 = all_of(neusight::file(data, op, "NVIDIA_A100-PCIE-40GB"));
     const WorkFit fit = transferred(fits);
@@ -70,7 +75,8 @@ void devices(const std::filesystem::path& data) {
 void both(const std::filesystem::path& data) {
   fmt::print("\n| GPU | all launches | work | error |\n|---|---|---|---|\n");
   for (const auto& [name, theirs] : neusight::gpus()) {
-    Timings timings = all_of(neusight::file(data, "bmm", theirs)), more = all_of(neusight::file(data, "linear", theirs));
+    Timings timings = all_of(neusight::file(data, "bmm", theirs)),
+            more = all_of(neusight::file(data, "linear", theirs));
     // As many of each: they are of different kernels.
     std::size_t step = std::max<std::size_t>(1, timings.size() / std::max<std::size_t>(1, more.size()));
     for (std::size_t i = 0; i < timings.size(); i += step) more.push_back(timings[i]);
@@ -80,13 +86,15 @@ void both(const std::filesystem::path& data) {
 }
 
 void widths(const std::filesystem::path& data) {
-  fmt::print("\n| GPU | pairs of widths | faster one named | pairs whose wider one is faster | named |\n"
-             "|---|---|---|---|---|\n");
+  fmt::print(
+      "\n| GPU | pairs of widths | faster one named | pairs whose wider one is faster | named |\n"
+      "|---|---|---|---|---|\n");
   for (const miopen::Gpu& gpu : miopen::gpus()) {
     const auto families = miopen::read(data / "gpu" / "miopen" / (std::string(gpu.file) + "_fwd.tsv.xz"));
     const miopen::Named n = miopen::compare(miopen::describe(gpu), families);
-    fmt::print("| {} | {} | {:.1f} % | {} | {:.1f} % |\n", gpu.title, n.pairs, 100.0 * n.right / std::max(1, n.pairs),
-               n.wider_pairs, 100.0 * n.wider_right / std::max(1, n.wider_pairs));
+    fmt::print("| {} | {} | {:.1f} % | {} | {:.1f} % |\n", gpu.title, n.pairs,
+               100.0 * n.right / std::max(1, n.pairs), n.wider_pairs,
+               100.0 * n.wider_right / std::max(1, n.wider_pairs));
   }
 }
 

@@ -60,11 +60,11 @@ struct VerifyArguments {
 };
 struct OptimizeArguments {
   std::filesystem::path model, out, plan, from, plan_out, calib, eval, profile, as_fast_as;
-  std::string latency, speedup, max_drop, device = "cpu", recover = "lsq", time = "6s";
+  std::string latency, speedup, max_drop, precision, recover = "lsq", time = "6s";
   std::string rule, criterion;  // "": exact; reconstruction, or l1 for another rule
   PreparationArguments preparation;
   std::int64_t label_offset = 0, fit = 1024, refit = 4096, judge = 512;
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes, devices = {"cpu"};
   int threads = 1, rounds = 4, widths = 6;
   std::uint64_t seed = 0;
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
@@ -90,9 +90,9 @@ struct DeviceArguments {
 };
 struct DeviceNewArguments {
   std::string name, like, title;
-  int multiprocessors = 0;                                // 0: as of the other
-  double clock_mhz = 0, gbytes_per_s = 0, gbytes = 0;     // 0: as of the other
-  std::filesystem::path out;                              // empty: stdout
+  int multiprocessors = 0;                             // 0: as of the other
+  double clock_mhz = 0, gbytes_per_s = 0, gbytes = 0;  // 0: as of the other
+  std::filesystem::path out;                           // empty: stdout
 };
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
@@ -173,6 +173,10 @@ data::Preparation preparation_of(const PreparationArguments& arguments);
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
 /// A target that cannot be written is found before the work, not after it. @throws Error write_failed
 void check_target(const std::filesystem::path& target);
+/// A table's lines, each row with its note below it, set in and wrapped; "": none. @param notes one per row
+std::string with_notes(std::string_view table, const std::vector<std::string>& notes, std::size_t width);
+/// "64 > 128", "96 dw"
+std::string width_text(const latency::Workload& workload);
 /// The table of `plan show`, which `optimize` shows too.
 std::string plan_text(const pipeline::WidthPlan& plan);
 /// The table of `bench`, which `verify` shows too.

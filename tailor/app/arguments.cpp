@@ -69,14 +69,16 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
                              "where the time goes, layer by layer, and which widths do not fit", analyze);
   sub->add_option("MODEL", o->model, "ONNX file")->required();
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
-  sub->add_option("-d,--device", o->device,
-                  "cpu, which is measured; or a GPU that is modelled from its description: a name of tailor devices "
-                  "list, or a TOML file")
+  sub->add_option(
+         "-d,--device", o->device,
+         "cpu, which is measured; or a GPU that is modelled from its description: a name of tailor devices "
+         "list, or a TOML file")
       ->capture_default_str();
   sub->add_option("--precision", o->precision, "of a described device: f32 (default), tf32, f16, bf16 or i8");
-  sub->add_option("--over", o->over,
-                  "of a described device: the staircase of --layer over oc (output width; default), ic (input width), mb "
-                  "(batch) or sm (multiprocessors)");
+  sub->add_option(
+      "--over", o->over,
+      "of a described device: the staircase of --layer over oc (output width; default), ic (input width), mb "
+      "(batch) or sm (multiprocessors)");
   sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
   sub->add_option("--layer", o->layer, "also measure and draw the staircase of this layer");
   sub->add_option("--top", o->top, "show so many layers")->capture_default_str();
@@ -175,7 +177,13 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   add_preparation(*sub, o->preparation);
   sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
-  sub->add_option("--device", o->device, "what to optimize for")->capture_default_str();
+  sub->add_option(
+         "-d,--device", o->devices,
+         "cpu, which is measured; or a GPU that is modelled from its description (tailor devices list, or a "
+         "TOML file); several times: one model for all of them, with the mean of their shares as its latency")
+      ->allow_extra_args(false)
+      ->capture_default_str();
+  sub->add_option("--precision", o->precision, "of described devices: f32 (default), tf32, f16, bf16 or i8");
   sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
   sub->add_option("--seed", o->seed, "of samples, order and random inputs")->capture_default_str();
   sub->add_option("--time", o->time, "how long to compare the result with the original")
@@ -213,17 +221,21 @@ void add_plan(CLI::App& app, Invocation& invocation) {
 }
 
 void add_devices(CLI::App& app, Invocation& invocation) {
-  CLI::App* devices = app.add_subcommand("devices", "GPUs that are known by description: list, show, or make a new one");
+  CLI::App* devices =
+      app.add_subcommand("devices", "GPUs that are known by description: list, show, or make a new one");
   devices->require_subcommand(1);
-  verb<DeviceArguments>(*devices, invocation, "list", "the descriptions that come with the program", devices_list);
-  auto [show, s] = verb<DeviceArguments>(*devices, invocation, "show", "one description, as TOML", devices_show);
+  verb<DeviceArguments>(*devices, invocation, "list", "the descriptions that come with the program",
+                        devices_list);
+  auto [show, s] =
+      verb<DeviceArguments>(*devices, invocation, "show", "one description, as TOML", devices_show);
   show->add_option("NAME", s->name, "name or file")->required();
-  auto [made, n] = verb<DeviceNewArguments>(*devices, invocation, "new",
-                                            "a description like another one, with other figures", devices_new);
+  auto [made, n] = verb<DeviceNewArguments>(
+      *devices, invocation, "new", "a description like another one, with other figures", devices_new);
   made->add_option("NAME", n->name, "of a-z, 0-9, _ and -")->required();
   made->add_option("--like", n->like, "the device that it is made from")->required();
   made->add_option("--title", n->title, "as people call it");
-  made->add_option("--multiprocessors", n->multiprocessors, "peaks are scaled with them")->check(CLI::Range(1, 4096));
+  made->add_option("--multiprocessors", n->multiprocessors, "peaks are scaled with them")
+      ->check(CLI::Range(1, 4096));
   made->add_option("--clock-mhz", n->clock_mhz, "peaks are scaled with it")->check(CLI::Range(1.0, 1e5));
   made->add_option("--gbytes-per-s", n->gbytes_per_s, "bandwidth of the memory")->check(CLI::Range(0.1, 1e6));
   made->add_option("--gbytes", n->gbytes, "size of the memory")->check(CLI::Range(0.001, 1e6));

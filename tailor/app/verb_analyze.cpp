@@ -28,11 +28,6 @@ std::string step_text(const std::optional<pipeline::WidthStep>& step) {
   return fmt::format("{} ({:+.0f} us, {:+.0f} %)", step->width, -step->saved_us, -100 * step->saved_share);
 }
 
-std::string width_text(const latency::Workload& w) {
-  if (w.g > 1 && w.g == w.ic) return fmt::format("{} dw", w.ic);
-  return fmt::format("{} > {}", w.ic, w.oc);
-}
-
 // Most recoverable first, then longest.
 std::vector<std::size_t> ranking(const Analysis& analysis) {
   std::vector<std::size_t> order(analysis.layers.size());
@@ -44,20 +39,9 @@ std::vector<std::size_t> ranking(const Analysis& analysis) {
   return order;
 }
 
-// Each row with the reason for its verdict below it, where that is more than the rate beside it.
-std::string with_reasons(const Analysis& analysis, const std::vector<std::size_t>& order,
-                         std::string_view table, std::size_t width) {
-  std::string text;
-  for (std::size_t row = 0; !table.empty(); ++row) {
-    std::size_t end = table.find('\n') + 1;
-    text += table.substr(0, end);
-    table.remove_prefix(end);
-    if (row == 0) continue;  // the titles
-    const AnalyzedLayer& layer = analysis.layers[order[row - 1]];
-    if (layer.why != fmt::format("{:.0f} GFLOP/s", layer.gflops))
-      text += wrapped("    " + layer.why, width, 4) + "\n";
-  }
-  return text;
+// The rate stands in the table already.
+std::string note(const AnalyzedLayer& layer) {
+  return layer.why == fmt::format("{:.0f} GFLOP/s", layer.gflops) ? std::string() : layer.why;
 }
 
 std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t width) {
@@ -73,8 +57,10 @@ std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t 
                {"free up to"}});
   std::vector<std::size_t> order = ranking(analysis);
   order.resize(rows);
+  std::vector<std::string> notes;
   for (std::size_t i : order) {
     const AnalyzedLayer& l = analysis.layers[i];
+    notes.push_back(note(l));
     table.row({l.name, width_text(l.workload), fmt::format("{:.1f}{}", l.us, l.in_place ? "" : "*"),
                fmt::format("{:.1f} %", 100 * l.share),
                fmt::format("{:.2f}", static_cast<double>(latency::macs(l.workload)) / 1e6),
@@ -82,7 +68,7 @@ std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t 
                l.recoverable_us == 0 ? "-" : fmt::format("{:.1f}", l.recoverable_us),
                pipeline::name(l.verdict), step_text(l.down), l.up ? std::to_string(l.up->width) : "-"});
   }
-  return with_reasons(analysis, order, table.text({}, width), width);
+  return with_notes(table.text({}, width), notes, width);
 }
 
 // Nodes that are no layer, one row per operator.
@@ -211,10 +197,15 @@ void check(const AnalyzeArguments& arguments) {
 // Options that only one half of analyze understands.
 void check_half(const AnalyzeArguments& a) {
   const bool described = a.device != "cpu";
-  auto refuse = [](const char* option, const char* why) { throw Error(Code::usage, why, option, "tailor analyze --help"); };
-  if (!described && !a.precision.empty()) refuse("--precision", "only for a described device: the file says it here");
-  if (!described && !a.over.empty()) refuse("--over", "only for a described device: widths are measured here");
-  if (described && (a.fresh || a.resume)) refuse("--fresh, --resume", "nothing is measured for a described device");
+  auto refuse = [](const char* option, const char* why) {
+    throw Error(Code::usage, why, option, "tailor analyze --help");
+  };
+  if (!described && !a.precision.empty())
+    refuse("--precision", "only for a described device: the file says it here");
+  if (!described && !a.over.empty())
+    refuse("--over", "only for a described device: widths are measured here");
+  if (described && (a.fresh || a.resume))
+    refuse("--fresh, --resume", "nothing is measured for a described device");
   if (!a.over.empty() && a.layer.empty()) refuse("--over", "needs --layer");
 }
 

@@ -22,10 +22,6 @@ std::string step_text(const std::optional<pipeline::WidthStep>& step) {
   return fmt::format("{} ({:+.1f} us, {:+.0f} %)", step->width, -step->saved_us, -100 * step->saved_share);
 }
 
-std::string width_text(const latency::Workload& w) {
-  return w.g > 1 && w.g == w.ic ? fmt::format("{} dw", w.ic) : fmt::format("{} > {}", w.ic, w.oc);
-}
-
 // Most recoverable first, then longest.
 std::vector<std::size_t> ranking(const DeviceAnalysis& analysis) {
   std::vector<std::size_t> order(analysis.layers.size());
@@ -66,18 +62,12 @@ std::string layer_table(const DeviceAnalysis& analysis, std::size_t rows, std::s
                {"free up to"}});
   std::vector<std::size_t> order = ranking(analysis);
   order.resize(rows);
-  for (std::size_t i : order) table.row(row_of(analysis.layers[i]));
-  std::string_view lines;
-  const std::string text = table.text({}, width);
-  lines = text;
-  std::string result;
-  for (std::size_t row = 0; !lines.empty(); ++row) {  // each with its reason below it
-    const std::size_t end = lines.find('\n') + 1;
-    result += lines.substr(0, end);
-    lines.remove_prefix(end);
-    if (row > 0) result += wrapped("    " + analysis.layers[order[row - 1]].why, width, 4) + "\n";
+  std::vector<std::string> notes;
+  for (std::size_t i : order) {
+    table.row(row_of(analysis.layers[i]));
+    notes.push_back(analysis.layers[i].why);
   }
-  return result;
+  return with_notes(table.text({}, width), notes, width);
 }
 
 std::string header_text(const DeviceAnalysis& a) {
@@ -108,12 +98,14 @@ std::string advice(const DeviceAnalysis& a) {
   const double narrow = (a.us_of(DeviceVerdict::sub_wave) + a.us_of(DeviceVerdict::launch)) / total;
   const double bytes = a.us_of(DeviceVerdict::memory) / total;
   if (narrow >= 0.35)
-    return fmt::format("{:.0f} % of the time is in layers that do not fill the device once: width is the wrong lever; "
-                       "a larger batch, a split of the reduction, or sharing the device is the right one",
-                       100 * narrow);
+    return fmt::format(
+        "{:.0f} % of the time is in layers that do not fill the device once: width is the wrong lever; "
+        "a larger batch, a split of the reduction, or sharing the device is the right one",
+        100 * narrow);
   if (bytes >= 0.5)
-    return fmt::format("{:.0f} % of the time moves bytes: a smaller precision or fused layers win more than widths",
-                       100 * bytes);
+    return fmt::format(
+        "{:.0f} % of the time moves bytes: a smaller precision or fused layers win more than widths",
+        100 * bytes);
   return "widths are the right lever";
 }
 
@@ -123,7 +115,8 @@ std::string edges_text(const DeviceAnalysis& a) {
   int count = 0;
   for (const pipeline::GroupSweep& sweep : a.groups)
     if (sweep.edge && ++count <= kMost)
-      text += fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
+      text +=
+          fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
   return count > kMost ? fmt::format("{} and {} more", text, count - kMost) : text;
 }
 
@@ -131,11 +124,13 @@ std::string totals_text(const DeviceAnalysis& a) {
   std::string text = fmt::format("sum of layers     {}\nverdicts          {}\nlever             {}\n",
                                  duration(a.total_us()), shares_text(a), advice(a));
   const std::string edges = edges_text(a);
-  text += edges.empty() ? "recoverable       nothing: no width lies just past an edge\n"
-                        : fmt::format("recoverable       {} of {} ({:.0f} %), with {}\n", duration(a.recoverable_us()),
-                                      duration(a.total_us()), 100 * a.recoverable_us() / a.total_us(), edges);
+  text += edges.empty()
+              ? "recoverable       nothing: no width lies just past an edge\n"
+              : fmt::format("recoverable       {} of {} ({:.0f} %), with {}\n", duration(a.recoverable_us()),
+                            duration(a.total_us()), 100 * a.recoverable_us() / a.total_us(), edges);
   if (a.unpriced > 0)
-    text += fmt::format("not counted       {} nodes that are no layer: taken to be fused into one\n", a.unpriced);
+    text +=
+        fmt::format("not counted       {} nodes that are no layer: taken to be fused into one\n", a.unpriced);
   return text;
 }
 
@@ -147,8 +142,8 @@ std::string picture_text(const DeviceAnalysis& a) {
     const bool edge = std::any_of(s.edges.begin(), s.edges.end(),
                                   [&](const latency::Edge& e) { return i > 0 && e.next == s.widths[i]; });
     const auto length = static_cast<std::size_t>(40 * s.latencies_us[i] / most + 0.5);
-    text += fmt::format("{:>6} {:>10} {}{}\n", s.widths[i], duration(s.latencies_us[i]), std::string(length, '#'),
-                        edge ? "  <- edge" : "");
+    text += fmt::format("{:>6} {:>10} {}{}\n", s.widths[i], duration(s.latencies_us[i]),
+                        std::string(length, '#'), edge ? "  <- edge" : "");
   }
   return text;
 }

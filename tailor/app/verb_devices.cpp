@@ -50,9 +50,11 @@ std::string table_text() {
                {"fitted (median error)"}});
   for (const Device& d : device::known_devices())
     table.row({d.name, d.title, std::to_string(d.sm.count), fmt::format("{:g}", d.clock_mhz),
-               fmt::format("{:g}", d.gbytes_per_s), tflops(d, "f32"), tflops(d, "f16"), tflops(d, "i8"), fitted(d)});
-  return table.text() + "f32, f16, i8: peak TFLOP/s. tailor devices show NAME prints a description; a changed copy is "
-                        "given to -d by its path.\n";
+               fmt::format("{:g}", d.gbytes_per_s), tflops(d, "f32"), tflops(d, "f16"), tflops(d, "i8"),
+               fitted(d)});
+  return table.text() +
+         "f32, f16, i8: peak TFLOP/s. tailor devices show NAME prints a description; a changed copy is "
+         "given to -d by its path.\n";
 }
 
 std::string text_of(const std::string& name) {
@@ -96,13 +98,15 @@ int devices_new(const Global& global, const DeviceNewArguments& arguments) {
   d.work.clear(), d.error.clear();  // what was fitted on another device is no measurement of this one
   scale(d, arguments);
   const std::string text =
-      fmt::format("# Made by tailor devices new --like {}; check each figure against the data sheet.\n", arguments.like) +
+      fmt::format("# Made by tailor devices new --like {}; check each figure against the data sheet.\n",
+                  arguments.like) +
       device::to_toml(d);
   device::parse_device(text, "the new description");  // its ranges
   if (arguments.out.empty()) return print(text), 0;
   write_file(arguments.out, text);
-  if (!global.quiet) say(global, 0, fmt::format("wrote {}: tailor analyze -d {} MODEL", arguments.out.string(),
-                                                arguments.out.string()));
+  if (!global.quiet)
+    say(global, 0,
+        fmt::format("wrote {}: tailor analyze -d {} MODEL", arguments.out.string(), arguments.out.string()));
   return 0;
 }
 

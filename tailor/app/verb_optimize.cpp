@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace tailor::app {
 namespace {
 
@@ -82,9 +84,6 @@ pipeline::Criterion criterion_of(const OptimizeArguments& a, pipeline::Rule rule
 
 void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   auto refuse = [](const char* option, const char* why) { throw Error(Code::bad_value, why, option); };
-  if (a.device != "cpu")
-    throw Error(Code::unknown_device, fmt::format("there is no device '{}'", a.device), "--device",
-                "devices: cpu");
   if (goal.ratio && !(*goal.ratio > 0 && *goal.ratio <= 1))
     refuse(!a.as_fast_as.empty() ? "--as-fast-as"
            : a.latency.empty()   ? "--speedup"
@@ -100,6 +99,27 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
     refuse("--output", "the output would overwrite the model");
 }
 
+// None for this processor. @throws Error usage for both kinds at once
+std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipeline::Goal& goal) {
+  const bool cpu = std::find(a.devices.begin(), a.devices.end(), "cpu") != a.devices.end();
+  if (cpu && a.devices.size() > 1)
+    throw Error(Code::usage, "cpu is measured, other devices are modelled: they cannot be mixed", "--device",
+                "optimize for one kind, and verify on the other");
+  if (cpu && !a.precision.empty())
+    throw Error(Code::usage, "the file says its precision itself", "--precision",
+                "only for a described device");
+  if (cpu) return {};
+  if (a.devices.size() > 1 && goal.latency_us)
+    throw Error(Code::usage, "a latency in seconds means nothing for several devices", "--latency",
+                "give a share: --latency 0.68x");
+  if (a.fresh || a.resume || !a.profile.empty())
+    throw Error(Code::usage, "nothing is measured for a described device", "--fresh, --resume, --profile",
+                "leave them out");
+  std::vector<device::Device> devices;
+  for (const std::string& name : a.devices) devices.push_back(device::find_device(name));
+  return devices;
+}
+
 pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArguments& a) {
   pipeline::OptimizeOptions o;
   o.goal = goal_of(a), o.rule = rule_of(a);
@@ -110,6 +130,8 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.rounds.table.recover = pipeline::parse_recover(a.recover);
   o.journal = journal_of(a.fresh, a.resume);
   o.label_offset = a.label_offset;
+  o.devices = devices_of(a, o.goal);
+  if (!a.precision.empty()) o.precision = a.precision;
   o.overrides = parse_shapes(a.shapes);
   o.calibration.path = a.calib;
   o.calibration.preparation = preparation_of(a.preparation);
@@ -149,12 +171,16 @@ std::string recover_text(const pipeline::OptimizeResult& r) {
   return fmt::format("recover   statistics of {} BatchNormalization nodes re-estimated\n", r.normalisations);
 }
 
-std::string describe(const pipeline::OptimizeResult& r) {
+std::string describe(const pipeline::OptimizeResult& r, const std::string& precision) {
   const pipeline::BenchModel &a = r.proof.speed.models[0], &b = r.proof.speed.models[1];
-  std::string text = plan_text(r.plan);
-  text += fmt::format("\nlatency   {} -> {}   {:.3f}x [{:.3f}, {:.3f}]  {}\n", duration(a.summary.median),
-                      duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,
-                      runtime::name(b.to_first.verdict));
+  std::string text = plan_text(r.plan) + "\n";
+  for (const pipeline::DeviceLatency& d : r.devices)
+    text += fmt::format("latency   {} -> {}   {:.3f}x  MODELLED on {}, {}\n", duration(d.before_us),
+                        duration(d.after_us), d.ratio(), d.title, precision);
+  if (r.devices.empty())
+    text += fmt::format("latency   {} -> {}   {:.3f}x [{:.3f}, {:.3f}]  {}\n", duration(a.summary.median),
+                        duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,
+                        runtime::name(b.to_first.verdict));
   text += recover_text(r);
   text +=
       fmt::format("repair    divergence from the original {:.3g} -> {:.3g}\n", r.plan.cut_loss, r.plan.loss);
@@ -181,7 +207,7 @@ int optimize(const Global& global, const OptimizeArguments& arguments) {
     options.bench.progress = [&](double done) { progress.update(100 * done, 100, "final comparison"); };
     result = pipeline::optimize(options);
   }
-  global.json ? print_document(to_json(result)) : print(describe(result));
+  global.json ? print_document(to_json(result)) : print(describe(result, options.precision));
   if (result.goal_met) return 0;
   print_error(global, Error(Code::goal_not_met, result.why_not, arguments.model.string(),
                             result.written.empty() ? "--best-effort writes the nearest model"

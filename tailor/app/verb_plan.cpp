@@ -91,8 +91,8 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
     table.row({"branch into " + name, "", fmt::format("{0}x{0}", kernel),
                "one convolution stands for the whole residual branch"});
   std::string text = table.empty() ? "nothing is changed\n" : table.text();
-  return text + fmt::format("\n{}: {}; {}\npredicted {:.3f}x, measured {:.3f}x of the latency   ({})\n",
-                            plan.model, plan.goal, choice_text(plan), plan.predicted_ratio,
+  return text + fmt::format("\n{}: {}; {}\npredicted {:.3f}x, {} {:.3f}x of the latency   ({})\n", plan.model,
+                            plan.goal, choice_text(plan), plan.predicted_ratio, tailor::name(plan.how),
                             plan.measured_ratio, plan.runtime);
 }
 

@@ -45,7 +45,8 @@ class Reader {
   int small(const char* key, int least, int most) { return static_cast<int>(integer(key, least, most)); }
   std::string text(const char* key) {
     std::optional<std::string> value = node(key).value_exact<std::string>();
-    if (!value || value->empty() || value->size() > 200) reject(fmt::format("'{}' must be a text", key), place_);
+    if (!value || value->empty() || value->size() > 200)
+      reject(fmt::format("'{}' must be a text", key), place_);
     return *value;
   }
   Reader table(const char* key) {
@@ -153,8 +154,8 @@ std::string quoted(const std::string& text) {
 
 std::pair<int, int> Device::capability() const {
   std::size_t dot = architecture.find('.');
-  bool digits = dot != std::string::npos && dot > 0 && dot + 1 < architecture.size() && architecture.size() < 8 &&
-                architecture.find_first_not_of("0123456789.") == std::string::npos;
+  bool digits = dot != std::string::npos && dot > 0 && dot + 1 < architecture.size() &&
+                architecture.size() < 8 && architecture.find_first_not_of("0123456789.") == std::string::npos;
   if (vendor != "nvidia" || !digits) return {0, 0};
   return {std::stoi(architecture.substr(0, dot)), std::stoi(architecture.substr(dot + 1))};
 }
@@ -178,15 +179,18 @@ Device parse_device(std::string_view text, const std::string& place) {
 std::string to_toml(const Device& d) {
   const Multiprocessors& sm = d.sm;
   std::string text = fmt::format(
-      "schema = \"{}\"\nname = {}\ntitle = {}\nvendor = {}\narchitecture = {}\nclock_mhz = {}\nlaunch_us = {}\n",
-      kSchema, quoted(d.name), quoted(d.title), quoted(d.vendor), quoted(d.architecture), d.clock_mhz, d.launch_us);
+      "schema = \"{}\"\nname = {}\ntitle = {}\nvendor = {}\narchitecture = {}\nclock_mhz = {}\nlaunch_us = "
+      "{}\n",
+      kSchema, quoted(d.name), quoted(d.title), quoted(d.vendor), quoted(d.architecture), d.clock_mhz,
+      d.launch_us);
   text += fmt::format(
       "\n[multiprocessors]\ncount = {}\nlanes = {}\nthreads = {}\nblocks = {}\nwarp = {}\nregisters = {}\n"
-      "registers_per_block = {}\nshared_bytes = {}\nshared_bytes_per_block = {}\nshared_bytes_reserved = {}\n",
-      sm.count, sm.lanes, sm.threads, sm.blocks, sm.warp, sm.registers, sm.registers_per_block, sm.shared_bytes,
-      sm.shared_bytes_per_block, sm.shared_bytes_reserved);
-  text += fmt::format("\n[memory]\ngbytes_per_s = {}\ngbytes = {}\nl2_mbytes = {}\n", d.gbytes_per_s, d.gbytes,
-                      d.l2_mbytes);
+      "registers_per_block = {}\nshared_bytes = {}\nshared_bytes_per_block = {}\nshared_bytes_reserved = "
+      "{}\n",
+      sm.count, sm.lanes, sm.threads, sm.blocks, sm.warp, sm.registers, sm.registers_per_block,
+      sm.shared_bytes, sm.shared_bytes_per_block, sm.shared_bytes_reserved);
+  text += fmt::format("\n[memory]\ngbytes_per_s = {}\ngbytes = {}\nl2_mbytes = {}\n", d.gbytes_per_s,
+                      d.gbytes, d.l2_mbytes);
   return text + precisions_text("peak_tflops", d.peak_tflops) + precisions_text("work", d.work) +
          precisions_text("error", d.error);
 }

@@ -15,11 +15,11 @@ namespace tailor::device {
 /// Multiprocessors (NVIDIA) or compute units (AMD): all alike, each with its own registers and shared memory.
 struct Multiprocessors {
   int count = 0;
-  int lanes = 0;             // f32 multiply-accumulates per clock of one
-  int threads = 0;           // resident at most
-  int blocks = 0;            // resident at most
-  int warp = 32;             // threads that run together
-  int registers = 0;         // of 32 bits
+  int lanes = 0;      // f32 multiply-accumulates per clock of one
+  int threads = 0;    // resident at most
+  int blocks = 0;     // resident at most
+  int warp = 32;      // threads that run together
+  int registers = 0;  // of 32 bits
   int registers_per_block = 0;
   std::int64_t shared_bytes = 0, shared_bytes_per_block = 0, shared_bytes_reserved = 0;
 

@@ -50,8 +50,9 @@ std::int64_t by_shared(const Device& d, const Launch& launch) {
 
 void check(const Launch& launch) {
   if (launch.threads < 1 || launch.registers < 0 || launch.shared_bytes < 0)
-    throw Error(Code::bad_value, fmt::format("{} threads, {} registers, {} bytes of shared memory",
-                                             launch.threads, launch.registers, launch.shared_bytes),
+    throw Error(Code::bad_value,
+                fmt::format("{} threads, {} registers, {} bytes of shared memory", launch.threads,
+                            launch.registers, launch.shared_bytes),
                 "kernel");
 }
 

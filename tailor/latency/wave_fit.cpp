@@ -60,7 +60,8 @@ Row solve(std::array<Row, kTerms> a, Row b) {
   return x;
 }
 
-Row weighted(const std::vector<Row>& rows, const std::vector<double>& us, const std::vector<double>& weights) {
+Row weighted(const std::vector<Row>& rows, const std::vector<double>& us,
+             const std::vector<double>& weights) {
   std::array<Row, kTerms> a{};
   Row b{};
   for (std::size_t n = 0; n < rows.size(); ++n)

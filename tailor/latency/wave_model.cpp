@@ -18,12 +18,14 @@ using device::Device;
 using Path = GpuKernel::Path;
 
 // Constants of the form, the same for every device (docs/results.md says what they were fitted on).
-constexpr double kOperands = 8;      // of lanes: how much 1/tile_m + 1/tile_n adds to the time of the arithmetic
-constexpr double kMemory = 1.2;      // bytes over those at full bandwidth
+constexpr double kOperands = 8;  // of lanes: how much 1/tile_m + 1/tile_n adds to the time of the arithmetic
+constexpr double kMemory = 1.2;  // bytes over those at full bandwidth
 constexpr double kL2BytesPerClock = 64;  // of each multiprocessor
 constexpr std::int64_t kReduction = 8;   // reductions are worked through in steps of so many
-constexpr double kDirect = 4;  // a thread per output keeps no operand in registers: assumed, not fitted
-constexpr int kDirectOutputs = 256;  // of a block
+constexpr double kDirect = 4;        // a thread per output keeps no operand in registers: assumed, not fitted
+constexpr Tile kThreadEach{256, 1};  // outputs of a block with a thread for each
+constexpr Tile kWarpEach{8, 1};      // with a warp for each, which reads along the reduction
+constexpr std::int64_t kFewRows = 16;  // products with fewer are also done output by output
 
 constexpr std::array<Tile, 9> kVectorTiles = {
     {{128, 128}, {128, 64}, {64, 128}, {64, 64}, {128, 32}, {32, 128}, {64, 32}, {32, 64}, {32, 32}}};
@@ -54,7 +56,8 @@ bool shares_tails(const Device& d, const GpuKernel& kernel) {
 double peak(const Device& d, const GpuKernel& kernel, const std::string& precision) {
   auto found = d.peak_tflops.find(kernel.path == Path::matrix ? precision : "f32");
   if (kernel.path != Path::matrix && precision != "f32")  // lanes that know half precision themselves
-    if (auto own = d.peak_tflops.find(precision); own != d.peak_tflops.end() && !has_matrix_units(d, precision))
+    if (auto own = d.peak_tflops.find(precision);
+        own != d.peak_tflops.end() && !has_matrix_units(d, precision))
       found = own;
   return found->second;
 }
@@ -73,8 +76,7 @@ struct Sizes {
 };
 
 Sizes sizes(const Product& p, const GpuKernel& kernel, std::int64_t aligned_to) {
-  if (kernel.path == Path::direct)
-    return {p.m, p.n, p.k, (p.groups * p.m * p.n + kDirectOutputs - 1) / kDirectOutputs};
+  if (kernel.path == Path::direct) return {p.m, p.n, p.k, tiles(p.groups * p.m * p.n, 1, kernel.tile)};
   const std::int64_t n = rounded_up(p.n, aligned_to), k = rounded_up(p.k, aligned_to);
   const std::int64_t part = rounded_up((k + kernel.split - 1) / kernel.split, kReduction);
   return {p.m, n, part, p.groups * tiles(p.m, n, kernel.tile) * kernel.split};
@@ -88,14 +90,14 @@ double rounds_of(const Device& d, const GpuKernel& kernel, const Sizes& s) {
 
 // Floating point operations of one block.
 double block_work(const GpuKernel& kernel, const Sizes& s) {
-  const auto k = static_cast<double>(s.k);
-  return kernel.path == Path::direct ? 2.0 * kDirectOutputs * k : 2.0 * kernel.tile.m * kernel.tile.n * k;
+  return 2.0 * kernel.tile.m * kernel.tile.n * static_cast<double>(s.k);
 }
 
 double tile_perimeter(Tile tile) { return 1.0 / tile.m + 1.0 / tile.n; }
 
 double compute_us(const Device& d, const GpuKernel& kernel, const Sizes& s, const std::string& precision) {
-  const double of_one = peak(d, kernel, precision) * 1e6 / d.sm.count;  // operations per us of a multiprocessor
+  const double of_one =
+      peak(d, kernel, precision) * 1e6 / d.sm.count;  // operations per us of a multiprocessor
   double factor = work(d, kernel.path == Path::matrix ? precision : "f32");
   if (kernel.path == Path::vector) factor += kOperands * tile_perimeter(kernel.tile);
   if (kernel.path == Path::direct) factor *= kDirect;
@@ -105,7 +107,8 @@ double compute_us(const Device& d, const GpuKernel& kernel, const Sizes& s, cons
 // What the tiles of all blocks read of their operands comes from the L2.
 double operand_us(const Device& d, const GpuKernel& kernel, const Sizes& s, std::int64_t bytes) {
   if (kernel.path != Path::matrix) return 0;
-  const double read = rounds_of(d, kernel, s) * (kernel.tile.m + kernel.tile.n) * static_cast<double>(s.k * bytes);
+  const double read =
+      rounds_of(d, kernel, s) * (kernel.tile.m + kernel.tile.n) * static_cast<double>(s.k * bytes);
   return read / (kL2BytesPerClock * d.clock_mhz);
 }
 
@@ -113,7 +116,8 @@ double memory_us(const Device& d, const Workload& w, const Product& p, const Gpu
                  std::int64_t bytes, bool aligned) {
   const std::int64_t elements = latency::bytes(w) / static_cast<std::int64_t>(graph::element_size(w.type));
   auto moved = static_cast<double>(elements * bytes);
-  if (!aligned) moved += 2 * static_cast<double>(p.groups * p.m * p.k * bytes) / static_cast<double>(w.kh * w.kw);
+  if (!aligned)
+    moved += 2 * static_cast<double>(p.groups * p.m * p.k * bytes) / static_cast<double>(w.kh * w.kw);
   if (kernel.split > 1) moved += kPartBytes * kernel.split * static_cast<double>(p.groups * p.m * p.n);
   return kMemory * moved / (d.gbytes_per_s * 1e3);
 }
@@ -122,8 +126,8 @@ double memory_us(const Device& d, const Workload& w, const Product& p, const Gpu
 double adding_us(const Device& d, const Product& p, const GpuKernel& kernel, std::int64_t bytes) {
   if (kernel.split == 1) return 0;
   const auto outputs = static_cast<double>(p.groups * p.m * p.n);
-  return d.launch_us +
-         kMemory * outputs * (kPartBytes * kernel.split + static_cast<double>(bytes)) / (d.gbytes_per_s * 1e3);
+  return d.launch_us + kMemory * outputs * (kPartBytes * kernel.split + static_cast<double>(bytes)) /
+                           (d.gbytes_per_s * 1e3);
 }
 
 double joined(double a, double b, double c) { return std::cbrt(a * a * a + b * b * b + c * c * c); }
@@ -154,9 +158,10 @@ void check_precision(const Device& d, const std::string& precision) {
 
 std::vector<GpuKernel> plausible_kernels(const Device& d, const Workload& w, const std::string& precision) {
   const Product p = product_of(w);
-  if (direct(p)) return {{Path::direct, {16, 16}, 1, false}};
+  if (direct(p)) return {{Path::direct, kThreadEach, 1, false}};
   const bool matrix = has_matrix_units(d, precision);
   std::vector<GpuKernel> kernels;
+  if (p.m < kFewRows) kernels.push_back({Path::direct, kWarpEach, 1, false});
   for (Tile tile : matrix ? std::vector<Tile>(kMatrixTiles.begin(), kMatrixTiles.end())
                           : std::vector<Tile>(kVectorTiles.begin(), kVectorTiles.end()))
     for (int split : kSplits)
@@ -214,14 +219,15 @@ std::vector<Estimate> WaveModel::evaluate(std::span<const Workload> workloads) {
   const double error = known == device_.error.end() ? 0 : known->second;
   for (const Workload& w : workloads) {
     ModelledLayer layer = model_layer(device_, w, precision_);
-    estimates.push_back({{layer.us}, {layer.us * (1 - error)}, {layer.us * (1 + error)}, How::modelled,
+    estimates.push_back({{layer.us},
+                         {layer.us * (1 - error)},
+                         {layer.us * (1 + error)},
+                         How::modelled,
                          to_string(layer.kernel)});
   }
   return estimates;
 }
 
-Context WaveModel::context() const {
-  return {"wave model", "1", precision_, device_.title, 1, "modelled"};
-}
+Context WaveModel::context() const { return {"wave model", "1", precision_, device_.title, 1, "modelled"}; }
 
 }  // namespace tailor::latency

@@ -7,7 +7,7 @@
 ///   memory   each byte once, over the memory's bandwidth, x 1.2
 ///   latency  launch + (compute^3 + operands^3 + memory^3)^(1/3), and where reductions are split a kernel that adds
 ///            the parts
-/// The form and its constants come from 60,000 timings of f32 products on five GPUs (wave_bench, docs/results.md);
+/// The form and its constants come from 120,000 timings of f32 products on five GPUs (wave_bench, docs/results.md);
 /// a device adds one number of its own, Device::work, fitted or 1. Of the plausible kernels the fastest is taken, as
 /// libraries' heuristics try to. What the model does not know: Winograd and FFT kernels, fusion of several layers,
 /// clocks that change under load (as far as `work` does not contain them).
@@ -46,7 +46,8 @@ std::string to_string(const GpuKernel& kernel);
 /// @throws Error bad_value if the device does not state a peak for it
 void check_precision(const device::Device& device, const std::string& precision);
 
-/// What libraries offer for a layer. Layers with fewer than 8 outputs or inputs per group go the direct way.
+/// What libraries offer for a layer. Layers with fewer than 8 outputs or inputs per group go the direct way; products
+/// of few rows may.
 std::vector<GpuKernel> plausible_kernels(const device::Device& device, const Workload& workload,
                                          const std::string& precision);
 
@@ -61,10 +62,11 @@ struct ModelledLayer {
 };
 
 /// One layer with one kernel. O(1).
-ModelledLayer model_layer(const device::Device& device, const Workload& workload, const std::string& precision,
-                          const GpuKernel& kernel);
+ModelledLayer model_layer(const device::Device& device, const Workload& workload,
+                          const std::string& precision, const GpuKernel& kernel);
 /// With the fastest plausible kernel.
-ModelledLayer model_layer(const device::Device& device, const Workload& workload, const std::string& precision);
+ModelledLayer model_layer(const device::Device& device, const Workload& workload,
+                          const std::string& precision);
 
 /// The model's arithmetic for an f32 launch of which tile, blocks, reduction per block and bytes are known, without
 /// what the launch itself costs: what `work` is fitted with.

@@ -78,7 +78,8 @@ StreamK stream_k(std::int64_t tiles, std::int64_t iterations, int multiprocessor
   if (partial == 0) return whole;
   const bool room = full < occupancy;  // for the shared tiles beside the full waves
   const std::int64_t shared = room ? partial : partial + sms;
-  const std::int64_t least = room ? std::min(sms, shared + 1) : sms, most = room ? sms * (occupancy - full) : sms;
+  const std::int64_t least = room ? std::min(sms, shared + 1) : sms,
+                     most = room ? sms * (occupancy - full) : sms;
   const Shares best = best_shares(shared, iterations, sms, least, most);
   if (best.blocks == 0 || best.saved < 0) return whole;
   return {tiles - shared, shared, best.blocks};

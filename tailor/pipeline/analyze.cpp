@@ -175,21 +175,10 @@ void judge_layers(Analysis& analysis, const std::vector<Alone>& alone, const std
   }
 }
 
-// The layer of that name, or the only one whose name contains it.
-int find_layer(const std::vector<AnalyzedLayer>& layers, const std::string& wanted) {
+std::vector<std::string> names_of(const std::vector<AnalyzedLayer>& layers) {
   std::vector<std::string> names;
-  std::vector<int> containing;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i].name == wanted) return static_cast<int>(i);
-    if (layers[i].name.find(wanted) != std::string::npos) containing.push_back(static_cast<int>(i));
-    names.push_back(layers[i].name);
-  }
-  if (containing.size() == 1) return containing.front();
-  throw Error(Code::unknown_name,
-              containing.empty()
-                  ? fmt::format("there is no layer '{}'{}", wanted, did_you_mean(wanted, names))
-                  : fmt::format("'{}' is part of the names of {} layers", wanted, containing.size()),
-              "--layer", "tailor analyze --all lists the layers");
+  for (const AnalyzedLayer& layer : layers) names.push_back(layer.name);
+  return names;
 }
 
 // Output widths from half to one and a half of the present one, about forty.
@@ -235,6 +224,20 @@ double Analysis::recoverable_us() const {
   return sum;
 }
 
+int find_layer(const std::vector<std::string>& names, const std::string& wanted) {
+  std::vector<int> containing;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == wanted) return static_cast<int>(i);
+    if (names[i].find(wanted) != std::string::npos) containing.push_back(static_cast<int>(i));
+  }
+  if (containing.size() == 1) return containing.front();
+  throw Error(Code::unknown_name,
+              containing.empty()
+                  ? fmt::format("there is no layer '{}'{}", wanted, did_you_mean(wanted, names))
+                  : fmt::format("'{}' is part of the names of {} layers", wanted, containing.size()),
+              "--layer", "tailor analyze --all lists the layers");
+}
+
 Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   const bool pictured = !options.layer.empty();
   Bench bench(options);
@@ -244,9 +247,9 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
       options.journal);
   Analysis analysis = described(bench, subject);
   const int layer =
-      pictured
-          ? find_layer(measured_layers(subject, {}, std::vector<Alone>(subject.layers.size())), options.layer)
-          : -1;
+      pictured ? find_layer(names_of(measured_layers(subject, {}, std::vector<Alone>(subject.layers.size()))),
+                            options.layer)
+               : -1;
   analysis.in_place = profile_in_place(bench, subject);
   analysis.streaming_gbytes = streaming_gbytes(bench);
   bench.begin("widths");

@@ -143,6 +143,11 @@ struct Judgement {
 };
 Judgement judge_layer(const LayerEvidence& evidence);
 
+/// The layer of that name, or the only one whose name contains it. @throws Error unknown_name with near names
+int find_layer(const std::vector<std::string>& names, const std::string& wanted);
+
+/// {"width", "saved_us", "saved_share"}, or null.
+Json to_json(const std::optional<WidthStep>& step);
 /// Schema "tailor/analysis/1". from: @throws Error bad_json
 Json to_json(const Analysis& analysis);
 Analysis analysis_from_json(const Json& json, const std::string& place);

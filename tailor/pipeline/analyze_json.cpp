@@ -9,11 +9,6 @@ namespace {
 
 constexpr const char* kSchema = "tailor/analysis/1";
 
-Json step_json(const std::optional<WidthStep>& step) {
-  if (!step) return nullptr;
-  return {{"width", step->width}, {"saved_us", step->saved_us}, {"saved_share", step->saved_share}};
-}
-
 std::optional<WidthStep> read_step(const Json& object, const char* key, const std::string& place) {
   const Json& json = member(object, key, place);
   if (json.is_null()) return std::nullopt;
@@ -101,8 +96,8 @@ Json layer_json(const AnalyzedLayer& layer) {
           {"gbytes", layer.gbytes},
           {"verdict", name(layer.verdict)},
           {"why", layer.why},
-          {"down", step_json(layer.down)},
-          {"up", step_json(layer.up)},
+          {"down", to_json(layer.down)},
+          {"up", to_json(layer.up)},
           {"recoverable_us", layer.recoverable_us}};
 }
 
@@ -149,9 +144,9 @@ Json group_json(const GroupSweep& sweep) {
           {"lo", sweep.lo},
           {"hi", sweep.hi},
           {"layers", sweep.layers},
-          {"down", step_json(sweep.down)},
-          {"up", step_json(sweep.up)},
-          {"edge", step_json(sweep.edge)}};
+          {"down", to_json(sweep.down)},
+          {"up", to_json(sweep.up)},
+          {"edge", to_json(sweep.edge)}};
 }
 
 GroupSweep read_group(const Json& json, const std::string& place) {
@@ -202,6 +197,11 @@ Json totals_json(const Analysis& analysis) {
 }
 
 }  // namespace
+
+Json to_json(const std::optional<WidthStep>& step) {
+  if (!step) return nullptr;
+  return {{"width", step->width}, {"saved_us", step->saved_us}, {"saved_share", step->saved_share}};
+}
 
 Json to_json(const Analysis& analysis) {
   Json json = {{"schema", kSchema},

@@ -3,7 +3,6 @@
 #include "tailor/pipeline/device_analysis.h"
 
 #include "tailor/base/error.h"
-#include "tailor/base/text.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -30,7 +29,8 @@ std::string waves_text(const ModelledLayer& m) {
 
 std::string pad_text(const DeviceLayer& l, const ModelledLayer& m) {
   if (!m.aligned)
-    return fmt::format("{} > {} channels do not fill 16 bytes: padded and copied", l.workload.ic, l.workload.oc);
+    return fmt::format("{} > {} channels do not fill 16 bytes: padded and copied", l.workload.ic,
+                       l.workload.oc);
   return fmt::format("{:.0f} % of the {} tiles is padding", 100 * (1 - m.tile_efficiency),
                      latency::to_string(m.kernel));
 }
@@ -41,7 +41,8 @@ std::string why(const DeviceLayer& l) {
     case DeviceVerdict::launch:
       return fmt::format("{:.1f} of {:.1f} us is the launch", m.launch_us, m.us);
     case DeviceVerdict::memory:
-      return fmt::format("moving its bytes takes {:.1f} us, its arithmetic {:.1f}", m.memory_us, arithmetic_us(m));
+      return fmt::format("moving its bytes takes {:.1f} us, its arithmetic {:.1f}", m.memory_us,
+                         arithmetic_us(m));
     case DeviceVerdict::sub_wave:
       return waves_text(m) + "; width is the wrong lever, batch or a split of the reduction the right one";
     case DeviceVerdict::tail:
@@ -72,19 +73,10 @@ std::vector<DeviceLayer> modelled_layers(const Subject& subject, const device::D
   return layers;
 }
 
-int find_layer(const std::vector<DeviceLayer>& layers, const std::string& wanted) {
+std::vector<std::string> names_of(const std::vector<DeviceLayer>& layers) {
   std::vector<std::string> names;
-  std::vector<int> containing;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i].name == wanted) return static_cast<int>(i);
-    if (layers[i].name.find(wanted) != std::string::npos) containing.push_back(static_cast<int>(i));
-    names.push_back(layers[i].name);
-  }
-  if (containing.size() == 1) return containing.front();
-  throw Error(Code::unknown_name,
-              containing.empty() ? fmt::format("there is no layer '{}'{}", wanted, did_you_mean(wanted, names))
-                                 : fmt::format("'{}' is part of the names of {} layers", wanted, containing.size()),
-              "--layer", "tailor analyze --all lists the layers");
+  for (const DeviceLayer& layer : layers) names.push_back(layer.name);
+  return names;
 }
 
 // The layer and the device with another value on the axis.
@@ -112,7 +104,8 @@ Walk walk(const device::Device& device, const Workload& w, Axis axis) {
   const bool depthwise = w.g > 1 && w.g == w.ic;
   switch (axis) {
     case Axis::inputs:
-      return {w.ic / (depthwise ? 1 : w.g), [=](std::int64_t v) { return std::pair(device, with_inputs(w, v)); }};
+      return {w.ic / (depthwise ? 1 : w.g),
+              [=](std::int64_t v) { return std::pair(device, with_inputs(w, v)); }};
     case Axis::batch:
       return {w.mb, [=](std::int64_t v) { return std::pair(device, with_batch(w, v)); }};
     case Axis::multiprocessors:
@@ -127,8 +120,9 @@ Walk walk(const device::Device& device, const Workload& w, Axis axis) {
       break;
   }
   const std::int64_t unit = depthwise ? 1 : w.g;
-  return {depthwise ? w.ic : w.oc,
-          [=](std::int64_t v) { return std::pair(device, with_outputs(w, std::max(unit, v / unit * unit))); }};
+  return {depthwise ? w.ic : w.oc, [=](std::int64_t v) {
+            return std::pair(device, with_outputs(w, std::max(unit, v / unit * unit)));
+          }};
 }
 
 // From half to one and a half of the present value, about forty; from 1 on where that is less than forty.
@@ -143,7 +137,8 @@ std::vector<std::int64_t> values_around(std::int64_t present, Axis axis) {
   return {values.begin(), values.end()};
 }
 
-latency::Staircase staircase(const device::Device& device, const std::string& precision, const Workload& w, Axis axis) {
+latency::Staircase staircase(const device::Device& device, const std::string& precision, const Workload& w,
+                             Axis axis) {
   const Walk walked = walk(device, w, axis);
   const std::vector<std::int64_t> values = values_around(walked.present, axis);
   std::vector<double> us;
@@ -160,11 +155,13 @@ constexpr std::array<std::pair<Axis, const char*>, 4> kAxes = {
 const char* name(Axis axis) { return kAxes[static_cast<std::size_t>(axis)].second; }
 
 int nodes_beside_layers(const Subject& subject) {
-  const std::set<std::string> free = {"Constant", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Dropout"};
+  const std::set<std::string> free = {"Constant", "Identity",  "Reshape", "Flatten",
+                                      "Squeeze",  "Unsqueeze", "Dropout"};
   const auto& nodes = subject.model.graph.nodes;
   const auto priced = static_cast<std::ptrdiff_t>(subject.layers.size());
   return static_cast<int>(
-      std::count_if(nodes.begin(), nodes.end(), [&](const graph::Node& n) { return !free.contains(n.op); }) - priced);
+      std::count_if(nodes.begin(), nodes.end(), [&](const graph::Node& n) { return !free.contains(n.op); }) -
+      priced);
 }
 
 }  // namespace
@@ -208,7 +205,8 @@ double DeviceAnalysis::recoverable_us() const {
   return sum;
 }
 
-DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device, const DeviceAnalysisOptions& options) {
+DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device,
+                          const DeviceAnalysisOptions& options) {
   latency::WaveModel oracle(device, options.precision);
   DeviceAnalysis analysis{device, options.precision, subject.path, subject.sha256()};
   analysis.layers = modelled_layers(subject, device, options.precision);
@@ -218,14 +216,16 @@ DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device, 
   const double total = analysis.total_us();
   for (std::size_t i = 0; i < analysis.layers.size(); ++i) {
     DeviceLayer& layer = analysis.layers[i];
-    layer.share = total > 0 ? layer.model.us / total : 0, layer.why = why(layer), layer.recoverable_us = savings[i];
+    layer.share = total > 0 ? layer.model.us / total : 0, layer.why = why(layer),
+    layer.recoverable_us = savings[i];
     auto sweep = std::find_if(analysis.groups.begin(), analysis.groups.end(),
                               [&](const GroupSweep& s) { return s.name == layer.out_group; });
     if (sweep != analysis.groups.end()) layer.down = sweep->down, layer.up = sweep->up;
   }
   analysis.unpriced = nodes_beside_layers(subject);
   if (options.layer.empty()) return analysis;
-  const DeviceLayer& layer = analysis.layers[static_cast<std::size_t>(find_layer(analysis.layers, options.layer))];
+  const DeviceLayer& layer =
+      analysis.layers[static_cast<std::size_t>(find_layer(names_of(analysis.layers), options.layer))];
   analysis.picture_layer = layer.name, analysis.picture_axis = name(options.axis);
   analysis.picture = staircase(device, options.precision, layer.workload, options.axis);
   return analysis;

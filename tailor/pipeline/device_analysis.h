@@ -24,8 +24,9 @@ namespace tailor::pipeline {
 /// tail: at least 15 % of the paid waves is idle.
 /// pad: at least 15 % of its tiles is padding, or its channels do not fill the 16 bytes that matrix units load.
 enum class DeviceVerdict { launch, memory, sub_wave, tail, pad, ok };
-inline constexpr std::array kDeviceVerdicts = {DeviceVerdict::launch, DeviceVerdict::memory, DeviceVerdict::sub_wave,
-                                               DeviceVerdict::tail,   DeviceVerdict::pad,    DeviceVerdict::ok};
+inline constexpr std::array kDeviceVerdicts = {DeviceVerdict::launch,   DeviceVerdict::memory,
+                                               DeviceVerdict::sub_wave, DeviceVerdict::tail,
+                                               DeviceVerdict::pad,      DeviceVerdict::ok};
 const char* name(DeviceVerdict verdict);
 DeviceVerdict judge(const latency::ModelledLayer& layer);
 
@@ -36,9 +37,9 @@ struct DeviceLayer {
   latency::ModelledLayer model;
   double share = 0;  // of the network
   DeviceVerdict verdict = DeviceVerdict::ok;
-  std::string why;
-  std::optional<WidthStep> down, up;  // of the group: all layers that share it are priced
-  double recoverable_us = 0;          // if all groups just past an edge go back to it
+  std::string why = {};
+  std::optional<WidthStep> down = {}, up = {};  // of the group: all layers that share it are priced
+  double recoverable_us = 0;                    // if all groups just past an edge go back to it
 };
 
 struct DeviceAnalysis {
@@ -46,11 +47,11 @@ struct DeviceAnalysis {
   std::string precision;
   std::filesystem::path model;
   std::string sha256;
-  std::vector<DeviceLayer> layers;  // in the model's order
-  std::vector<GroupSweep> groups;
+  std::vector<DeviceLayer> layers = {};  // in the model's order
+  std::vector<GroupSweep> groups = {};
   int unpriced = 0;  // nodes that are no layer; each is taken to be fused into one
-  std::string picture_layer, picture_axis;
-  std::optional<latency::Staircase> picture;
+  std::string picture_layer = {}, picture_axis = {};
+  std::optional<latency::Staircase> picture = {};
 
   double total_us() const;
   double us_of(DeviceVerdict verdict) const;
@@ -69,7 +70,8 @@ struct DeviceAnalysisOptions {
 };
 
 /// O(groups x widths x kernels): milliseconds. @throws Error bad_value (precision), unknown_name (layer)
-DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device, const DeviceAnalysisOptions& options);
+DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device,
+                          const DeviceAnalysisOptions& options);
 
 /// Schema "tailor/device-analysis/1".
 Json to_json(const DeviceAnalysis& analysis);

@@ -6,11 +6,6 @@
 namespace tailor::pipeline {
 namespace {
 
-Json step_json(const std::optional<WidthStep>& step) {
-  if (!step) return nullptr;
-  return {{"width", step->width}, {"saved_us", step->saved_us}, {"saved_share", step->saved_share}};
-}
-
 Json model_json(const latency::ModelledLayer& m) {
   return {{"kernel", latency::to_string(m.kernel)},
           {"blocks", m.waves.blocks},
@@ -28,20 +23,25 @@ Json model_json(const latency::ModelledLayer& m) {
 }
 
 Json layer_json(const DeviceLayer& layer) {
-  Json json = {{"name", layer.name},     {"op", layer.op},
+  Json json = {{"name", layer.name},
+               {"op", layer.op},
                {"workload", latency::to_string(layer.workload)},
-               {"group", layer.out_group}, {"share", layer.share},
-               {"verdict", name(layer.verdict)}, {"why", layer.why},
-               {"narrower", step_json(layer.down)}, {"free_up_to", step_json(layer.up)},
+               {"group", layer.out_group},
+               {"share", layer.share},
+               {"verdict", name(layer.verdict)},
+               {"why", layer.why},
+               {"narrower", to_json(layer.down)},
+               {"free_up_to", to_json(layer.up)},
                {"recoverable_us", layer.recoverable_us}};
   json["model"] = model_json(layer.model);
   return json;
 }
 
 Json group_json(const GroupSweep& sweep) {
-  return {{"name", sweep.name},           {"width", sweep.width},          {"widths", sweep.widths},
-          {"us", sweep.us},               {"down", step_json(sweep.down)}, {"up", step_json(sweep.up)},
-          {"edge", step_json(sweep.edge)}};
+  return {{"name", sweep.name},          {"width", sweep.width},
+          {"widths", sweep.widths},      {"us", sweep.us},
+          {"down", to_json(sweep.down)}, {"up", to_json(sweep.up)},
+          {"edge", to_json(sweep.edge)}};
 }
 
 Json picture_json(const DeviceAnalysis& analysis) {

@@ -36,6 +36,7 @@ struct Workshop {
   runtime::Runner runner;
   runtime::Profile profile;
   runtime::MeasuringOracle oracle;
+  std::unique_ptr<Described> described;  // absent: latency is measured
   LatencyBook book;
   TemporaryFolder scratch{true};
   std::string rule;                   // that made the plan
@@ -47,8 +48,17 @@ struct Workshop {
         runner(o.bench.runner),
         profile(o.profile.empty() ? cache_folder() / "profile.jsonl" : o.profile),
         oracle(runner, profile, timing(o), o.journal),
-        book(oracle),
+        described(o.devices.empty() ? nullptr
+                                    : std::make_unique<Described>(o.devices, o.precision, original)),
+        book(described ? static_cast<latency::LatencyOracle&>(*described) : oracle),
         rule(name(o.rule)) {}
+
+  RoundOptions rounds() const {
+    RoundOptions r = options.rounds;
+    r.say = options.say;
+    if (described) r.ratio = [this](const graph::Model& model) { return described->ratio(model); };
+    return r;
+  }
 
   static runtime::TimingOptions timing(const OptimizeOptions& o) {
     runtime::TimingOptions t;
@@ -87,6 +97,8 @@ double drop_of(const Agreement& a) {
 double ratio_wanted(Workshop& shop) {
   const Goal& goal = shop.options.goal;
   if (goal.ratio) return *goal.ratio;
+  if (shop.described)
+    return std::min(1.0, *goal.latency_us / shop.described->latencies(shop.original.model)[0].before_us);
   runtime::TimingOptions timing = Workshop::timing(shop.options);
   runtime::Job job = timing_job(shop.options.model, shop.options.overrides);
   double us = runtime::summarize(shop.runner.time(std::span(&job, 1), timing).front().us).median;
@@ -103,8 +115,8 @@ Agreement agreement_with(Workshop& shop, const graph::Model& model) {
 
 // Searches on from `from`, and appends to its rounds.
 Searched faster(Workshop& shop, const Calibration& calibration, const Searched& from, double step) {
-  RoundOptions rounds = shop.options.rounds;
-  rounds.rounds = 1;
+  RoundOptions rounds = shop.rounds();
+  rounds.rounds = 1, rounds.say = {};
   Searched next = search_rounds(shop.runner, shop.original, calibration, shop.book, from.ratio * step, rounds,
                                 {from.surgery, from.ratio});
   next.rounds.insert(next.rounds.begin(), from.rounds.begin(), from.rounds.end());
@@ -151,16 +163,14 @@ Start start_from(Workshop& shop, const fs::path& path) {
   WidthPlan plan = read_plan(path);
   shop.original = subject_of(shop.original, plan);
   Start start{surgery_of(shop.original, plan), 1};
-  const RoundOptions& r = shop.options.rounds;
   graph::Model model = final_form(shop.original, start.surgery, apply(shop.original, start.surgery));
-  start.ratio = measure_ratio(shop.runner, shop.original, model, r.threads, r.timing_rounds);
+  start.ratio = latency_ratio(shop.runner, shop.original, model, shop.rounds());
   shop.say(fmt::format("{} stands at {:.3f} of the original's latency", path.string(), start.ratio));
   return start;
 }
 
 Searched search(Workshop& shop, const Calibration& calibration) {
-  RoundOptions rounds = shop.options.rounds;
-  rounds.say = shop.options.say;
+  const RoundOptions rounds = shop.rounds();
   if (shop.options.plan) {
     WidthPlan plan = read_plan(*shop.options.plan);
     shop.rule = plan.rule, shop.original = subject_of(shop.original, plan);
@@ -177,12 +187,17 @@ Searched search(Workshop& shop, const Calibration& calibration) {
   return search_rounds(shop.runner, shop.original, calibration, shop.book, ratio * kAim, rounds, start);
 }
 
+std::string runtime_text(const Workshop& shop) {
+  if (shop.described) return "wave model, " + shop.described->text();
+  const runtime::Hello& hello = shop.runner.hello();
+  return fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
+                     shop.options.bench.threads == 1 ? "" : "s", hello.processor);
+}
+
 WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string& goal) {
   WidthPlan plan = describe(shop.original, found.surgery, shop.options.rounds.table.recover);
-  const runtime::Hello& hello = shop.runner.hello();
-  plan.runtime =
-      fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
-                  shop.options.bench.threads == 1 ? "" : "s", hello.processor);
+  plan.runtime = runtime_text(shop);
+  if (shop.described) plan.how = How::modelled;
   plan.rule = shop.rule, plan.goal = goal, plan.loss = found.loss, plan.cut_loss = found.cut_loss,
   plan.measured_ratio = found.ratio, plan.rounds = static_cast<int>(found.rounds.size());
   if (!found.rounds.empty()) {
@@ -230,12 +245,40 @@ void regain_layout(Workshop& shop) {
   if (better) shop.original = std::move(with);
 }
 
+BenchModel modelled(const fs::path& path, double us) {
+  BenchModel model;
+  model.path = path, model.us = {us}, model.summary = runtime::summarize(model.us);
+  return model;
+}
+
+// Outputs as they are run here; latencies as the devices' descriptions say.
+Verification outputs_proved(Workshop& shop, const fs::path& written, const graph::Model& model,
+                            OptimizeResult& result) {
+  const OptimizeOptions& o = shop.options;
+  Verification proof;
+  proof.a = o.model;
+  proof.samples = compare_outputs(o.model, written, proof_options(o));
+  result.devices = shop.described->latencies(model);
+  double before = 0;
+  for (const DeviceLatency& d : result.devices)
+    before += d.before_us / static_cast<double>(result.devices.size());
+  const double ratio = shop.described->ratio(model);
+  proof.speed.runtime = "wave model", proof.speed.processor = shop.described->text(),
+  proof.speed.clock = "modelled";
+  proof.speed.models = {modelled(o.model, before), modelled(written, before * ratio)};
+  proof.speed.models[1].to_first.ratio = proof.speed.models[1].to_first.lo =
+      proof.speed.models[1].to_first.hi = ratio;
+  proof.speed.models[1].to_first.verdict = ratio > 1 ? runtime::Verdict::slower : runtime::Verdict::faster;
+  return proof;
+}
+
 std::unique_ptr<onnx::Draft> prove(Workshop& shop, const Searched& found, OptimizeResult& result) {
   const OptimizeOptions& o = shop.options;
   auto draft = std::make_unique<onnx::Draft>(found.model, o.dry_run ? shop.scratch.fresh(".onnx") : o.out);
   onnx::read(draft->path());
   shop.say("verifying the written file against the original");
-  result.proof = verify(o.model, draft->path(), proof_options(o));
+  result.proof = shop.described ? outputs_proved(shop, draft->path(), found.model, result)
+                                : verify(o.model, draft->path(), proof_options(o));
   result.proof.b = o.out, result.proof.speed.models[1].path = o.out;
   result.why_not = shortfall(o.goal, result.proof);
   result.goal_met = result.why_not.empty();
@@ -284,19 +327,20 @@ OptimizeResult optimize(const OptimizeOptions& options) {
   Workshop shop(options);
   Calibration calibration =
       load_calibration(shop.original, options.calibration);  // what is wrong with it, now
-  if (!options.plan && !options.from) regain_layout(shop);
+  if (!options.plan && !options.from && !shop.described) regain_layout(shop);
   check_changeable(shop.original);
   if (options.rounds.table.recover == Recover::bn && normalisations(shop.original.model) == 0)
     shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");
   Searched found = search(shop, calibration);
   OptimizeResult result;
   std::unique_ptr<onnx::Draft> draft = prove_or_go_on(shop, calibration, found, result);
-  if (!options.plan)
+  if (!options.plan && !shop.described)
     shop.say(fmt::format("layer timings: {} found in {}, {} measured now", shop.oracle.known(),
                          shop.profile.path().string(), shop.oracle.measured()));
   result.plan = plan_of(shop, found, goal_text(options.goal, options.rounds.table.recover));
   result.rounds = found.rounds;
   result.journal = shop.profile.path();
+  if (shop.described) result.journal.clear();
   result.known = shop.oracle.known(), result.measured = shop.oracle.measured();
   result.recover = options.rounds.table.recover;
   result.normalisations = normalisations(found.model);
@@ -316,6 +360,14 @@ Json to_json(const OptimizeResult& result) {
                       {"gap", r.certificate.gap},
                       {"variables", r.variables},
                       {"candidates", r.candidates}});
+  Json devices = Json::array();
+  for (const DeviceLatency& d : result.devices)
+    devices.push_back({{"device", d.device},
+                       {"title", d.title},
+                       {"how", tailor::name(How::modelled)},
+                       {"before_us", d.before_us},
+                       {"after_us", d.after_us},
+                       {"ratio", d.ratio()}});
   return {{"schema", "tailor/optimize/1"},
           {"goal_met", result.goal_met},
           {"why_not", result.why_not},
@@ -324,6 +376,7 @@ Json to_json(const OptimizeResult& result) {
           {"timings",
            {{"journal", result.journal.string()}, {"known", result.known}, {"measured", result.measured}}},
           {"recover", {{"method", name(result.recover)}, {"normalisations", result.normalisations}}},
+          {"devices", devices},
           {"rounds", rounds},
           {"plan", to_json(result.plan)},
           {"proof", to_json(result.proof)}};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/pipeline/calibration.h"
+#include "tailor/pipeline/described.h"
 #include "tailor/pipeline/rounds.h"
 #include "tailor/pipeline/rules.h"
 #include "tailor/pipeline/verify.h"
@@ -35,6 +36,10 @@ struct OptimizeOptions {
   std::filesystem::path eval;  // labelled samples; empty: agreement on calibration samples
   std::int64_t label_offset = 0;
   graph::ShapeOverrides overrides;
+  /// Empty: this processor, measured. Else latency is modelled on these, and what is written is compared with the
+  /// original by its outputs only.
+  std::vector<device::Device> devices = {};
+  std::string precision = "f32";  // of the devices
   RoundOptions rounds;
   BenchOptions bench;             // threads, runner, time of the final comparison
   std::filesystem::path profile;  // journal of measured layers; empty: in the cache folder
@@ -51,7 +56,8 @@ struct OptimizeResult {
   std::filesystem::path journal;
   std::size_t known = 0, measured = 0;  // layer timings found in the journal, and measured now
   Recover recover = Recover::lsq;
-  int normalisations = 0;  // nodes whose statistics `bn` estimated again
+  std::vector<DeviceLatency> devices;  // modelled; empty where latency was measured
+  int normalisations = 0;              // nodes whose statistics `bn` estimated again
   bool goal_met = false;
   std::string why_not;            // in words, if not
   std::filesystem::path written;  // empty: nothing was written

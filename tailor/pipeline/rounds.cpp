@@ -55,9 +55,7 @@ struct Search {
                        options.table.criterion == Criterion::reconstruction};
     return present_network(runner, original, surgery, calibration, samples, how);
   }
-  double ratio(const graph::Model& model) const {
-    return measure_ratio(runner, original, model, options.threads, options.timing_rounds);
-  }
+  double ratio(const graph::Model& model) const { return latency_ratio(runner, original, model, options); }
 };
 
 // What rounds hand on to each other.
@@ -100,8 +98,8 @@ Trial measured(const Search& search, const Progressing& state, const Round& roun
       search.ratio(final_form(search.original, trial.surgery, apply(search.original, trial.surgery)));
   r.variables = static_cast<int>(round.problem.variables.size());
   for (const plan::Variable& v : round.problem.variables) r.candidates += v.candidates;
-  search.say(fmt::format("predicted {:.3f}, measured {:.3f} of the original's latency, loss {:.4f}",
-                         r.predicted, r.measured, r.table_loss));
+  search.say(fmt::format("predicted {:.3f}, {} {:.3f} of the original's latency, loss {:.4f}", r.predicted,
+                         tailor::name(search.options.how()), r.measured, r.table_loss));
   return trial;
 }
 
@@ -187,6 +185,12 @@ Start with_whole_kernels(const Search& search, const Start& start) {
 }
 
 }  // namespace
+
+double latency_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model,
+                     const RoundOptions& options) {
+  return options.ratio ? options.ratio(model)
+                       : measure_ratio(runner, original, model, options.threads, options.timing_rounds);
+}
 
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,
                      int rounds) {

@@ -6,6 +6,7 @@
 /// accepted.
 #pragma once
 
+#include "tailor/base/units.h"
 #include "tailor/pipeline/present.h"
 #include "tailor/pipeline/worthwhile.h"
 #include "tailor/plan/width_planner.h"
@@ -25,6 +26,9 @@ struct RoundOptions {
   rewrite::RepairOptions repair;
   int threads = 1;  // of the deployed runtime
   int timing_rounds = 101;
+  /// How a model's latency over the original's is found; absent: measured, in interleaved rounds.
+  std::function<double(const graph::Model&)> ratio = {};
+  How how() const { return ratio ? How::modelled : How::measured; }
   std::function<void(const std::string&)> say = {};  // one line per step
 };
 
@@ -63,6 +67,10 @@ Searched search_rounds(runtime::Runner& runner, const Subject& original, const C
 /// A surgery that is given, carried out: cut, repaired, widened, measured.
 Searched carry_out(runtime::Runner& runner, const Subject& original, const Calibration& calibration,
                    const Surgery& surgery, const RoundOptions& options);
+
+/// A model's latency over the original's, as the options say: RoundOptions::ratio, or measured.
+double latency_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model,
+                     const RoundOptions& options);
 
 /// Median of paired ratios of `model` over the original, measured in interleaved rounds.
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,

@@ -84,7 +84,7 @@ RemovalOrders orders_of(runtime::Runner& runner, const Subject& original, const 
 double measure_surgery(runtime::Runner& runner, const Subject& original, const Surgery& surgery,
                        const RoundOptions& options) {
   if (surgery.empty() && original.shortcuts.empty()) return 1;  // the original itself
-  return measure_ratio(runner, original, apply(original, surgery), options.threads, options.timing_rounds);
+  return latency_ratio(runner, original, apply(original, surgery), options);
 }
 
 }  // namespace

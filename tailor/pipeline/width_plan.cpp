@@ -207,7 +207,10 @@ Json to_json(const WidthPlan& plan) {
           {"runtime", plan.runtime},
           {"goal", plan.goal},
           {"rule", plan.rule},
-          {"latency", {{"predicted_ratio", plan.predicted_ratio}, {"measured_ratio", plan.measured_ratio}}},
+          {"latency",
+           {{"predicted_ratio", plan.predicted_ratio},
+            {"measured_ratio", plan.measured_ratio},
+            {"how", tailor::name(plan.how)}}},
           {"loss", plan.loss},
           {"loss_before_repair", plan.cut_loss},
           {"certificate", to_json(plan.certificate)},
@@ -229,6 +232,8 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
   const Json& latency = member(json, "latency", place);
   plan.predicted_ratio = number(latency, "predicted_ratio", place),
   plan.measured_ratio = number(latency, "measured_ratio", place);
+  if (latency.contains("how") && text(latency, "how", place) == tailor::name(How::modelled))
+    plan.how = How::modelled;
   plan.loss = number(json, "loss", place), plan.cut_loss = number(json, "loss_before_repair", place);
   const Json& c = member(json, "certificate", place);
   plan.certificate = {boolean(c, "optimal", place), number(c, "quantum_us", place),

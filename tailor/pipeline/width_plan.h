@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/base/json.h"
+#include "tailor/base/units.h"
 #include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
 #include "tailor/plan/width_planner.h"
@@ -41,6 +42,7 @@ struct WidthPlan {
   std::map<std::string, int> folded;               // branch -> kernel of the convolution in its place
   std::vector<KernelPlan> kernels;                 // that get smaller
   double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
+  How how = How::measured;                         // how the latter came to be
   double loss = 0;                                 // divergence on calibration samples
   double cut_loss = 0;                             // the same before repair
   plan::Certificate certificate;                   // of the last round's choice from its table; of the rule

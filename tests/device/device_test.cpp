@@ -31,8 +31,8 @@ Error refusal(const std::string& toml) {
 TEST(Device, FifteenComeWithTheProgram) {
   std::set<std::string> names;
   for (const Device& device : known_devices()) names.insert(device.name);
-  EXPECT_EQ(names, (std::set<std::string>{"p4", "p100", "v100", "t4", "a100", "rtx3090", "orin", "nano", "l4", "h100",
-                                          "h200", "b200", "mi100", "mi210", "mi300x"}));
+  EXPECT_EQ(names, (std::set<std::string>{"p4", "p100", "v100", "t4", "a100", "rtx3090", "orin", "nano", "l4",
+                                          "h100", "h200", "b200", "mi100", "mi210", "mi300x"}));
 }
 
 // The peak of f32 is lanes x clock x multiprocessors x 2, up to what vendors round and count double.
@@ -74,10 +74,12 @@ TEST(Device, UnknownNamesAreAnswered) {
 }
 
 TEST(Device, WhatIsWrongIsNamed) {
-  EXPECT_NE(std::string(refusal(replaced(t4(), "count = 40", "cuont = 40")).what()).find("'count' is missing"),
-            std::string::npos);
-  EXPECT_NE(std::string(refusal(replaced(t4(), "lanes = 64", "lanes = 64\nlames = 3")).what()).find("did you mean"),
-            std::string::npos);
+  EXPECT_NE(
+      std::string(refusal(replaced(t4(), "count = 40", "cuont = 40")).what()).find("'count' is missing"),
+      std::string::npos);
+  EXPECT_NE(
+      std::string(refusal(replaced(t4(), "lanes = 64", "lanes = 64\nlames = 3")).what()).find("did you mean"),
+      std::string::npos);
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
            {"count = 40", "count = 0"},
            {"count = 40", "count = -1"},

@@ -59,7 +59,8 @@ TEST(Occupancy, SaysWhatLimits) {
 
 TEST(Occupancy, WaveIsOfAllMultiprocessors) {
   EXPECT_EQ(wave_capacity(find_device("a100"), {256, 106, 49152}), 216);
-  EXPECT_EQ(wave_capacity(find_device("v100"), {256, 48, 0}), 400);  // a report of NVIDIA's profiler: 5 blocks each
+  EXPECT_EQ(wave_capacity(find_device("v100"), {256, 48, 0}),
+            400);  // a report of NVIDIA's profiler: 5 blocks each
   EXPECT_EQ(wave_capacity(find_device("h200"), {1024, 65, 0}), 0);
 }
 

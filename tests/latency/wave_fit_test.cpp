@@ -16,8 +16,11 @@ namespace tailor::latency {
 namespace {
 
 KernelTiming random_launch(Random& random) {
-  KernelTiming t{{128, 64}, 1 + static_cast<std::int64_t>(random.below(3000)),
-                 8 * (1 + static_cast<std::int64_t>(random.below(100))), 0, 0};
+  KernelTiming t{{128, 64},
+                 1 + static_cast<std::int64_t>(random.below(3000)),
+                 8 * (1 + static_cast<std::int64_t>(random.below(100))),
+                 0,
+                 0};
   t.bytes = t.blocks * (1000 + static_cast<std::int64_t>(random.below(50000)));
   return t;
 }
@@ -26,7 +29,8 @@ TEST(WaveFit, FindsWhatMadeTheTimings) {
   for (auto [resident, lone] : {std::pair{1, 1}, std::pair{4, 2}}) {
     Random random(7);
     WaveFit made;
-    made.floor_us = 9, made.overhead_us = 4, made.round_us = 1.5, made.per_k_us = 0.02, made.per_byte_us = 1e-6;
+    made.floor_us = 9, made.overhead_us = 4, made.round_us = 1.5, made.per_k_us = 0.02,
+    made.per_byte_us = 1e-6;
     made.resident = resident, made.lone = lone;
     std::vector<KernelTiming> timings;
     for (int i = 0; i < 400; ++i) {
@@ -34,7 +38,8 @@ TEST(WaveFit, FindsWhatMadeTheTimings) {
       timings.back().us = predict(made, timings.back(), 80) * (1 + 0.002 * (random.uniform(0, 1) - 0.5));
     }
     const WaveFit fit = fit_waves(timings, 80);
-    EXPECT_EQ(fit.resident, resident); EXPECT_EQ(fit.lone, lone);
+    EXPECT_EQ(fit.resident, resident);
+    EXPECT_EQ(fit.lone, lone);
     EXPECT_NEAR(fit.per_k_us, made.per_k_us, 0.0005);
     EXPECT_NEAR(fit.round_us, made.round_us, 0.1);
     EXPECT_LT(cross_validate(timings, 80).mean, 0.01);

@@ -34,20 +34,29 @@ Workload conv(std::int64_t mb, std::int64_t ic, std::int64_t oc, std::int64_t si
 
 TEST(WaveModel, ConvolutionsAreProducts) {
   const Product dense = product_of(conv(32, 64, 128, 28, 3));
-  EXPECT_EQ(dense.groups, 1); EXPECT_EQ(dense.m, 32 * 784); EXPECT_EQ(dense.n, 128); EXPECT_EQ(dense.k, 576);
+  EXPECT_EQ(dense.groups, 1);
+  EXPECT_EQ(dense.m, 32 * 784);
+  EXPECT_EQ(dense.n, 128);
+  EXPECT_EQ(dense.k, 576);
   const Product grouped = product_of(conv(1, 64, 128, 7, 1, 4));
-  EXPECT_EQ(grouped.groups, 4); EXPECT_EQ(grouped.n, 32); EXPECT_EQ(grouped.k, 16);
+  EXPECT_EQ(grouped.groups, 4);
+  EXPECT_EQ(grouped.n, 32);
+  EXPECT_EQ(grouped.k, 16);
   Workload up = conv(2, 16, 8, 14, 2);
   up.kind = Kind::conv_transpose, up.ih = up.iw = 7;
-  EXPECT_EQ(product_of(up).m, 2 * 49); EXPECT_EQ(product_of(up).n, 8 * 4); EXPECT_EQ(product_of(up).k, 16);
+  EXPECT_EQ(product_of(up).m, 2 * 49);
+  EXPECT_EQ(product_of(up).n, 8 * 4);
+  EXPECT_EQ(product_of(up).k, 16);
 }
 
 // 2304 x 1536 x 4096 on an A100, f32: 216 blocks of 128 x 128 on 108 multiprocessors are two rounds.
 TEST(WaveModel, ByHand) {
   Device a100 = find_device("a100");
   a100.work["f32"] = 1, a100.launch_us = 5;
-  const ModelledLayer layer = model_layer(a100, gemm(2304, 1536, 4096), "f32", {GpuKernel::Path::vector, {128, 128}});
-  EXPECT_EQ(layer.waves.blocks, 216); EXPECT_EQ(layer.rounds, 2);
+  const ModelledLayer layer =
+      model_layer(a100, gemm(2304, 1536, 4096), "f32", {GpuKernel::Path::vector, {128, 128}});
+  EXPECT_EQ(layer.waves.blocks, 216);
+  EXPECT_EQ(layer.rounds, 2);
   const double compute = 2 * 2.0 * 128 * 128 * 4096 / (19.5e6 / 108) * (1 + 8 * 2 / 128.0);
   const double memory = 1.2 * 4 * (2304.0 * 4096 + 1536.0 * 4096 + 2304.0 * 1536) / 1555e3;
   EXPECT_NEAR(layer.compute_us, compute, 1e-6 * compute);
@@ -108,7 +117,8 @@ TEST(WaveModel, UnalignedChannelsCostOnMatrixUnits) {
   const Device a100 = find_device("a100");
   const ModelledLayer aligned = model_layer(a100, gemm(4096, 1024, 1024), "f16"),
                       odd = model_layer(a100, gemm(4096, 1023, 1023), "f16");
-  EXPECT_TRUE(aligned.aligned); EXPECT_FALSE(odd.aligned);
+  EXPECT_TRUE(aligned.aligned);
+  EXPECT_FALSE(odd.aligned);
   EXPECT_GT(odd.us, aligned.us);
   EXPECT_TRUE(model_layer(a100, gemm(4096, 1023, 1023), "f32").aligned);  // lanes do not mind
 }
@@ -148,7 +158,8 @@ TEST(WaveModel, IsAnOracle) {
   for (const Estimate& e : estimates) {
     EXPECT_EQ(e.how, How::modelled);
     EXPECT_FALSE(e.kernel.empty());
-    EXPECT_LE(e.lo, e.value); EXPECT_LE(e.value, e.hi);
+    EXPECT_LE(e.lo, e.value);
+    EXPECT_LE(e.value, e.hi);
   }
   EXPECT_LT(estimates[0].value, estimates[1].value);
 }
@@ -164,11 +175,16 @@ TEST(WaveModel, HalfPrecisionProductsOfAnA100) {
   Device a100 = find_device("a100");
   a100.launch_us = 28;  // these are single operators of a framework: the smallest takes 29.6 us
   for (const Row& row : std::vector<Row>{{256, 12288, 12288, 0.3185},
-                                         {1024, 12288, 12288, 1.1990}, {4096, 12288, 12288, 4.4576},
-                                         {16384, 12288, 12288, 17.03}, {8192, 256, 256, 0.0356},
-                                         {8192, 512, 512, 0.0471},     {8192, 1024, 1024, 0.0927},
-                                         {8192, 2048, 2048, 0.2818},   {8192, 4096, 4096, 1.0210},
-                                         {8192, 8192, 8192, 3.9614},   {8192, 16384, 16384, 15.0087}}) {
+                                         {1024, 12288, 12288, 1.1990},
+                                         {4096, 12288, 12288, 4.4576},
+                                         {16384, 12288, 12288, 17.03},
+                                         {8192, 256, 256, 0.0356},
+                                         {8192, 512, 512, 0.0471},
+                                         {8192, 1024, 1024, 0.0927},
+                                         {8192, 2048, 2048, 0.2818},
+                                         {8192, 4096, 4096, 1.0210},
+                                         {8192, 8192, 8192, 3.9614},
+                                         {8192, 16384, 16384, 15.0087}}) {
     const double us = model_layer(a100, gemm(row.m, row.n, row.k), "f16").us;
     errors.push_back(std::abs(us - 1e3 * row.ms) / (1e3 * row.ms));
     EXPECT_LT(errors.back(), 0.25) << row.m << " " << row.n << ": " << us << " us, measured " << 1e3 * row.ms;

@@ -20,23 +20,22 @@ struct TileRow {
 };
 
 TEST(Waves, PublishedTilesAndWaves) {
-  const std::vector<TileRow> rows = {
-      {256, 256, {128, 128}, 1000, 4, 1, 0, 0},
-      {257, 256, {128, 128}, 1000, 6, 1, 0, 0.6693},
-      {2304, 1536, {256, 128}, 108, 108, 1, 1, 1},
-      {2304, 1537, {256, 128}, 108, 117, 2, 0.5417, 0.9237},
-      {2304, 1664, {256, 128}, 108, 117, 2, 0.5417, 1},
-      {2304, 3072, {256, 128}, 108, 216, 2, 1, 1},
-      {2304, 3073, {256, 128}, 108, 225, 3, 0.6944, 0.9603},
-      {1792, 1792, {256, 128}, 108, 98, 1, 0.9074, 0},
-      {1793, 1793, {256, 128}, 108, 120, 2, 0.5556, 0.8176},
-      {6912, 2048, {256, 128}, 108, 432, 4, 1, 0},
-      {8192, 14336, {128, 256}, 148, 3584, 25, 0.9686, 0},
-      {8192, 14336, {128, 256}, 152, 3584, 24, 0.9825, 0},
-      {384, 384, {128, 128}, 4, 9, 3, 0.75, 0},
-      {384, 384, {128, 64}, 4, 18, 5, 0.90, 0},
-      {1536, 1408, {128, 128}, 132, 132, 1, 1, 0},
-      {1536, 1409, {128, 128}, 132, 144, 2, 0.5455, 0}};
+  const std::vector<TileRow> rows = {{256, 256, {128, 128}, 1000, 4, 1, 0, 0},
+                                     {257, 256, {128, 128}, 1000, 6, 1, 0, 0.6693},
+                                     {2304, 1536, {256, 128}, 108, 108, 1, 1, 1},
+                                     {2304, 1537, {256, 128}, 108, 117, 2, 0.5417, 0.9237},
+                                     {2304, 1664, {256, 128}, 108, 117, 2, 0.5417, 1},
+                                     {2304, 3072, {256, 128}, 108, 216, 2, 1, 1},
+                                     {2304, 3073, {256, 128}, 108, 225, 3, 0.6944, 0.9603},
+                                     {1792, 1792, {256, 128}, 108, 98, 1, 0.9074, 0},
+                                     {1793, 1793, {256, 128}, 108, 120, 2, 0.5556, 0.8176},
+                                     {6912, 2048, {256, 128}, 108, 432, 4, 1, 0},
+                                     {8192, 14336, {128, 256}, 148, 3584, 25, 0.9686, 0},
+                                     {8192, 14336, {128, 256}, 152, 3584, 24, 0.9825, 0},
+                                     {384, 384, {128, 128}, 4, 9, 3, 0.75, 0},
+                                     {384, 384, {128, 64}, 4, 18, 5, 0.90, 0},
+                                     {1536, 1408, {128, 128}, 132, 132, 1, 1, 0},
+                                     {1536, 1409, {128, 128}, 132, 144, 2, 0.5455, 0}};
   for (const TileRow& row : rows) {
     const Waves waves{tiles(row.m, row.n, row.tile), row.sms};
     EXPECT_EQ(waves.blocks, row.tiles) << row.m << "x" << row.n;
@@ -45,7 +44,8 @@ TEST(Waves, PublishedTilesAndWaves) {
       EXPECT_NEAR(waves.efficiency(), row.wave_efficiency, 5e-5) << row.m << "x" << row.n;
     }
     if (row.tile_efficiency > 0) {
-      EXPECT_NEAR(tile_efficiency(row.m, row.n, row.tile), row.tile_efficiency, 5e-5) << row.m << "x" << row.n;
+      EXPECT_NEAR(tile_efficiency(row.m, row.n, row.tile), row.tile_efficiency, 5e-5)
+          << row.m << "x" << row.n;
     }
   }
 }
@@ -72,10 +72,12 @@ TEST(Waves, WidthsOfAConvolution) {
   const std::vector<std::int64_t> widths = {64, 128, 192, 256, 320, 384, 448, 512, 704, 1024},
                                   blocks = {196, 392, 588, 784, 980, 1176, 1372, 1568, 2156, 3136},
                                   waves = {2, 4, 6, 8, 10, 11, 13, 15, 20, 30};
-  const std::vector<double> efficiency = {.9074, .9074, .9074, .9074, .9074, .9899, .9772, .9679, .9981, .9679};
+  const std::vector<double> efficiency = {.9074, .9074, .9074, .9074, .9074,
+                                          .9899, .9772, .9679, .9981, .9679};
   for (std::size_t i = 0; i < widths.size(); ++i) {
     const Waves w{tiles(32 * 28 * 28, widths[i], {128, 64}), 108};
-    EXPECT_EQ(w.blocks, blocks[i]); EXPECT_EQ(w.paid(), waves[i]);
+    EXPECT_EQ(w.blocks, blocks[i]);
+    EXPECT_EQ(w.paid(), waves[i]);
     EXPECT_NEAR(w.efficiency(), efficiency[i], 5e-5);
   }
   const std::vector<TailFree> golden = {{2, 64},   {4, 128},  {6, 192},  {8, 256},  {10, 320}, {11, 384},
@@ -102,7 +104,8 @@ TEST(Waves, TailFreeWidthsByTrying) {
           widest[Waves{tiles(m, n, tile) * split, capacity}.paid()] = n;
         std::vector<TailFree> expected;
         for (auto [waves, width] : widest) expected.push_back({waves, width});
-        EXPECT_EQ(tail_free_widths(m, 2000, tile, split, capacity), expected) << m << " " << split << " " << capacity;
+        EXPECT_EQ(tail_free_widths(m, 2000, tile, split, capacity), expected)
+            << m << " " << split << " " << capacity;
       }
 }
 
@@ -136,10 +139,17 @@ TEST(Waves, FillOfPublishedReports) {
     int sms, grid, blocks;
     double waves;
   };
-  for (const Row& row : std::vector<Row>{{58, 512, 5, 1.77}, {26, 1024, 12, 3.28}, {82, 1024, 6, 2.08},
-                                         {108, 512, 2, 2.37}, {80, 1024, 2, 6.40}, {80, 138, 5, 0.345},
-                                         {84, 64, 1, 0.762}, {84, 64, 2, 0.38},   {80, 448, 6, 0.93},
-                                         {80, 896, 6, 1.87}, {132, 128, 2, 0.48}})
+  for (const Row& row : std::vector<Row>{{58, 512, 5, 1.77},
+                                         {26, 1024, 12, 3.28},
+                                         {82, 1024, 6, 2.08},
+                                         {108, 512, 2, 2.37},
+                                         {80, 1024, 2, 6.40},
+                                         {80, 138, 5, 0.345},
+                                         {84, 64, 1, 0.762},
+                                         {84, 64, 2, 0.38},
+                                         {80, 448, 6, 0.93},
+                                         {80, 896, 6, 1.87},
+                                         {132, 128, 2, 0.48}})
     EXPECT_NEAR((Waves{row.grid, std::int64_t{row.sms} * row.blocks}.count()), row.waves, 0.006) << row.grid;
 }
 
@@ -171,8 +181,9 @@ TEST(StreamK, DecidesAsCutlass) {
 
 // CUTLASS 3 with clusters of two: 132 blocks a wave, reductions of 64 iterations.
 TEST(StreamK, DecidesAsThePersistentScheduler) {
-  const std::map<std::int64_t, std::int64_t> golden = {{132, 0},   {134, 134}, {192, 192}, {200, 0},   {264, 0}, {266, 134},
-                                                       {330, 0},   {332, 0},   {400, 136}, {60, 60},   {66, 0}};
+  const std::map<std::int64_t, std::int64_t> golden = {{132, 0},   {134, 134}, {192, 192}, {200, 0},
+                                                       {264, 0},   {266, 134}, {330, 0},   {332, 0},
+                                                       {400, 136}, {60, 60},   {66, 0}};
   for (auto [tiles, shared] : golden) EXPECT_EQ(stream_k_persistent(tiles, 64, 132), shared) << tiles;
   EXPECT_EQ(stream_k_persistent(134, 8, 132), 0);
   EXPECT_EQ(stream_k_persistent(134, 9, 132), 134);
