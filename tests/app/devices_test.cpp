@@ -9,6 +9,11 @@
 namespace tailor::testing {
 namespace {
 
+std::string write_free(const std::filesystem::path& folder, int width) {
+  onnx::write(with_free_batch(small_model(width)), folder / "free.onnx");
+  return (folder / "free.onnx").string();
+}
+
 void expect_valid(const char* schema, const Json& json) {
   for (const std::string& line : violations(document(run({"schema", schema})), json)) ADD_FAILURE() << line;
 }
@@ -47,7 +52,7 @@ TEST(DevicesVerb, ANewOneCanBeUsed) {
 
 TEST(AnalyzeDescribed, DocumentAndTable) {
   TemporaryFolder folder;
-  const std::string model = write_small(folder.path(), "small.onnx", 18).string();
+  const std::string model = write_free(folder.path(), 18);
   const Json json = document(run({"analyze", model, "-d", "v100", "--precision", "f16", "--shape",
                                   "x:64x3x32x32", "--layer", "second", "--over", "ic", "--json"}));
   expect_valid("device-analysis", json);
@@ -77,7 +82,7 @@ TEST(AnalyzeDescribed, OptionsOfTheOtherHalfAreRefused) {
 TEST(OptimizeDescribed, OneModelForTwoDevices) {
   TAILOR_NEEDS_RUNTIME();
   TemporaryFolder folder;
-  const std::string model = write_small(folder.path(), "small.onnx", 66).string();
+  const std::string model = write_free(folder.path(), 66);
   const std::string out = (folder.path() / "out.onnx").string();
   std::vector<std::string> arguments = {
       "optimize",  model,          "-o",           out,       "-d",

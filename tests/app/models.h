@@ -42,6 +42,13 @@ inline graph::Model small_model(int width, std::uint64_t seed = 1) {
   return model;
 }
 
+/// The same for any number of samples.
+inline graph::Model with_free_batch(graph::Model model) {
+  for (auto* values : {&model.graph.inputs, &model.graph.outputs})
+    for (graph::ValueInfo& value : *values) value.shape->front() = graph::kUnknown;
+  return model;
+}
+
 inline std::filesystem::path write_small(const std::filesystem::path& folder, const std::string& name,
                                          int width, std::uint64_t seed = 1) {
   onnx::write(small_model(width, seed), folder / name);

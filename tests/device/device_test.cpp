@@ -3,6 +3,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
+#include "tailor/base/random.h"
 
 #include <gtest/gtest.h>
 
@@ -106,6 +107,42 @@ TEST(Device, HostileTextsAreRefused) {
        {std::string(), std::string("\0\0\0", 3), std::string(2 << 20, '#'), std::string(5000, '['),
         "a = " + std::string(100000, '[') + std::string(100000, ']')})
     EXPECT_EQ(refusal(text).code(), Code::bad_toml) << text.substr(0, 20);
+}
+
+// A byte changed, removed or doubled, a line moved: a description or a clear refusal, never anything else.
+TEST(Device, MutantsAreReadOrRefused) {
+  Random random(17);
+  int read = 0, refused = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string text = t4();
+    for (std::size_t edits = 1 + random.below(4); edits > 0; --edits) {
+      const std::size_t at = random.below(text.size());
+      switch (random.below(4)) {
+        case 0:
+          text[at] = static_cast<char>(random.below(256));
+          break;
+        case 1:
+          text.erase(at, 1 + random.below(20));
+          break;
+        case 2:
+          text.insert(at, text.substr(random.below(text.size()), random.below(40)));
+          break;
+        default:
+          text.insert(at, random.below(2) ? "9999999999" : "\n[");
+      }
+      if (text.empty()) text = "x";
+    }
+    try {
+      const Device device = parse_device(text, "mutant");
+      EXPECT_EQ(parse_device(to_toml(device), "again"), device) << text;
+      ++read;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), Code::bad_toml) << text;
+      ++refused;
+    }
+  }
+  EXPECT_GT(read, 10);
+  EXPECT_GT(refused, 1000);
 }
 
 }  // namespace

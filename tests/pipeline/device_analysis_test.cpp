@@ -17,7 +17,9 @@ namespace {
 
 using device::find_device;
 
-Subject small(int width) { return make_subject(testing::small_model(width), {{"x", {1, 3, 32, 32}}}); }
+Subject small(int width, int batch = 1) {
+  return make_subject(testing::with_free_batch(testing::small_model(width)), {{"x", {batch, 3, 32, 32}}});
+}
 
 latency::ModelledLayer layer(std::int64_t blocks, double launch, double compute, double memory) {
   latency::ModelledLayer m;
@@ -65,7 +67,7 @@ TEST(DeviceAnalysis, LayersAreTheWaveModels) {
 
 // 18 channels on matrix units that load eight at a time: 16 saves what the padding of both layers costs.
 TEST(DeviceAnalysis, GroupsArePricedWithAllTheirLayers) {
-  Subject subject = make_subject(testing::small_model(18), {{"x", {256, 3, 32, 32}}});
+  Subject subject = small(18, 256);
   const device::Device a100 = find_device("a100");
   DeviceAnalysisOptions options;
   options.precision = "f16";
@@ -76,7 +78,7 @@ TEST(DeviceAnalysis, GroupsArePricedWithAllTheirLayers) {
   EXPECT_EQ(sweep.layers.size(), 2u);
   ASSERT_TRUE(sweep.down);
   EXPECT_EQ(sweep.down->width, 16);
-  Subject at_16 = make_subject(testing::small_model(16), {{"x", {256, 3, 32, 32}}});
+  Subject at_16 = small(16, 256);
   const DeviceAnalysis other = analyze_on(at_16, a100, options);
   EXPECT_NEAR(analysis.total_us() - other.total_us(), sweep.down->saved_us, 1e-6);
 }
@@ -114,19 +116,20 @@ TEST(DeviceAnalysis, UnknownLayersAndPrecisionsAreNamed) {
   EXPECT_THROW(analyze_on(small(8), find_device("t4"), options), Error);
 }
 
-TEST(DeviceAnalysis, RealModelsOnEveryDevice) {
+TEST(DeviceAnalysis, RealModels) {
   const auto models = testing::real_models();
   if (models.empty()) GTEST_SKIP() << "no test data: set TAILOR_SHARED_DATA";
   int analysed = 0;
   for (const char* name : {"mobilenet_v2_1.0_224_imagenet", "resnet56_cifar10", "vit_cifar10_pgd_2_3_16"}) {
     const Subject subject = read_subject(testing::real_model(name), {});
-    for (const device::Device& device : device::known_devices()) {
+    for (const char* gpu : {"nano", "t4", "h200", "mi210"}) {
+      const device::Device device = find_device(gpu);
       const DeviceAnalysis analysis = analyze_on(subject, device, {});
       EXPECT_GT(analysis.total_us(), device.launch_us * static_cast<double>(analysis.layers.size()));
       ++analysed;
     }
   }
-  EXPECT_EQ(analysed, 45);
+  EXPECT_EQ(analysed, 12);
 }
 
 TEST(Described, OneDeviceIsItsWaveModel) {
