@@ -85,6 +85,23 @@ struct AnalyzeArguments {
   std::uint64_t seed = 0;
   bool all = false, fresh = false, resume = false;
 };
+struct MapArguments {
+  std::filesystem::path model, out, calib, eval;
+  std::string platform, objective = "latency", budget, max_drop;
+  PreparationArguments preparation;
+  std::int64_t label_offset = 0, limit = 0, calib_limit = 256;
+  std::vector<std::string> shapes;
+  int threads = 1;
+  bool pareto = false;
+};
+struct PlaceArguments {
+  std::filesystem::path workload;
+  std::string objective = "throughput";
+  int accelerators = -1, cpus = -1;  // < 0: as the workload says
+  double memory = -1;
+  std::int64_t steps = 4000000;
+  std::uint64_t seed = 1;
+};
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
 };
@@ -96,6 +113,8 @@ int analyze(const Global& global, const AnalyzeArguments& arguments);
 int bench(const Global& global, const BenchArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
+int map(const Global& global, const MapArguments& arguments);
+int place(const Global& global, const PlaceArguments& arguments);
 int plan_show(const Global& global, const PlanArguments& arguments);
 int plan_diff(const Global& global, const PlanArguments& arguments);
 int plan_table(const Global& global, const PlanArguments& arguments);
@@ -151,6 +170,8 @@ struct LatencyLimit {
 };
 /// "5ms" or "0.68x". @throws Error bad_value
 LatencyLimit parse_latency(const std::string& text, const char* option);
+/// "10uJ", "0.5mJ" -> microjoules. @throws Error bad_value
+double parse_energy(const std::string& text, const char* option);
 /// --fresh and --resume. @throws Error usage if both are given
 runtime::Journal journal_of(bool fresh, bool resume);
 /// @throws Error bad_value, unknown_name
