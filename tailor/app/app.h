@@ -94,6 +94,23 @@ struct DeviceNewArguments {
   double clock_mhz = 0, gbytes_per_s = 0, gbytes = 0;  // 0: as of the other
   std::filesystem::path out;                           // empty: stdout
 };
+struct MapArguments {
+  std::filesystem::path model, out, calib, eval;
+  std::string platform, objective = "latency", budget, max_drop;
+  PreparationArguments preparation;
+  std::int64_t label_offset = 0, limit = 0, calib_limit = 256;
+  std::vector<std::string> shapes;
+  int threads = 1;
+  bool pareto = false;
+};
+struct PlaceArguments {
+  std::filesystem::path workload;
+  std::string objective = "throughput";
+  int accelerators = -1, cpus = -1;  // < 0: as the workload says
+  double memory = -1;
+  std::int64_t steps = 4000000;
+  std::uint64_t seed = 1;
+};
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
 };
@@ -110,6 +127,8 @@ int devices_show(const Global& global, const DeviceArguments& arguments);
 int devices_new(const Global& global, const DeviceNewArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
+int map(const Global& global, const MapArguments& arguments);
+int place(const Global& global, const PlaceArguments& arguments);
 int plan_show(const Global& global, const PlanArguments& arguments);
 int plan_diff(const Global& global, const PlanArguments& arguments);
 int plan_table(const Global& global, const PlanArguments& arguments);
@@ -165,6 +184,8 @@ struct LatencyLimit {
 };
 /// "5ms" or "0.68x". @throws Error bad_value
 LatencyLimit parse_latency(const std::string& text, const char* option);
+/// "10uJ", "0.5mJ" -> microjoules. @throws Error bad_value
+double parse_energy(const std::string& text, const char* option);
 /// --fresh and --resume. @throws Error usage if both are given
 runtime::Journal journal_of(bool fresh, bool resume);
 /// @throws Error bad_value, unknown_name

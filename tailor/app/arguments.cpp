@@ -242,6 +242,52 @@ void add_devices(CLI::App& app, Invocation& invocation) {
   made->add_option("-o,--output", n->out, "file to write (default: stdout)");
 }
 
+void add_map(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] = verb<MapArguments>(app, invocation, "map",
+                                     "split layers over the units of a system on chip, exactly", map);
+  sub->add_option("MODEL", o->model, "ONNX file with f32 weights")->required();
+  sub->add_option("--platform", o->platform, "diana, darkside, gap8, mpic, ne16, or a description FILE.toml")
+      ->required();
+  sub->add_option("--objective", o->objective, "what is kept small: latency or energy")
+      ->capture_default_str();
+  sub->add_option("--budget", o->budget,
+                  "goal: least loss at no more than 0.4ms (or 10uJ), or 0.5x of the most precise mapping");
+  sub->add_option(
+      "--max-drop", o->max_drop,
+      "goal: least cost at no more than so many points of top-1 lost (of agreement without --eval), "
+      "measured with rounded weights, without retraining");
+  sub->add_option("--calib", o->calib,
+                  "samples: what a layer loses is measured on them, not told from its weights");
+  sub->add_option("--calib-limit", o->calib_limit, "how many of them")->capture_default_str();
+  sub->add_option("--eval", o->eval,
+                  "labelled samples: top-1 of the mapping and of what it is compared with");
+  sub->add_option("--limit", o->limit, "use only the first so many samples of --eval");
+  add_preparation(*sub, o->preparation);
+  sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
+  sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
+  sub->add_option("--threads", o->threads, "threads of the runtime, where samples are run")
+      ->capture_default_str();
+  sub->add_flag("--pareto", o->pareto, "show the front");
+  sub->add_option("-o,--output", o->out,
+                  "write the model with its weights rounded as the chosen units keep them");
+}
+
+void add_place(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] =
+      verb<PlaceArguments>(app, invocation, "place", "operators over several accelerators and CPUs", place);
+  sub->add_option("WORKLOAD", o->workload, "JSON file: operators, their times on each kind of device, edges")
+      ->required();
+  sub->add_option("--objective", o->objective,
+                  "throughput (samples in a pipeline: the largest load) or latency (one sample alone)")
+      ->capture_default_str();
+  sub->add_option("--accelerators", o->accelerators, "how many (default: as the workload says)");
+  sub->add_option("--cpus", o->cpus, "how many (default: as the workload says)");
+  sub->add_option("--memory", o->memory, "bytes of one accelerator (default: as the workload says)");
+  sub->add_option("--steps", o->steps, "of the search that goes on from the exact split; 0: none")
+      ->capture_default_str();
+  sub->add_option("--seed", o->seed, "of that search")->capture_default_str();
+}
+
 // Verbs that take one word or none.
 void add_word(CLI::App& app, Invocation& invocation, const char* name, const char* help, const char* word,
               bool required, int (*act)(const Global&, const std::string&)) {
@@ -370,6 +416,8 @@ int run(int count, char** arguments, Global& global) {
   add_verify(app, invocation);
   add_optimize(app, invocation);
   add_plan(app, invocation);
+  add_map(app, invocation);
+  add_place(app, invocation);
   add_word(app, invocation, "explain", "what an error code means", "CODE", true, explain_code);
   add_word(app, invocation, "schema", "print the schema of a --json document, or list them", "NAME", false,
            print_schema);

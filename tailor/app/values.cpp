@@ -54,6 +54,11 @@ double parse_points(const std::string& text, const char* option) {
   return parse(text, option, kUnits, "0.5, in points (of a hundred)");
 }
 
+double parse_energy(const std::string& text, const char* option) {
+  constexpr std::array<Unit, 4> kUnits = {{{"uJ", 1}, {"nJ", 1e-3}, {"mJ", 1e3}, {"J", 1e6}}};
+  return parse(text, option, kUnits, "10uJ or 0.5mJ");
+}
+
 LatencyLimit parse_latency(const std::string& text, const char* option) {
   if (text.ends_with('x')) return {.ratio = parse_factor(text, option)};
   if (text.ends_with('s')) return {.us = 1e6 * parse_seconds(text, option)};

@@ -67,6 +67,14 @@ constexpr std::array kTexts = {
              "Every channel of the model is frozen. `tailor inspect` says why, layer by layer."},
     CodeText{Code::bad_cut, "cut not allowed",
              "The plan removes channels that the graph does not allow to be removed."},
+    CodeText{Code::nothing_to_map, "nothing to map",
+             "No layer of the model has constant f32 weights that a unit of the platform can compute. "
+             "`tailor inspect` "
+             "shows the layers; a quantised model has to be mapped before quantisation."},
+    CodeText{
+        Code::bad_workload, "workload contradicts itself",
+        "The graph of operators has a cycle, an edge to an operator that is not there, or colours that tie a "
+        "backward operator before its forward one."},
     CodeText{Code::goal_not_met, "goal not met",
              "No plan meets the goal. The message names the nearest one; --best-effort writes it."},
     CodeText{Code::gate_failed, "gate failed", "A gate of `verify` was not passed."},

@@ -41,6 +41,8 @@ enum class Code : int {
   shape_unknown = 3102,      // a free dimension that must be given with --shape
   nothing_to_change = 3201,  // every channel is frozen
   bad_cut = 3202,            // a cut that the graph does not allow
+  nothing_to_map = 3203,     // no layer that a platform's units compute
+  bad_workload = 3204,       // a placement workload that contradicts itself
 
   goal_not_met = 4001,
   gate_failed = 4002,

@@ -1,0 +1,204 @@
+// tailor map: layers split over the units of a platform. The tables first, then the words of the command line.
+#include "tailor/app/app.h"
+#include "tailor/base/progress.h"
+#include "tailor/base/table.h"
+#include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/map_model.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace tailor::app {
+namespace {
+
+using pipeline::MapResult;
+using pipeline::NamedMapping;
+
+std::string energy_text(const plan::Mapping& mapping) {
+  return mapping.energy_uj >= 0 ? fmt::format("{:.3f}", mapping.energy_uj) : "-";
+}
+
+std::string accuracy_text(const NamedMapping& named) {
+  if (!named.accuracy) return "";
+  return named.accuracy->top1 ? fmt::format("{:.2f}", *named.accuracy->top1)
+                              : fmt::format("{:.2f}", named.accuracy->agreement);
+}
+
+std::string certificate_text(const NamedMapping& named) {
+  if (!named.certificate) return "";
+  const plan::Certificate& c = *named.certificate;
+  if (!c.optimal) return fmt::format("gap {:.2g} %", 100 * c.gap);
+  return c.quantum_us > 0 ? fmt::format("optimal to {:.2g}", c.quantum_us) : "optimal";
+}
+
+bool with_accuracy(const MapResult& result) {
+  return std::any_of(result.baselines.begin(), result.baselines.end(),
+                     [](const NamedMapping& m) { return m.accuracy.has_value(); });
+}
+
+const char* accuracy_title(const MapResult& result) {
+  if (!with_accuracy(result)) return "";
+  return result.baselines.front().accuracy->top1 ? "top-1 %" : "agree %";
+}
+
+void add_row(Table& table, const std::string& name, const NamedMapping& named) {
+  table.row({name, fmt::format("{:.4f}", named.mapping.latency_us / 1e3), energy_text(named.mapping),
+             fmt::format("{:.4g}", named.mapping.loss), accuracy_text(named), certificate_text(named)});
+}
+
+Table mapping_table(const MapResult& result, const char* title) {
+  return Table({{title},
+                {"ms", Align::right},
+                {"uJ", Align::right},
+                {"loss", Align::right},
+                {accuracy_title(result), Align::right},
+                {""}});
+}
+
+std::string comparison_text(const MapResult& result) {
+  Table table = mapping_table(result, "mapping");
+  for (const NamedMapping& baseline : result.baselines) add_row(table, baseline.name, baseline);
+  if (result.chosen) add_row(table, "chosen", *result.chosen);
+  return table.text({}, output_width());
+}
+
+std::string front_text(const MapResult& result) {
+  Table table = mapping_table(result, "front");
+  for (std::size_t i = 0; i < result.front.size(); ++i)
+    add_row(table, std::to_string(i + 1), result.front[i]);
+  return table.text({}, output_width());
+}
+
+// The chosen mapping, layer by layer.
+std::string layers_text(const MapResult& result) {
+  std::vector<Column> columns = {{"layer", Align::left, true}, {"channels", Align::right}};
+  for (latency::UnitChoice choice : latency::unit_choices(result.platform))
+    columns.push_back({latency::name(result.platform, choice), Align::right});
+  columns.push_back({"cycles per unit", Align::right});
+  Table table(columns);
+  for (std::size_t l = 0; l < result.layers.size(); ++l) {
+    const plan::Split& split = result.chosen->mapping.splits[l];
+    std::vector<std::string> cells = {result.layers[l].layer.name,
+                                      std::to_string(result.layers[l].layer.workload.oc)};
+    for (int count : split.counts) cells.push_back(count ? std::to_string(count) : "-");
+    std::vector<std::string> cycles;
+    for (double c : split.unit_cycles) cycles.push_back(c > 0 ? fmt::format("{:.0f}", c) : "-");
+    cells.push_back(fmt::format("{}", fmt::join(cycles, " | ")));
+    table.row(std::move(cells));
+  }
+  return table.text({}, output_width());
+}
+
+std::string free_text(const MapResult& result) {
+  if (result.free.empty()) return "";
+  std::vector<latency::UnitChoice> choices = latency::unit_choices(result.platform);
+  std::string name = latency::name(result.platform,
+                                   choices[static_cast<std::size_t>(plan::precise_choice(result.platform))]);
+  Table table({{"free channels on " + name, Align::left, true},
+               {"free", Align::right},
+               {"of", Align::right},
+               {"cycles there"},
+               {"one more"},
+               {"others take"}});
+  for (const pipeline::FreeLayer& f : result.free) {
+    const plan::LayerToMap& layer = result.layers[static_cast<std::size_t>(f.layer)].layer;
+    table.row({layer.name, std::to_string(f.free.most - f.free.least), std::to_string(layer.workload.oc),
+               fmt::format("{:.0f}", f.free.at_most),
+               f.free.next < latency::kCannot ? fmt::format("{:.0f}", f.free.next) : "-",
+               fmt::format("{:.0f}", f.free.limit)});
+  }
+  return "\n" + table.text({}, output_width());
+}
+
+std::string head_text(const MapResult& result) {
+  std::string text = fmt::format(
+      "{}  {} layers on {} ({}), {} MHz\nmodelled by the platform's cost models; {} other nodes are in no "
+      "number\n",
+      result.model.string(), result.layers.size(), result.platform.name, result.platform.title,
+      result.platform.frequency_mhz, result.other_nodes);
+  if (!result.elsewhere.empty())
+    text += fmt::format(
+        "{} layers run elsewhere and are in no number (no unit computes them, or their weights are no "
+        "f32): {}\n",
+        result.elsewhere.size(), fmt::join(result.elsewhere, ", "));
+  text += result.measured_loss
+              ? "loss: divergence of the network with one layer rounded, measured, added up\n"
+              : "loss: share of the weights' energy that rounding takes, added up over layers\n";
+  if (result.step > 1)
+    text += fmt::format("numbers of channels are multiples of {} in the largest layers: not exact there\n",
+                        result.step);
+  return text + "\n";
+}
+
+void set_goals(pipeline::MapOptions& options, const MapArguments& a) {
+  if (a.objective != "latency" && a.objective != "energy")
+    throw Error(Code::unknown_name, fmt::format("there is no objective '{}'", a.objective), "--objective",
+                "write latency or energy");
+  options.objective = a.objective == "latency" ? plan::Objective::latency : plan::Objective::energy;
+  if (!a.max_drop.empty()) options.max_drop = parse_points(a.max_drop, "--max-drop");
+  if (a.budget.empty()) return;
+  if (a.budget.ends_with('x')) {
+    options.budget_ratio = parse_factor(a.budget, "--budget");
+  } else if (options.objective == plan::Objective::latency) {
+    options.budget = parse_latency(a.budget, "--budget").us;
+  } else {
+    options.budget = parse_energy(a.budget, "--budget");
+  }
+}
+
+void check_numbers(const MapArguments& a) {
+  if (a.limit < 0) throw Error(Code::bad_value, "--limit must be positive", "--limit");
+  if (a.calib_limit < 1) throw Error(Code::bad_value, "--calib-limit must be positive", "--calib-limit");
+  if (a.threads < 1 || a.threads > 1024)
+    throw Error(Code::bad_value, "--threads must be 1 to 1024", "--threads");
+}
+
+pipeline::MapOptions options_of(const Global& global, const MapArguments& a) {
+  check_numbers(a);
+  pipeline::MapOptions options;
+  options.platform = a.platform;
+  set_goals(options, a);
+  options.calib = a.calib, options.eval = a.eval;
+  options.calib_limit = a.calib_limit;
+  options.samples.preparation = preparation_of(a.preparation);
+  options.samples.label_offset = a.label_offset, options.samples.limit = a.limit;
+  options.samples.overrides = parse_shapes(a.shapes);
+  options.samples.bench.threads = a.threads;
+  options.samples.bench.runner = global.runner;
+  return options;
+}
+
+}  // namespace
+
+int map(const Global& global, const MapArguments& arguments) {
+  pipeline::MapOptions options = options_of(global, arguments);
+  if (!arguments.out.empty()) check_target(arguments.out);
+  MapResult result;
+  {
+    Progress progress("map");
+    options.progress = [&](const std::string& phase, double done) {
+      progress.update(100 * done, 100, phase);
+    };
+    result = pipeline::map_model(arguments.model, options);
+  }
+  if (!arguments.out.empty() && result.chosen) {
+    pipeline::Subject subject = pipeline::read_subject(arguments.model, options.samples.overrides);
+    onnx::write(pipeline::rounded_model(subject, result, result.chosen->mapping), arguments.out);
+  }
+  if (global.json) {
+    print_document(to_json(result));
+  } else {
+    print(head_text(result) + comparison_text(result) +
+          (arguments.pareto ? "\n" + front_text(result) : std::string()) +
+          (result.chosen ? "\n" + layers_text(result) : std::string()) + free_text(result));
+  }
+  if (result.chosen) return 0;
+  Error missed(Code::goal_not_met, result.why, arguments.model.string(),
+               "relax the goal as the message says");
+  print_error(global, missed);
+  return exit_code(missed.code());
+}
+
+}  // namespace tailor::app

@@ -1,0 +1,93 @@
+/// \file A model over the units of a platform: what each channel loses where, the front, one mapping chosen.
+#pragma once
+
+#include "tailor/base/json.h"
+#include "tailor/pipeline/surgery.h"
+#include "tailor/pipeline/verify.h"
+#include "tailor/plan/platform_mapping.h"
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tailor::pipeline {
+
+struct MapOptions {
+  std::string platform;  // as device::find_platform
+  plan::Objective objective = plan::Objective::latency;
+  /// At most this cost (microseconds or microjoules), or this share of the most precise mapping's.
+  std::optional<double> budget = {}, budget_ratio = {};
+  /// At most so many points of top-1 (with eval) or of agreement (with calib alone) lost when weights are
+  /// rounded as the units keep them, without retraining; measured, not predicted.
+  std::optional<double> max_drop = {};
+  std::filesystem::path calib = {};  // samples: losses of layers are measured on them
+  std::filesystem::path eval = {};   // labelled samples: top-1 of the mapping
+  std::int64_t calib_limit = 256;    // samples that each layer's loss is measured on
+  VerifyOptions samples = {};  // preparation, label_offset, limit, overrides, bench.runner, bench.threads
+  std::function<void(const std::string& phase, double done)> progress = {};
+};
+
+/// A layer with its node and its row of rounded weights per way to compute.
+struct MappedLayer {
+  int node = 0;
+  plan::LayerToMap layer;
+  std::vector<float> weights;               // channels x row
+  std::vector<std::vector<float>> rounded;  // per latency::unit_choices: channels x row
+};
+
+/// What a mapping's rounded weights do to the model's answers.
+struct MappingAccuracy {
+  std::string source;  // path of the data
+  std::int64_t samples = 0;
+  std::optional<double> top1, top1_before;  // percent, with labels
+  double agreement = 0;                     // percent of samples with the class of the original
+  double drop() const { return top1 ? *top1_before - *top1 : 100 - agreement; }
+};
+
+struct FreeLayer {
+  int layer = 0;
+  plan::FreeChannels free;
+};
+
+/// One mapping with its name and, where data was given, its accuracy.
+struct NamedMapping {
+  std::string name;
+  plan::Mapping mapping;
+  std::optional<plan::Certificate> certificate = {};  // none: a baseline
+  std::optional<MappingAccuracy> accuracy = {};
+};
+
+struct MapResult {
+  std::filesystem::path model;
+  device::Platform platform;
+  plan::Objective objective = plan::Objective::latency;
+  bool measured_loss = false;  // of layers, on calibration data; else from the weights alone
+  std::vector<MappedLayer> layers;
+  std::vector<std::string> elsewhere;  // layers that no unit computes; not in any number here
+  int other_nodes = 0;                 // additions, pooling ...; not in any number here
+  int step = 1;                        // of plan::Splits: 1 if every split was looked at
+  std::vector<NamedMapping> front;     // by rising cost; without --pareto at most a few of it are priced
+  std::vector<NamedMapping> baselines;
+  std::optional<NamedMapping> chosen;  // none: the goal cannot be met
+  std::string why;                     // of no choice: binding constraint and cheapest relaxation
+  std::vector<FreeLayer> free;         // layers with free channels, for the most precise way
+};
+
+/// @throws Error nothing_to_map if no layer has constant float weights that a unit computes; usage if max_drop
+/// comes without data, or energy is asked of a platform without power; as read_subject, find_platform,
+/// compare_outputs
+MapResult map_model(const std::filesystem::path& model, const MapOptions& options);
+
+/// The model with every channel's weights rounded as its unit keeps them (and a channel that goes to a
+/// depthwise unit reading its own input alone).
+graph::Model rounded_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping);
+
+/// Index into latency::unit_choices for each channel of a layer.
+std::vector<int> channel_options(const MapResult& result, std::size_t layer, const plan::Mapping& mapping);
+
+/// Schema "tailor/map/1".
+Json to_json(const MapResult& result);
+
+}  // namespace tailor::pipeline

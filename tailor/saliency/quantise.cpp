@@ -1,0 +1,121 @@
+// quantised: f32 unchanged; ternary by ternary_scale; the rest by the best of a few scales (best_scale). Each
+// works on one range that shares a scale: a channel's row or the whole layer.
+#include "tailor/saliency/quantise.h"
+
+#include "tailor/base/error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace tailor::saliency {
+namespace {
+
+using Row = std::span<const float>;
+
+// Level of x: the nearest multiple of the scale, at most `levels` of them on either side.
+double rounded(double x, double scale, double levels) {
+  return scale > 0 ? std::clamp(std::nearbyint(x / scale), -levels, levels) * scale : 0;
+}
+
+double error_of(Row row, double scale, double levels) {
+  double sum = 0;
+  for (float x : row) {
+    double d = x - rounded(x, scale, levels);
+    sum += d * d;
+  }
+  return sum;
+}
+
+double largest(Row row) {
+  double most = 0;
+  for (float x : row) most = std::max<double>(most, std::abs(x));
+  return most;
+}
+
+// Scales worth trying: from the one that clips nothing downwards, since a few large weights may well be
+// clipped.
+std::vector<double> scales(double unclipped, bool power_of_two) {
+  std::vector<double> list;
+  if (power_of_two) {
+    for (int down = 0; down <= 3; ++down) list.push_back(std::exp2(std::ceil(std::log2(unclipped)) - down));
+  } else {
+    for (int percent = 100; percent >= 30; percent -= 5) list.push_back(unclipped * percent / 100);
+  }
+  return list;
+}
+
+double best_scale(Row row, double levels, bool power_of_two) {
+  double most = largest(row), best = 0, least = std::numeric_limits<double>::infinity();
+  if (most == 0) return 0;
+  for (double scale : scales(most / levels, power_of_two)) {
+    double error = error_of(row, scale, levels);
+    if (error < least) least = error, best = scale;
+  }
+  return best;
+}
+
+// With the k largest magnitudes kept, their mean is the best scale and (their sum)^2 / k the energy it
+// explains. The best k also is the one that rounding to the nearest level gives: each magnitude kept exceeds
+// half of the scale.
+double ternary_scale(Row row, bool power_of_two) {
+  std::vector<double> magnitudes;
+  for (float x : row) magnitudes.push_back(std::abs(x));
+  std::sort(magnitudes.begin(), magnitudes.end(), std::greater<>());
+  double sum = 0, best = 0, most = 0;
+  for (std::size_t k = 0; k < magnitudes.size(); ++k) {
+    sum += magnitudes[k];
+    double count = static_cast<double>(k) + 1;
+    if (sum * sum / count > most) most = sum * sum / count, best = sum / count;
+  }
+  if (!power_of_two || best == 0) return best;
+  double below = std::exp2(std::floor(std::log2(best)));
+  return error_of(row, below, 1) <= error_of(row, 2 * below, 1) ? below : 2 * below;
+}
+
+double levels_of(const device::WeightFormat& format) {
+  return format.name == "ternary" ? 1 : std::exp2(format.bits - 1) - 1;
+}
+
+}  // namespace
+
+std::vector<float> quantised(std::span<const float> weights, std::size_t channels,
+                             const device::WeightFormat& format) {
+  TAILOR_CHECK(channels > 0 && weights.size() % channels == 0);
+  std::vector<float> result(weights.begin(), weights.end());
+  if (format.name == "f32") return result;
+  const std::size_t parts = format.per_channel ? channels : 1, size = weights.size() / parts;
+  const double levels = levels_of(format);
+  for (std::size_t p = 0; p < parts; ++p) {
+    Row row = weights.subspan(p * size, size);
+    double scale = format.name == "ternary" ? ternary_scale(row, format.power_of_two)
+                                            : best_scale(row, levels, format.power_of_two);
+    for (std::size_t i = 0; i < size; ++i)
+      result[p * size + i] = static_cast<float>(rounded(row[i], scale, levels));
+  }
+  return result;
+}
+
+std::vector<float> own_input_only(std::span<const float> weights, std::size_t channels) {
+  TAILOR_CHECK(channels > 0 && weights.size() % (channels * channels) == 0);
+  const std::size_t taps = weights.size() / (channels * channels);
+  std::vector<float> result(weights.size());
+  for (std::size_t c = 0; c < channels; ++c)
+    std::copy_n(weights.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps), taps,
+                result.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps));
+  return result;
+}
+
+std::vector<double> channel_errors(std::span<const float> a, std::span<const float> b, std::size_t channels) {
+  TAILOR_CHECK(a.size() == b.size() && channels > 0 && a.size() % channels == 0);
+  const std::size_t row = a.size() / channels;
+  std::vector<double> errors(channels);
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    double d = double{a[i]} - b[i];
+    errors[i / row] += d * d;
+  }
+  return errors;
+}
+
+}  // namespace tailor::saliency

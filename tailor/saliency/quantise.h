@@ -1,0 +1,28 @@
+/// \file Weights as a unit keeps them, and what rounding them costs each output channel.
+///
+/// Symmetric uniform levels with the scale of least squared error (a search over scales below the one that
+/// clips nothing); ternary weights with the exactly best scale per channel: the threshold and scale that
+/// minimise the squared error (Li et al., arXiv:1605.04711, solved exactly instead of by their
+/// approximation).
+#pragma once
+
+#include "tailor/device/platform.h"
+
+#include <span>
+#include <vector>
+
+namespace tailor::saliency {
+
+/// The weights rounded, as numbers again: channels x row, row-major, as given.
+/// @pre weights.size() is a multiple of channels; all finite. O(weights x log(row))
+std::vector<float> quantised(std::span<const float> weights, std::size_t channels,
+                             const device::WeightFormat& format);
+
+/// Only what each channel reads of its own input (channels x inputs x taps, inputs = channels): the depthwise
+/// convolution inside a convolution.
+std::vector<float> own_input_only(std::span<const float> weights, std::size_t channels);
+
+/// Squared difference per channel, summed over its row.
+std::vector<double> channel_errors(std::span<const float> a, std::span<const float> b, std::size_t channels);
+
+}  // namespace tailor::saliency

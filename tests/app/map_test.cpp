@@ -1,0 +1,99 @@
+// tailor map as its users start it.
+#include "tests/app/models.h"
+#include "tests/app/program.h"
+#include "tests/app/schema_check.h"
+#include "tests/testing.h"
+
+#include <nlohmann/json.hpp>
+
+namespace tailor::testing {
+namespace {
+
+class Map : public ::testing::Test {
+ protected:
+  void SetUp() override { model = write_small(folder.path(), "small.onnx", 40).string(); }
+  TemporaryFolder folder;
+  std::string model;
+};
+
+void expect_valid(const Json& json) {
+  Json schema = document(run({"schema", "map"}));
+  for (const std::string& line : violations(schema, json)) ADD_FAILURE() << line;
+}
+
+TEST_F(Map, TextShowsBaselinesLayersAndFront) {
+  Finished finished = run({"map", model, "--platform", "diana", "--pareto"});
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  for (const char* words : {"all on digital", "all on analog", "first and last on digital, rest on analog",
+                            "least latency", "chosen", "front", "modelled"})
+    EXPECT_NE(finished.out.find(words), std::string::npos) << words << "\n" << finished.out;
+}
+
+TEST_F(Map, EveryPlatformHasAValidDocument) {
+  for (const char* platform : {"diana", "darkside", "gap8", "mpic", "ne16"}) {
+    Finished finished = run({"map", model, "--platform", platform, "--json"});
+    EXPECT_EQ(finished.exit, 0) << finished.err;
+    Json json = document(finished);
+    ASSERT_TRUE(json.is_object());
+    expect_valid(json);
+    EXPECT_EQ(json["platform"], platform);
+    for (const Json& layer : json["layers"])
+      EXPECT_EQ(layer["assignment"].size(), layer["channels"].get<std::size_t>());
+  }
+}
+
+TEST_F(Map, ABudgetThatCannotBeMetIsNoErrorOfUse) {
+  Finished finished = run({"map", model, "--platform", "diana", "--budget", "1us", "--json"});
+  EXPECT_EQ(finished.exit, 4) << finished.err;
+  EXPECT_NE(finished.err.find("error[E4001]: the budget binds"), std::string::npos) << finished.err;
+  Json json = document(finished);
+  expect_valid(json);
+  EXPECT_TRUE(json["chosen"].is_null());
+  EXPECT_FALSE(json["why"].get<std::string>().empty());
+}
+
+TEST_F(Map, BudgetsComeInUnits) {
+  Json json = document(
+      run({"map", model, "--platform", "diana", "--objective", "energy", "--budget", "0.9x", "--json"}));
+  ASSERT_TRUE(json.is_object());
+  EXPECT_LE(json["chosen"]["energy_uj"].get<double>(),
+            0.9 * json["baselines"][0]["energy_uj"].get<double>() + 1e-9);
+  EXPECT_EQ(run({"map", model, "--platform", "diana", "--objective", "energy", "--budget", "1J"}).exit, 0);
+  EXPECT_EQ(run({"map", model, "--platform", "diana", "--objective", "energy", "--budget", "5ms"}).exit, 2);
+  EXPECT_EQ(run({"map", model, "--platform", "diana", "--budget", "5uJ"}).exit, 2);
+}
+
+TEST_F(Map, MistakesHaveCodes) {
+  auto expect = [&](std::vector<std::string> arguments, int exit, const char* code) {
+    arguments.insert(arguments.begin(), {"map", model});
+    Finished finished = run(arguments);
+    EXPECT_EQ(finished.exit, exit) << finished.err;
+    EXPECT_NE(finished.err.find(code), std::string::npos) << finished.err;
+  };
+  expect({"--platform", "dianna"}, 2, "E2108");
+  expect({"--platform", "/nowhere.toml"}, 2, "E2101");
+  expect({"--platform", "diana", "--objective", "speed"}, 2, "E2001");
+  expect({"--platform", "gap8", "--objective", "energy"}, 2, "E2000");
+  expect({"--platform", "diana", "--max-drop", "1"}, 2, "E2000");
+  expect({"--platform", "diana", "--limit", "-1"}, 2, "E2002");
+  write_file(folder.path() / "bad.toml", "schema = 3");
+  expect({"--platform", (folder.path() / "bad.toml").string()}, 2, "E2104");
+}
+
+TEST_F(Map, OutputIsTheRoundedModel) {
+  TAILOR_NEEDS_RUNTIME();
+  std::string out = (folder.path() / "out.onnx").string(), data = write_cifar(folder.path(), 32).string();
+  Finished finished =
+      run({"map", model, "--platform", "diana", "--eval", data, "--budget", "0.6x", "-o", out, "--json"});
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  Json mapped = document(finished);
+  expect_valid(mapped);
+  Json verified =
+      document(run({"verify", model, out, "--eval", data, "--rounds", "7", "--max-noise", "10", "--json"}));
+  ASSERT_TRUE(verified.is_object());
+  EXPECT_NEAR(verified["samples"][0]["top1"]["agreement"].get<double>() * 100,
+              mapped["chosen"]["accuracy"]["agreement_percent"].get<double>(), 1e-9);
+}
+
+}  // namespace
+}  // namespace tailor::testing

@@ -1,0 +1,119 @@
+#include "tailor/saliency/quantise.h"
+
+#include "tailor/base/random.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+
+namespace tailor::saliency {
+namespace {
+
+std::vector<float> random_weights(std::size_t count, Random& random) {
+  std::vector<float> weights;
+  for (std::size_t i = 0; i < count; ++i) weights.push_back(static_cast<float>(random.normal()));
+  return weights;
+}
+
+device::WeightFormat format(const char* name, bool per_channel = true, bool power_of_two = false) {
+  device::WeightFormat result = device::parse_weight_format(name);
+  result.per_channel = per_channel, result.power_of_two = power_of_two;
+  return result;
+}
+
+double error(const std::vector<float>& a, const std::vector<float>& b, std::size_t channels = 1) {
+  std::vector<double> errors = channel_errors(a, b, channels);
+  return std::accumulate(errors.begin(), errors.end(), 0.0);
+}
+
+std::set<float> magnitudes(const std::vector<float>& values) {
+  std::set<float> set;
+  for (float x : values) set.insert(std::abs(x));
+  return set;
+}
+
+TEST(Quantise, FloatStays) {
+  Random random(1);
+  std::vector<float> weights = random_weights(12, random);
+  EXPECT_EQ(quantised(weights, 3, format("f32")), weights);
+}
+
+// Every subset that may become nonzero, each with its best scale.
+TEST(Quantise, TernaryIsTheBestThereIs) {
+  Random random(2);
+  for (int i = 0; i < 200; ++i) {
+    std::vector<float> row = random_weights(1 + random.below(9), random);
+    double least = std::numeric_limits<double>::infinity();
+    for (std::size_t set = 0; set < (std::size_t{1} << row.size()); ++set) {
+      double sum = 0, squares = 0, count = 0;
+      for (std::size_t k = 0; k < row.size(); ++k) {
+        squares += double{row[k]} * row[k];
+        if (set >> k & 1) sum += std::abs(row[k]), ++count;
+      }
+      least = std::min(least, squares - (count > 0 ? sum * sum / count : 0));
+    }
+    std::vector<float> rounded = quantised(row, 1, format("ternary"));
+    EXPECT_NEAR(error(row, rounded), least, 1e-6);
+    EXPECT_LE(magnitudes(rounded).size(), 2u);
+  }
+}
+
+TEST(Quantise, LevelsAreMultiplesOfOneScale) {
+  Random random(3);
+  for (const char* name : {"int2", "int4", "int8"})
+    for (bool power_of_two : {false, true}) {
+      device::WeightFormat to = format(name, false, power_of_two);
+      std::vector<float> weights = random_weights(400, random), rounded = quantised(weights, 20, to);
+      double levels = std::exp2(to.bits - 1) - 1, step = std::numeric_limits<double>::infinity();
+      std::set<float> found = magnitudes(rounded);
+      for (auto a = found.begin(); std::next(a) != found.end(); ++a)
+        step = std::min<double>(step, *std::next(a) - *a);
+      for (float x : rounded) {
+        EXPECT_NEAR(x / step, std::nearbyint(x / step), 1e-3);
+        EXPECT_LE(std::abs(x / step), levels + 1e-3);
+      }
+      if (power_of_two) {
+        EXPECT_NEAR(std::log2(step), std::nearbyint(std::log2(step)), 1e-5) << name;
+      }
+    }
+}
+
+TEST(Quantise, MoreBitsLoseLess) {
+  Random random(4);
+  std::vector<float> weights = random_weights(640, random);
+  double before = std::numeric_limits<double>::infinity();
+  for (const char* name : {"int2", "int3", "int4", "int6", "int8", "int12"}) {
+    double now = error(weights, quantised(weights, 8, format(name)), 8);
+    EXPECT_LT(now, before) << name;
+    before = now;
+  }
+  EXPECT_LT(before, 1e-3);
+}
+
+TEST(Quantise, ScalesPerChannelDoNotMixChannels) {
+  std::vector<float> weights = {1.0f, -0.5f, 1000.0f, -500.0f};
+  std::vector<float> apart = quantised(weights, 2, format("int8")),
+                     together = quantised(weights, 2, format("int8", false));
+  EXPECT_NEAR(apart[0], 1, 0.02);
+  EXPECT_EQ(together[1], 0);
+}
+
+TEST(Quantise, ZerosStayZero) {
+  std::vector<float> zeros(6);
+  for (const char* name : {"ternary", "int4", "int8"})
+    for (bool power_of_two : {false, true})
+      EXPECT_EQ(quantised(zeros, 2, format(name, true, power_of_two)), zeros);
+}
+
+TEST(Quantise, TheDepthwiseConvolutionInside) {
+  std::vector<float> weights = {1, 2, 3, 4, 5, 6, 7, 8};  // 2 channels, 2 inputs, 2 taps
+  EXPECT_EQ(own_input_only(weights, 2), (std::vector<float>{1, 2, 0, 0, 0, 0, 7, 8}));
+  EXPECT_EQ(channel_errors(weights, own_input_only(weights, 2), 2), (std::vector<double>{9 + 16, 25 + 36}));
+}
+
+}  // namespace
+}  // namespace tailor::saliency
