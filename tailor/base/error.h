@@ -26,7 +26,9 @@ enum class Code : int {
   dataset_mismatch = 2106,  // readable data whose shape does not fit the model
   plan_mismatch = 2107,     // a plan made for another model
   unknown_device = 2108,
-  nothing_to_resume = 2109,  // --resume without a journal of this runtime, device and number of threads
+  nothing_to_resume = 2109,  // --resume without a journal or a checkpoint to go on from
+  bad_checkpoint = 2201,       // a checkpoint that cannot be read
+  checkpoint_mismatch = 2202,  // a checkpoint of another run
 
   not_onnx = 3001,           // the bytes are no ONNX model
   truncated = 3002,          // a model that ends early
@@ -41,16 +43,19 @@ enum class Code : int {
   shape_unknown = 3102,      // a free dimension that must be given with --shape
   nothing_to_change = 3201,  // every channel is frozen
   bad_cut = 3202,            // a cut that the graph does not allow
+  not_trainable = 3301,      // operators that training cannot run, or nothing that could learn
 
   goal_not_met = 4001,
   gate_failed = 4002,
   would_be_slower = 4003,
+  diverged = 4101,  // training came to numbers that are not finite
 
   not_trustworthy = 5001,
 
   runtime_missing = 6001,
   runner_failed = 6002,    // the runner died or answered nonsense
   runtime_refused = 6003,  // the runtime refuses the model
+  trainer_missing = 6101,  // the program that trains is not built
 
   partial = 8001,
   write_failed = 8002,  // full disk, no permission: the target is untouched
