@@ -63,7 +63,7 @@ TEST(Beta, HasItsMoments) {
 
 class BatchesTest : public ::testing::Test {
  protected:
-  BatchesTest() : data(data::read_dataset(testing::write_quarters(folder.path(), 50, 3))) {}
+  BatchesTest() : data(data::read_dataset(testing::write_colours(folder.path(), 50, 3))) {}
   TemporaryFolder folder;
   data::Dataset data;
 };

@@ -40,13 +40,14 @@ inline graph::Model small_classifier(std::uint64_t seed = 1) {
              {"Relu", "", "relu2", {"f"}, {"g"}},
              {"GlobalAveragePool", "", "pool", {"g"}, {"h"}},
              {"Flatten", "", "flat", {"h"}, {"i"}},
-             {"Dropout", "", "drop", {"i"}, {"j"}},
+             {"Dropout", "", "drop", {"i", "ratio"}, {"j"}},
              {"Gemm", "", "last", {"j", "w3", "b3"}, {"k"}},
              {"Softmax", "", "softmax", {"k"}, {"y"}}};
   g.nodes[10].attributes["transB"] = {std::int64_t{1}};
   g.initializers = {{"w1", drawn({6, 3, 3, 3}, seed)}, {"w2", drawn({6, 6, 3, 3}, seed + 1)},
                     {"w3", drawn({4, 6}, seed + 2)},   {"b3", drawn({4}, seed + 3)},
-                    {"ones", filled(6, 1)},            {"zeros", filled(6, 0)}};
+                    {"ones", filled(6, 1)},            {"zeros", filled(6, 0)},
+                    {"ratio", graph::make_f32({}, {0.1f})}};
   g.inputs = {{"x", graph::DataType::f32, graph::Shape{1, 3, 8, 8}}};
   g.outputs = {{"y", graph::DataType::f32, graph::Shape{1, 4}}};
   return model;
@@ -58,8 +59,8 @@ inline std::string big_endian(std::uint32_t value) {
   return text;
 }
 
-/// Labelled images of 3 x 8 x 8 as IDX of rank 4: the label says which quarter is bright. Returns the file of images.
-inline std::filesystem::path write_quarters(const std::filesystem::path& folder, std::uint32_t count, std::uint64_t seed) {
+/// Labelled images of 3 x 8 x 8 as IDX of rank 4: the label says which channel is bright; of 3, none. Returns the file of images.
+inline std::filesystem::path write_colours(const std::filesystem::path& folder, std::uint32_t count, std::uint64_t seed) {
   Random random(seed);
   std::string images = std::string("\0\0\x08\x04", 4) + big_endian(count) + big_endian(3) + big_endian(8) + big_endian(8);
   std::string labels = std::string("\0\0\x08\x01", 4) + big_endian(count);
@@ -67,14 +68,13 @@ inline std::filesystem::path write_quarters(const std::filesystem::path& folder,
     auto label = random.below(4);
     labels += static_cast<char>(label);
     for (std::size_t i = 0; i < 3 * 64; ++i) {
-      std::size_t row = i / 8 % 8, column = i % 8, quarter = row / 4 * 2 + column / 4;
-      double level = quarter == label ? 170 : 60 + 20.0 * static_cast<double>(i / 64);
-      images += static_cast<char>(std::min(255.0, std::max(0.0, level + 25 * random.normal())));
+      double level = i / 64 == label ? 150 : 100;
+      images += static_cast<char>(std::min(255.0, std::max(0.0, level + 40 * random.normal())));
     }
   }
-  write_file(folder / "quarters-images-idx4-ubyte", images);
-  write_file(folder / "quarters-labels-idx1-ubyte", labels);
-  return folder / "quarters-images-idx4-ubyte";
+  write_file(folder / "colours-images-idx4-ubyte", images);
+  write_file(folder / "colours-labels-idx1-ubyte", labels);
+  return folder / "colours-images-idx4-ubyte";
 }
 
 }  // namespace tailor::testing

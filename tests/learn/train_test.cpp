@@ -23,8 +23,8 @@ class Train : public ::testing::Test {
   Train() {
     set_threads(1);
     fs::create_directory(folder.path() / "test");
-    data.emplace(data::read_dataset(testing::write_quarters(folder.path(), 200, 3)));
-    eval.emplace(data::read_dataset(testing::write_quarters(folder.path() / "test", 100, 4)));
+    data.emplace(data::read_dataset(testing::write_colours(folder.path(), 200, 3)));
+    eval.emplace(data::read_dataset(testing::write_colours(folder.path() / "test", 100, 4)));
   }
   ~Train() override { set_interrupted(false); }
 
@@ -60,7 +60,7 @@ TEST_F(Train, LearnsFromLabels) {
 
 TEST_F(Train, LearnsByEveryRule) {
   Recipe adamw = recipe(), nesterov = recipe(), everything = recipe();
-  adamw.rule = Rule::adamw, adamw.schedule.rate = 0.01;
+  adamw.rule = Rule::adamw, adamw.schedule.rate = 0.02, adamw.epochs = 8;
   nesterov.nesterov = true, nesterov.clip = 1, nesterov.schedule.curve = Curve::step;
   everything.augmentation.mixup = 0.2, everything.objective.smoothing = 0.1, everything.average = 0.9;
   everything.schedule.warmup = 1, everything.epochs = 6;
@@ -74,6 +74,7 @@ TEST_F(Train, LearnsByEveryRule) {
 TEST_F(Train, LearnsFromATeacher) {
   graph::Model teacher = train(model, task(), recipe()).model;
   Recipe r = recipe();
+  r.epochs = 16;
   r.objective = {.labels = 0, .distill = 1, .temperature = 2, .match = 0.5};
   Training training = train(testing::small_classifier(77), {&*data, &*eval, teacher}, r);
   EXPECT_GT(evaluate(training.model, *eval).top1(), 0.9);
@@ -164,8 +165,8 @@ TEST_F(Train, RefusesWhatCannotLearn) {
   fixed.graph.nodes[8] = {"Reshape", "", "flat", {"h", "one_by_six"}, {"i"}};
   fixed.graph.initializers["one_by_six"] = graph::make_i64({2}, {1, 6});
   EXPECT_EQ(code_of([&] { train(fixed, task(), recipe()); }), Code::bad_shape);
-  fs::remove(folder.path() / "quarters-labels-idx1-ubyte");
-  data.emplace(data::read_dataset(folder.path() / "quarters-images-idx4-ubyte"));
+  fs::remove(folder.path() / "colours-labels-idx1-ubyte");
+  data.emplace(data::read_dataset(folder.path() / "colours-images-idx4-ubyte"));
   EXPECT_EQ(code_of([&] { train(model, task(), recipe()); }), Code::dataset_mismatch);
 }
 
@@ -208,7 +209,7 @@ class TwoWeights : public ::testing::Test {
   }
 
   TemporaryFolder folder;
-  fs::path images = folder.path() / "x-images-idx2-ubyte";
+  fs::path images = folder.path() / "x-images-idx3-ubyte";
   graph::Model model;
 };
 

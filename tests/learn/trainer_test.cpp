@@ -26,7 +26,7 @@ class Trainer : public ::testing::Test {
  protected:
   Trainer() {
     fs::create_directory(folder.path() / "test");
-    data = write_quarters(folder.path(), 200, 3), eval = write_quarters(folder.path() / "test", 100, 4);
+    data = write_colours(folder.path(), 200, 3), eval = write_colours(folder.path() / "test", 100, 4);
     onnx::write(small_classifier(), model);
   }
   Words finetune(const std::string& out, const Words& more = {}, const char* epochs = "4",
@@ -68,7 +68,7 @@ TEST_F(Trainer, FinetunesAndEvaluates) {
 
 TEST_F(Trainer, DistillsWithoutLabels) {
   ASSERT_EQ(run(finetune("teacher.onnx")).exit, 0);
-  fs::remove(folder.path() / "quarters-labels-idx1-ubyte");
+  fs::remove(folder.path() / "colours-labels-idx1-ubyte");
   onnx::write(small_classifier(50), model);
   Finished finished = run({"--json", "distill", folder.path() / "teacher.onnx", model, "-o", folder.path() / "student.onnx",
                            "--data", data, "--eval", eval, "--epochs", "6", "--batch", "20", "--rate", "0.1",
@@ -107,7 +107,7 @@ TEST_F(Trainer, SaysWhatIsWrong) {
   expect_error(run(finetune("nowhere/out.onnx")), 8, "E8002", "nowhere");
   expect_error(run(finetune("out.onnx", {"--label-offset", "7"})), 2, "E2106", "none of the model's 4 classes");
   expect_error(run(finetune("out.onnx", {}, "4", "1e30")), 4, "E4101", "loss");
-  expect_error(run({"evaluate", data, "--data", data}), 3, "E3001", "quarters");
+  expect_error(run({"evaluate", data, "--data", data}), 3, "E3001", "colours");
   EXPECT_FALSE(fs::exists(folder.path() / "out.onnx"));
 }
 
