@@ -21,9 +21,10 @@
 
 namespace tailor::app {
 
-using console::check_target, console::duration, console::engineering, console::output_width, console::parse_factor,
-    console::parse_points, console::parse_seconds, console::parse_share, console::preparation_of, console::print,
-    console::print_document, console::print_error, console::report, console::say;
+using console::check_target, console::duration, console::engineering, console::output_width,
+    console::parse_factor, console::parse_points, console::parse_seconds, console::parse_share,
+    console::preparation_of, console::print, console::print_document, console::print_error, console::report,
+    console::say;
 using console::PreparationArguments;
 
 /// What every verb obeys.

@@ -32,7 +32,8 @@ const std::vector<std::pair<std::string, std::string>>& learning_verbs() {
 }
 
 bool is_learning_verb(const std::string& word) {
-  return std::any_of(learning_verbs().begin(), learning_verbs().end(), [&](const auto& verb) { return verb.first == word; });
+  return std::any_of(learning_verbs().begin(), learning_verbs().end(),
+                     [&](const auto& verb) { return verb.first == word; });
 }
 
 void start_learning(int count, char** arguments) {

@@ -41,9 +41,10 @@ constexpr std::array kTexts = {
         "begins anew."},
     CodeText{Code::bad_checkpoint, "checkpoint not readable",
              "The file is no checkpoint, or was damaged. Remove it and train again without --resume."},
-    CodeText{Code::checkpoint_mismatch, "checkpoint of another run",
-             "A checkpoint goes on only with the models, the data and the options that it was made with; anything "
-             "else would end with weights that no run repeats."},
+    CodeText{
+        Code::checkpoint_mismatch, "checkpoint of another run",
+        "A checkpoint goes on only with the models, the data and the options that it was made with; anything "
+        "else would end with weights that no run repeats."},
     CodeText{Code::not_onnx, "not an ONNX model",
              "The bytes of the file are not a serialised ONNX ModelProto."},
     CodeText{Code::truncated, "model is truncated",
@@ -74,7 +75,8 @@ constexpr std::array kTexts = {
     CodeText{Code::bad_cut, "cut not allowed",
              "The plan removes channels that the graph does not allow to be removed."},
     CodeText{Code::not_trainable, "model cannot be trained",
-             "Training runs the operators of convolutional networks and vision transformers in floating point. The "
+             "Training runs the operators of convolutional networks and vision transformers in floating "
+             "point. The "
              "message names the ones that it cannot run, or says what else is missing."},
     CodeText{Code::goal_not_met, "goal not met",
              "No plan meets the goal. The message names the nearest one; --best-effort writes it."},
@@ -92,9 +94,10 @@ constexpr std::array kTexts = {
              "The program that runs models died or answered with something else than its protocol."},
     CodeText{Code::runtime_refused, "runtime refuses the model",
              "The runtime cannot load or run this model; its own words are in the message."},
-    CodeText{Code::trainer_missing, "training program missing",
-             "train, finetune, distill and evaluate are done by tailor-learn, which is built where libtorch is "
-             "installed: `make learn` installs and builds it."},
+    CodeText{
+        Code::trainer_missing, "training program missing",
+        "train, finetune, distill and evaluate are done by tailor-learn, which is built where libtorch is "
+        "installed: `make learn` installs and builds it."},
     CodeText{Code::partial, "finished in part", "Run the same command again: it goes on from what is kept."},
     CodeText{Code::write_failed, "cannot write",
              "The disk is full or the place is not writable. Nothing was changed there."},

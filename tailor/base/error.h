@@ -26,7 +26,7 @@ enum class Code : int {
   dataset_mismatch = 2106,  // readable data whose shape does not fit the model
   plan_mismatch = 2107,     // a plan made for another model
   unknown_device = 2108,
-  nothing_to_resume = 2109,  // --resume without a journal or a checkpoint to go on from
+  nothing_to_resume = 2109,    // --resume without a journal or a checkpoint to go on from
   bad_checkpoint = 2201,       // a checkpoint that cannot be read
   checkpoint_mismatch = 2202,  // a checkpoint of another run
 

@@ -99,7 +99,8 @@ std::string first_word(const CLI::App& app, int count, char** arguments) {
   for (int i = 1; i < count; ++i) {
     std::string token = arguments[i];
     if (!token.starts_with('-')) return token;
-    auto it = std::find_if(known.begin(), known.end(), [&](const auto& entry) { return entry.first == token; });
+    auto it =
+        std::find_if(known.begin(), known.end(), [&](const auto& entry) { return entry.first == token; });
     if (it != known.end() && it->second > 0) ++i;  // its value
   }
   return {};

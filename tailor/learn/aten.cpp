@@ -58,7 +58,8 @@ at::ScalarType scalar_type(DataType type, at::ScalarType real) {
     case DataType::boolean:
       return at::kBool;
     default:
-      throw Error(Code::not_trainable, fmt::format("tensors of type {} cannot be trained on", graph::name(type)));
+      throw Error(Code::not_trainable,
+                  fmt::format("tensors of type {} cannot be trained on", graph::name(type)));
   }
 }
 

@@ -18,7 +18,8 @@ using Plane = std::span<float>;
 
 void mirror(Plane plane, std::size_t width) {
   for (std::size_t row = 0; row < plane.size(); row += width)
-    std::reverse(plane.begin() + static_cast<std::ptrdiff_t>(row), plane.begin() + static_cast<std::ptrdiff_t>(row + width));
+    std::reverse(plane.begin() + static_cast<std::ptrdiff_t>(row),
+                 plane.begin() + static_cast<std::ptrdiff_t>(row + width));
 }
 
 // plane[y][x] = before[y + dy][x + dx], zero outside.
@@ -43,7 +44,8 @@ double draw_gamma(double a, Random& random) {
 }
 
 // Every image keeps `share` of itself and takes the rest from its partner.
-void mix(std::vector<float>& images, std::size_t each, const std::vector<std::size_t>& partner, double share) {
+void mix(std::vector<float>& images, std::size_t each, const std::vector<std::size_t>& partner,
+         double share) {
   std::vector<float> before = images;
   auto a = static_cast<float>(share), b = static_cast<float>(1 - share);
   for (std::size_t i = 0; i < images.size(); ++i)

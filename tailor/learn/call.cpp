@@ -37,7 +37,8 @@ std::optional<std::vector<std::int64_t>> Call::list(std::string_view attribute, 
   return std::nullopt;
 }
 
-std::vector<std::int64_t> Call::each(std::string_view attribute, std::size_t count, std::int64_t otherwise) const {
+std::vector<std::int64_t> Call::each(std::string_view attribute, std::size_t count,
+                                     std::int64_t otherwise) const {
   std::vector<std::int64_t> values = node.integers(attribute);
   if (values.empty()) values.assign(count, otherwise);
   if (values.size() != count)
@@ -57,7 +58,8 @@ void Call::set(at::Tensor value, std::size_t output) {
 void Call::fail(const std::string& what) const { throw Error(Code::bad_model, what, place(node)); }
 
 void Call::refuse(const std::string& what) const {
-  throw Error(Code::not_trainable, what, place(node), "export the model without it; training knows the usual forms");
+  throw Error(Code::not_trainable, what, place(node),
+              "export the model without it; training knows the usual forms");
 }
 
 Operator find_operator(std::string_view domain, std::string_view op) {

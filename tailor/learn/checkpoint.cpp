@@ -62,14 +62,16 @@ graph::Tensor read_tensor(const Json& entry, const Bytes& data, std::size_t& at,
   }
   std::int64_t count = graph::element_count(dims);
   std::size_t each = graph::element_size(type);
-  if (count < 0 || static_cast<std::size_t>(count) > (data.size() - at) / each) damaged(place, "the file ends early");
+  if (count < 0 || static_cast<std::size_t>(count) > (data.size() - at) / each)
+    damaged(place, "the file ends early");
   std::size_t bytes = static_cast<std::size_t>(count) * each;
   at += bytes;
   return {type, std::move(dims), data.part(at - bytes, bytes)};
 }
 
 Checkpoint parse(const Json& header, const Bytes& data, const std::string& place) {
-  Checkpoint checkpoint{text(header, "run", place), integer(header, "step", place), text(header, "notes", place), {}};
+  Checkpoint checkpoint{
+      text(header, "run", place), integer(header, "step", place), text(header, "notes", place), {}};
   std::size_t at = 0;
   for (const Json& entry : member(header, "tensors", place)) {
     std::string name = text(entry, "name", place);
@@ -102,7 +104,8 @@ Checkpoint read_checkpoint(const fs::path& path) {
   Bytes data = file.part(start + length, file.size() - start - length);
   try {
     Json header = parse_json(view.substr(start, length), path.string());
-    if (text(header, "sha256", path.string()) != sha256(data.view())) damaged(path, "its content was changed");
+    if (text(header, "sha256", path.string()) != sha256(data.view()))
+      damaged(path, "its content was changed");
     return parse(header, data, path.string());
   } catch (const Error& error) {
     if (error.code() == Code::bad_checkpoint) throw;

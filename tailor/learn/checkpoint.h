@@ -15,9 +15,9 @@
 namespace tailor::learn {
 
 struct Checkpoint {
-  std::string run;            // fingerprint of everything that the result depends on
-  std::int64_t step = 0;      // steps done
-  std::string notes;          // JSON of the trainer: sums of the epoch, the curve so far
+  std::string run;        // fingerprint of everything that the result depends on
+  std::int64_t step = 0;  // steps done
+  std::string notes;      // JSON of the trainer: sums of the epoch, the curve so far
   std::vector<std::pair<std::string, graph::Tensor>> tensors;
 };
 

@@ -24,8 +24,8 @@ void check_labels(const data::Dataset& data, const Head& head, std::int64_t offs
     throw Error(Code::dataset_mismatch, "the samples have no labels", data.path().string(),
                 "give labelled samples; without labels `tailor distill` learns from the original model");
   if (!head.classes)
-    throw Error(Code::not_trainable, fmt::format("the output '{}' holds no scores of classes", head.value), "outputs",
-                "without them `tailor distill` learns from the original model");
+    throw Error(Code::not_trainable, fmt::format("the output '{}' holds no scores of classes", head.value),
+                "outputs", "without them `tailor distill` learns from the original model");
   for (std::int64_t label : data.labels())
     if (label + offset < 0 || label + offset >= head.width)
       throw Error(Code::dataset_mismatch,
@@ -54,7 +54,8 @@ Evaluation evaluate(Network& network, const Head& head, const data::Dataset& dat
   return result;
 }
 
-Evaluation evaluate(const graph::Model& model, const data::Dataset& data, std::int64_t offset, std::int64_t batch) {
+Evaluation evaluate(const graph::Model& model, const data::Dataset& data, std::int64_t offset,
+                    std::int64_t batch) {
   Head head = heads(model, shapes_for(model, data, std::min(batch, data.size()))).front();
   check_labels(data, head, offset);
   Network network(model);

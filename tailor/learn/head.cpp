@@ -45,8 +45,8 @@ std::vector<Head> heads(const graph::Model& model, const graph::Shapes& shapes) 
     found.push_back({value, classes, classes ? type->shape[1] : 0});
   }
   if (found.empty())
-    throw Error(Code::not_trainable, "no output of the model holds floating values of a known shape", "outputs",
-                "give free dimensions with --shape NAME:1x3x224x224");
+    throw Error(Code::not_trainable, "no output of the model holds floating values of a known shape",
+                "outputs", "give free dimensions with --shape NAME:1x3x224x224");
   return found;
 }
 
@@ -58,7 +58,8 @@ graph::Model with_free_batch(graph::Model model) {
 
 const graph::ValueInfo& only_input(const graph::Model& model) {
   if (model.graph.inputs.size() != 1)
-    throw Error(Code::not_trainable, fmt::format("the model has {} inputs, and data give one", model.graph.inputs.size()),
+    throw Error(Code::not_trainable,
+                fmt::format("the model has {} inputs, and data give one", model.graph.inputs.size()),
                 "inputs", "training knows models with one input");
   return model.graph.inputs[0];
 }

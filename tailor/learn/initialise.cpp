@@ -11,7 +11,8 @@ namespace {
 constexpr std::uint64_t kDraw = 4;
 
 double deviation(const graph::Shape& dims) {
-  if (dims.size() <= 2) return std::sqrt(2.0 / static_cast<double>(dims.empty() ? 1 : dims.front() + dims.back()));
+  if (dims.size() <= 2)
+    return std::sqrt(2.0 / static_cast<double>(dims.empty() ? 1 : dims.front() + dims.back()));
   return std::sqrt(2.0 / static_cast<double>(graph::element_count({dims.begin() + 1, dims.end()})));
 }
 
@@ -38,8 +39,8 @@ graph::Model initialised(const graph::Model& model, std::uint64_t seed) {
   NamedTensors values;
   std::uint64_t number = 0;
   for (const Parameter& p : parameters(own.graph))
-    values.emplace_back(p.name,
-                        drawn(p, graph::constant(own.graph, uses, p.name)->type, generator(seed, kDraw, number++)));
+    values.emplace_back(
+        p.name, drawn(p, graph::constant(own.graph, uses, p.name)->type, generator(seed, kDraw, number++)));
   return with_values(own, values);
 }
 

@@ -18,8 +18,9 @@ void convolution(Call& call) {
   if (weight.dim() < 3) call.fail(fmt::format("a kernel of rank {}", weight.dim()));
   Window w = window_of(call, x, weight.sizes().slice(2));
   Integers none(w.kernel.size(), 0);
-  call.set(at::convolution(w.even() ? x : padded(x, w, 0), weight, call.maybe(2), w.strides, w.even() ? w.begin : none,
-                           w.dilations, false, none, call.node.integer("group", 1)));
+  call.set(at::convolution(w.even() ? x : padded(x, w, 0), weight, call.maybe(2), w.strides,
+                           w.even() ? w.begin : none, w.dilations, false, none,
+                           call.node.integer("group", 1)));
 }
 
 // What output_shape or auto_pad ask of the padding of a transposed convolution.
@@ -52,11 +53,12 @@ void transposed_convolution(Call& call) {
   if (weight.dim() < 3) call.fail(fmt::format("a kernel of rank {}", weight.dim()));
   Window w = window_of(call, x, weight.sizes().slice(2));
   Integers none(w.kernel.size(), 0), extra = call.each("output_padding", w.kernel.size(), 0);
-  if (Integers wanted = call.node.integers("output_shape"); !wanted.empty() && wanted.size() < w.kernel.size())
+  if (Integers wanted = call.node.integers("output_shape");
+      !wanted.empty() && wanted.size() < w.kernel.size())
     call.fail("output_shape is shorter than the kernel");
   resolve_output(call, x, extra, w);
-  Tensor y = at::convolution(x, weight, call.maybe(2), w.strides, w.even() ? w.begin : none, w.dilations, true, extra,
-                             call.node.integer("group", 1));
+  Tensor y = at::convolution(x, weight, call.maybe(2), w.strides, w.even() ? w.begin : none, w.dilations,
+                             true, extra, call.node.integer("group", 1));
   call.set(w.even() ? y : cropped(y, w));
 }
 
@@ -78,8 +80,8 @@ void batch_normalization(Call& call) {
   if (call.opset < 9 && call.node.integer("spatial", 1) == 0) call.refuse("statistics for each position");
   if (call.wants(1)) call.refuse("the statistics of a batch are outputs");
   double momentum = 1 - double{call.node.real("momentum", 0.9f)}, epsilon = call.node.real("epsilon", 1e-5f);
-  call.set(at::batch_norm(call.in(0), call.in(1), call.in(2), call.in(3), call.in(4), call.setting.statistics, momentum,
-                          epsilon, false));
+  call.set(at::batch_norm(call.in(0), call.in(1), call.in(2), call.in(3), call.in(4), call.setting.statistics,
+                          momentum, epsilon, false));
 }
 
 void layer_normalization(Call& call) {
@@ -93,7 +95,8 @@ void layer_normalization(Call& call) {
 }
 
 void instance_normalization(Call& call) {
-  call.set(at::instance_norm(call.in(0), call.in(1), call.in(2), {}, {}, true, 0, call.node.real("epsilon", 1e-5f), false));
+  call.set(at::instance_norm(call.in(0), call.in(1), call.in(2), {}, {}, true, 0,
+                             call.node.real("epsilon", 1e-5f), false));
 }
 
 // A factor for each group (opset 18) or for each channel (21).
@@ -108,7 +111,8 @@ Tensor along_channels(const Tensor& factor, const Tensor& x) {
 void group_normalization(Call& call) {
   const Tensor& x = call.in(0);
   std::int64_t groups = call.node.integer("num_groups", 1);
-  if (x.dim() < 2 || groups < 1 || x.size(1) % groups != 0) call.fail(fmt::format("{} groups do not fit", groups));
+  if (x.dim() < 2 || groups < 1 || x.size(1) % groups != 0)
+    call.fail(fmt::format("{} groups do not fit", groups));
   Tensor y = at::group_norm(x, groups, {}, {}, call.node.real("epsilon", 1e-5f), false);
   call.set(y * along_channels(call.in(1), x) + along_channels(call.in(2), x));
 }

@@ -27,7 +27,8 @@ void reshape(Call& call) {
   if (!call.node.integer("allowzero", 0))
     for (std::size_t i = 0; i < shape.size(); ++i)
       if (shape[i] == 0) {
-        if (static_cast<std::int64_t>(i) >= x.dim()) call.fail("a dimension of 0 stands for one that does not exist");
+        if (static_cast<std::int64_t>(i) >= x.dim())
+          call.fail("a dimension of 0 stands for one that does not exist");
         shape[i] = x.size(static_cast<std::int64_t>(i));
       }
   call.set(x.reshape(shape));
@@ -36,7 +37,8 @@ void reshape(Call& call) {
 void flatten(Call& call) {
   const Tensor& x = call.in(0);
   std::int64_t axis = call.node.integer("axis", 1);
-  if (axis < -x.dim() || axis > x.dim()) call.fail(fmt::format("axis {} of a value of rank {}", axis, x.dim()));
+  if (axis < -x.dim() || axis > x.dim())
+    call.fail(fmt::format("axis {} of a value of rank {}", axis, x.dim()));
   if (axis < 0) axis += x.dim();
   std::int64_t rows = 1;
   for (std::int64_t i = 0; i < axis; ++i) rows *= x.size(i);
@@ -50,7 +52,8 @@ void squeeze(Call& call) {
     for (std::int64_t& axis : *axes) axis = call.axis(axis, x.dim());
     std::sort(axes->rbegin(), axes->rend());
     for (std::int64_t axis : *axes) {
-      if (x.size(axis) != 1) call.fail(fmt::format("axis {} is squeezed and has {} elements", axis, x.size(axis)));
+      if (x.size(axis) != 1)
+        call.fail(fmt::format("axis {} is squeezed and has {} elements", axis, x.size(axis)));
       shape.erase(shape.begin() + axis);
     }
   } else {
@@ -97,7 +100,8 @@ void split(Call& call) {
   Integers sizes = call.list("split", 1).value_or(Integers{});
   if (sizes.empty()) {
     std::int64_t whole = x.size(axis), part = (whole + count - 1) / count;
-    for (std::int64_t i = 0; i < count; ++i) sizes.push_back(std::min(part, std::max<std::int64_t>(0, whole - i * part)));
+    for (std::int64_t i = 0; i < count; ++i)
+      sizes.push_back(std::min(part, std::max<std::int64_t>(0, whole - i * part)));
   }
   if (static_cast<std::int64_t>(sizes.size()) != count) call.fail("as many sizes as outputs are needed");
   std::vector<Tensor> parts = x.split_with_sizes(sizes, axis);
@@ -105,14 +109,17 @@ void split(Call& call) {
 }
 
 // Backwards means turned round first: position p becomes size - 1 - p.
-Tensor slice_axis(const Tensor& x, std::int64_t axis, std::int64_t start, std::int64_t end, std::int64_t step) {
+Tensor slice_axis(const Tensor& x, std::int64_t axis, std::int64_t start, std::int64_t end,
+                  std::int64_t step) {
   std::int64_t size = x.size(axis);
   auto counted = [&](std::int64_t at) { return at < 0 ? std::max(at, -size - 1) + size : at; };
   if (step > 0) {
-    start = std::clamp<std::int64_t>(counted(start), 0, size), end = std::clamp<std::int64_t>(counted(end), 0, size);
+    start = std::clamp<std::int64_t>(counted(start), 0, size),
+    end = std::clamp<std::int64_t>(counted(end), 0, size);
     return x.slice(axis, start, std::max(start, end), step);
   }
-  start = std::clamp<std::int64_t>(counted(start), -1, size - 1), end = std::clamp<std::int64_t>(counted(end), -1, size - 1);
+  start = std::clamp<std::int64_t>(counted(start), -1, size - 1),
+  end = std::clamp<std::int64_t>(counted(end), -1, size - 1);
   std::int64_t first = size - 1 - start, last = size - 1 - end;
   return x.flip({axis}).slice(axis, first, std::max(first, last), -step);
 }
@@ -189,7 +196,8 @@ void expand(Call& call) {
   Integers shape = call.integers(1);
   while (static_cast<std::int64_t>(shape.size()) < x.dim()) shape.insert(shape.begin(), 1);
   for (std::int64_t i = 1; i <= x.dim(); ++i)
-    if (std::int64_t& dim = shape[shape.size() - static_cast<std::size_t>(i)]; dim == 1) dim = x.size(x.dim() - i);
+    if (std::int64_t& dim = shape[shape.size() - static_cast<std::size_t>(i)]; dim == 1)
+      dim = x.size(x.dim() - i);
   call.set(x.expand(shape));
 }
 

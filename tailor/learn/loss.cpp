@@ -20,7 +20,8 @@ Tensor cross_entropy(const Tensor& scores, const std::vector<std::int64_t>& labe
 }
 
 Tensor divergence(const Tensor& student, const Tensor& teacher, double temperature) {
-  Tensor s = at::log_softmax(rows(student) / temperature, 1), t = at::log_softmax(rows(teacher) / temperature, 1);
+  Tensor s = at::log_softmax(rows(student) / temperature, 1),
+         t = at::log_softmax(rows(teacher) / temperature, 1);
   return (t.exp() * (t - s)).sum(1).mean() * (temperature * temperature);
 }
 

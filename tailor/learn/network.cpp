@@ -56,12 +56,14 @@ const Program& Network::State::program_for(const Feeds& feeds, const std::vector
   return programs.emplace(key, compile(model, shapes, wanted, names_of(parameters), real)).first->second;
 }
 
-std::vector<at::Tensor> Network::State::forward(const Feeds& feeds, const std::vector<std::string>& wanted, Mode mode) {
+std::vector<at::Tensor> Network::State::forward(const Feeds& feeds, const std::vector<std::string>& wanted,
+                                                Mode mode) {
   const Program& program = program_for(feeds, wanted);
   std::vector<at::Tensor> values = program.values, results;
   for (const auto& [name, place] : program.given) {
     const at::Tensor* tensor = find(feeds, name) ? find(feeds, name) : find(tensors, name);
-    if (!tensor) throw Error(Code::unknown_name, fmt::format("no value is given for the input '{}'", name), "inputs");
+    if (!tensor)
+      throw Error(Code::unknown_name, fmt::format("no value is given for the input '{}'", name), "inputs");
     values[static_cast<std::size_t>(place)] = *tensor;
   }
   learn::run(program, {real, mode != Mode::evaluate, mode == Mode::train}, values);
@@ -87,7 +89,8 @@ Network::Network(graph::Model model, Precision precision) : state_(std::make_uni
   s.real = precision == Precision::f64 ? at::kDouble : at::kFloat;
   graph::Uses uses(s.model.graph);
   for (const Parameter& p : s.parameters)
-    s.tensors[p.name] = to_aten(*graph::constant(s.model.graph, uses, p.name), s.real).set_requires_grad(!p.statistic());
+    s.tensors[p.name] =
+        to_aten(*graph::constant(s.model.graph, uses, p.name), s.real).set_requires_grad(!p.statistic());
 }
 
 Network::~Network() = default;
@@ -113,7 +116,8 @@ void Network::assign(const std::string& name, const graph::Tensor& value) {
   tensor.copy_(to_aten(value, state_->real));
 }
 
-std::vector<graph::Tensor> Network::run(const NamedTensors& inputs, const std::vector<std::string>& values, Mode mode) {
+std::vector<graph::Tensor> Network::run(const NamedTensors& inputs, const std::vector<std::string>& values,
+                                        Mode mode) {
   at::NoGradGuard off;
   std::vector<std::string> wanted = values.empty() ? outputs_of(state_->model.graph) : values;
   std::vector<graph::Tensor> results;
@@ -122,7 +126,8 @@ std::vector<graph::Tensor> Network::run(const NamedTensors& inputs, const std::v
   return results;
 }
 
-Gradients Network::gradients(const NamedTensors& inputs, const std::vector<graph::Tensor>& weights, Mode mode) {
+Gradients Network::gradients(const NamedTensors& inputs, const std::vector<graph::Tensor>& weights,
+                             Mode mode) {
   State& s = *state_;
   Feeds feeds = feeds_of(inputs, s.real);
   for (auto& [name, tensor] : feeds)

@@ -53,7 +53,8 @@ class Network {
   std::vector<graph::Tensor> run(const NamedTensors& inputs, const std::vector<std::string>& values = {},
                                  Mode mode = Mode::evaluate);
   /// @param weights one per floating output of the graph, of its shape
-  Gradients gradients(const NamedTensors& inputs, const std::vector<graph::Tensor>& weights, Mode mode = Mode::evaluate);
+  Gradients gradients(const NamedTensors& inputs, const std::vector<graph::Tensor>& weights,
+                      Mode mode = Mode::evaluate);
 
   /// Private to the module (state.h).
   struct State;

@@ -16,7 +16,8 @@ std::vector<at::Tensor> copies(const std::vector<at::Tensor>& tensors) {
 
 }  // namespace
 
-Optimiser::Optimiser(const Recipe& recipe, const std::vector<Parameter>& parameters, std::vector<at::Tensor> weights)
+Optimiser::Optimiser(const Recipe& recipe, const std::vector<Parameter>& parameters,
+                     std::vector<at::Tensor> weights)
     : recipe_(recipe), weights_(std::move(weights)) {
   for (const Parameter& p : parameters)
     if (!p.statistic()) decays_.push_back(p.decays());

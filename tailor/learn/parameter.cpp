@@ -23,15 +23,14 @@ struct Site {
 };
 
 const std::map<std::string_view, std::vector<Site>>& fixed_sites() {
-  static const std::vector<Site> kLayer = {{1, Role::weight}, {2, Role::bias}}, kNorm = {{1, Role::scale},
-                                                                                        {2, Role::shift}};
+  static const std::vector<Site> kLayer = {{1, Role::weight}, {2, Role::bias}},
+                                 kNorm = {{1, Role::scale}, {2, Role::shift}};
   static const std::map<std::string_view, std::vector<Site>> sites = {
       {"Conv", kLayer},
       {"ConvTranspose", kLayer},
       {"Gemm", {{0, Role::weight}, {1, Role::weight}, {2, Role::bias}}},
       {"MatMul", {{0, Role::weight}, {1, Role::weight}}},
-      {"BatchNormalization",
-       {{1, Role::scale}, {2, Role::shift}, {3, Role::mean}, {4, Role::variance}}},
+      {"BatchNormalization", {{1, Role::scale}, {2, Role::shift}, {3, Role::mean}, {4, Role::variance}}},
       {"LayerNormalization", kNorm},
       {"InstanceNormalization", kNorm},
       {"GroupNormalization", kNorm},
@@ -61,11 +60,13 @@ class Finder {
 
 std::string_view Finder::producer_op(const std::string& value) const {
   int producer = uses_.producer(value);
-  return producer < 0 ? std::string_view{} : std::string_view(graph_.nodes[static_cast<std::size_t>(producer)].op);
+  return producer < 0 ? std::string_view{}
+                      : std::string_view(graph_.nodes[static_cast<std::size_t>(producer)].op);
 }
 
 std::string Finder::leaf(const Node& node, std::size_t i) const {
-  static const std::set<std::string_view> kMoves = {"Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"};
+  static const std::set<std::string_view> kMoves = {"Identity", "Transpose", "Reshape",
+                                                    "Squeeze",  "Unsqueeze", "Flatten"};
   std::string name = node.input(i);
   for (int producer = uses_.producer(name); producer >= 0; producer = uses_.producer(name)) {
     const Node& from = graph_.nodes[static_cast<std::size_t>(producer)];
@@ -96,7 +97,8 @@ std::vector<Site> Finder::spelled_out(const Node& node) {
     std::string name = leaf(node, i);
     if (name.empty() || constant(name)->size() < 2) continue;
     const std::string& other = node.input(1 - i);
-    if (product && producer_op(other) == "Div") return scaled_.insert(node.output(0)), std::vector<Site>{{i, Role::scale}};
+    if (product && producer_op(other) == "Div")
+      return scaled_.insert(node.output(0)), std::vector<Site>{{i, Role::scale}};
     if (sum && scaled_.contains(other)) return {{i, Role::shift}};
     if (sum && kLayers.contains(producer_op(other))) return {{i, Role::bias}};
   }
@@ -114,8 +116,9 @@ std::vector<Site> Finder::sites(const Node& node) {
 std::string fresh_name(const Graph& graph, const Uses& uses, const std::string& base) {
   for (int i = 2;; ++i) {
     std::string name = base + "_" + std::to_string(i);
-    bool taken = graph.initializers.contains(name) || uses.producer(name) >= 0 ||
-                 std::any_of(graph.inputs.begin(), graph.inputs.end(), [&](const auto& v) { return v.name == name; });
+    bool taken =
+        graph.initializers.contains(name) || uses.producer(name) >= 0 ||
+        std::any_of(graph.inputs.begin(), graph.inputs.end(), [&](const auto& v) { return v.name == name; });
     if (!taken) return name;
   }
 }
@@ -171,7 +174,8 @@ std::vector<Parameter> parameters(const Graph& graph) {
 }
 
 graph::Model with_own_vectors(graph::Model model) {
-  std::vector<Node> constants;  // of models that list their initializers as inputs, where a new one would have to be too
+  std::vector<Node>
+      constants;  // of models that list their initializers as inputs, where a new one would have to be too
   for (const Copy& copy : shared_vectors(model.graph)) {
     Uses uses(model.graph);
     Tensor tensor = *graph::constant(model.graph, uses, copy.name);

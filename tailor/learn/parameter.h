@@ -35,6 +35,7 @@ graph::Model with_own_vectors(graph::Model model);
 
 /// The model with these tensors in the place of its own; all else, also tensors that did not change, as it was.
 /// @pre names are of parameters, types and dimensions those of the model
-graph::Model with_values(graph::Model model, const std::vector<std::pair<std::string, graph::Tensor>>& values);
+graph::Model with_values(graph::Model model,
+                         const std::vector<std::pair<std::string, graph::Tensor>>& values);
 
 }  // namespace tailor::learn

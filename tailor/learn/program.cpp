@@ -33,8 +33,8 @@ graph::Shapes inferred(const Model& model, const graph::ShapeOverrides& inputs) 
 std::set<std::string> dependent(const Graph& graph, std::set<std::string> values) {
   for (const Node& node : graph.nodes) {
     if (node.op == "Shape" || node.op == "Size") continue;
-    bool depends =
-        std::any_of(node.inputs.begin(), node.inputs.end(), [&](const std::string& name) { return values.contains(name); });
+    bool depends = std::any_of(node.inputs.begin(), node.inputs.end(),
+                               [&](const std::string& name) { return values.contains(name); });
     if (depends) values.insert(node.outputs.begin(), node.outputs.end());
   }
   values.erase("");
@@ -43,8 +43,12 @@ std::set<std::string> dependent(const Graph& graph, std::set<std::string> values
 
 class Compiler {
  public:
-  Compiler(const Model& model, graph::Shapes shapes, const std::set<std::string>& variables, at::ScalarType real)
-      : model_(model), shapes_(std::move(shapes)), dependent_(dependent(model.graph, variables)), variables_(variables),
+  Compiler(const Model& model, graph::Shapes shapes, const std::set<std::string>& variables,
+           at::ScalarType real)
+      : model_(model),
+        shapes_(std::move(shapes)),
+        dependent_(dependent(model.graph, variables)),
+        variables_(variables),
         real_(real) {
     for (const graph::ValueInfo& input : model.graph.inputs) inputs_.insert(input.name);
   }
@@ -110,7 +114,9 @@ int Compiler::place(const std::string& name) {
 
 void Compiler::add(const Node& node) {
   auto opset = model_.opsets.find(node.domain);
-  Step step{&node, find_operator(node.domain, node.op), opset == model_.opsets.end() ? 1 : opset->second, {}, {}, {}};
+  Step step{
+      &node, find_operator(node.domain, node.op), opset == model_.opsets.end() ? 1 : opset->second, {}, {},
+      {}};
   if (!step.run || graph::has_body(node)) missing_[node.op].push_back(node.label());
   for (const std::string& name : node.inputs) step.inputs.push_back(place(name));
   for (const std::string& name : node.outputs) step.outputs.push_back(place(name));
@@ -132,16 +138,19 @@ void Compiler::release() {
 void Compiler::refuse() const {
   std::vector<std::string> list;
   for (const auto& [op, nodes] : missing_)
-    list.push_back(nodes.size() == 1 ? fmt::format("{} (node {})", op, nodes[0])
-                                     : fmt::format("{} (node {} and {} more)", op, nodes[0], nodes.size() - 1));
-  throw Error(Code::not_trainable, fmt::format("operators that training cannot run: {}", fmt::join(list, ", ")), "",
+    list.push_back(nodes.size() == 1
+                       ? fmt::format("{} (node {})", op, nodes[0])
+                       : fmt::format("{} (node {} and {} more)", op, nodes[0], nodes.size() - 1));
+  throw Error(Code::not_trainable,
+              fmt::format("operators that training cannot run: {}", fmt::join(list, ", ")), "",
               "training runs convolutional networks and vision transformers in floating point");
 }
 
 }  // namespace
 
-Program compile(const Model& model, const graph::ShapeOverrides& inputs, const std::vector<std::string>& wanted,
-                const std::set<std::string>& variables, at::ScalarType real) {
+Program compile(const Model& model, const graph::ShapeOverrides& inputs,
+                const std::vector<std::string>& wanted, const std::set<std::string>& variables,
+                at::ScalarType real) {
   return Compiler(model, inferred(model, inputs), variables, real).compile(wanted);
 }
 

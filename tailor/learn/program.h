@@ -22,7 +22,7 @@ struct Step {
 /// Nodes in order, and the table of values that they work on: constants are in it, inputs and parameters are put there.
 struct Program {
   std::vector<Step> steps;
-  std::vector<at::Tensor> values;  // undefined where a step or the caller fills them
+  std::vector<at::Tensor> values;                  // undefined where a step or the caller fills them
   std::vector<std::pair<std::string, int>> given;  // inputs and parameters that are read
   std::vector<int> wanted;
 };
@@ -33,8 +33,9 @@ struct Program {
 /// @param inputs    shape of each input
 /// @param variables values that the caller puts in: parameters
 /// @throws Error not_trainable listing every operator that is missing, bad_shape, bad_model
-Program compile(const graph::Model& model, const graph::ShapeOverrides& inputs, const std::vector<std::string>& wanted,
-                const std::set<std::string>& variables, at::ScalarType real);
+Program compile(const graph::Model& model, const graph::ShapeOverrides& inputs,
+                const std::vector<std::string>& wanted, const std::set<std::string>& variables,
+                at::ScalarType real);
 
 /// Runs the steps on a table made from program.values. @throws Error bad_model where libtorch refuses, with its words
 void run(const Program& program, const Setting& setting, std::vector<at::Tensor>& values);

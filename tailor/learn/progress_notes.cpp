@@ -17,8 +17,9 @@ Json to_json(const CurvePoint& p) {
 }
 
 CurvePoint point_of(const Json& json, const std::string& place) {
-  CurvePoint p{integer(json, "epoch", place), integer(json, "step", place), number(json, "rate", place),
-               number(json, "loss", place),   number(json, "right", place), number(json, "images_per_s", place)};
+  CurvePoint p{integer(json, "epoch", place), integer(json, "step", place),
+               number(json, "rate", place),   number(json, "loss", place),
+               number(json, "right", place),  number(json, "images_per_s", place)};
   if (!json.contains("eval")) return p;
   const Json& eval = json["eval"];
   p.eval = {integer(eval, "samples", place), integer(eval, "right", place), number(eval, "loss", place)};
@@ -35,7 +36,8 @@ std::string to_text(const ProgressNotes& notes) {
 
 ProgressNotes parse_notes(const std::string& text, const std::string& place) try {
   Json json = parse_json(text, place);
-  ProgressNotes notes{number(json, "loss", place), integer(json, "right", place), integer(json, "seen", place)};
+  ProgressNotes notes{number(json, "loss", place), integer(json, "right", place),
+                      integer(json, "seen", place)};
   for (const Json& point : member(json, "curve", place)) notes.curve.push_back(point_of(point, place));
   return notes;
 } catch (const Error& error) {
@@ -45,7 +47,8 @@ ProgressNotes parse_notes(const std::string& text, const std::string& place) try
 std::string to_csv(const std::vector<CurvePoint>& curve) {
   std::string text = "epoch,step,rate,loss,right,images_per_s,eval_loss,eval_top1\n";
   for (const CurvePoint& p : curve) {
-    text += fmt::format("{},{},{:.8g},{:.8g},{:.6f},{:.1f},", p.epoch, p.step, p.rate, p.loss, p.right, p.images_per_s);
+    text += fmt::format("{},{},{:.8g},{:.8g},{:.6f},{:.1f},", p.epoch, p.step, p.rate, p.loss, p.right,
+                        p.images_per_s);
     text += p.eval ? fmt::format("{:.8g},{:.6f}\n", p.eval->loss, p.eval->top1()) : std::string(",\n");
   }
   return text;

@@ -22,7 +22,8 @@ bool in(double value, double low, double high) { return value >= low && value <=
 double fallen(const Schedule& s, double share) {
   if (s.curve == Curve::cosine) return s.last + (1 - s.last) * (1 + std::cos(std::numbers::pi * share)) / 2;
   if (s.curve == Curve::constant) return 1;
-  return std::pow(s.factor, std::count_if(s.drops.begin(), s.drops.end(), [&](double at) { return share >= at; }));
+  return std::pow(s.factor,
+                  std::count_if(s.drops.begin(), s.drops.end(), [&](double at) { return share >= at; }));
 }
 
 }  // namespace
@@ -60,22 +61,22 @@ void check(const Recipe& r) {
 
 std::string describe(const Recipe& r) {
   const Schedule& s = r.schedule;
-  Json json = {
-      {"rule", r.rule == Rule::sgd ? "sgd" : "adamw"},
-      {"momentum", r.momentum},
-      {"decay", r.decay},
-      {"clip", r.clip},
-      {"nesterov", r.nesterov},
-      {"frozen_statistics", r.frozen_statistics},
-      {"average", r.average},
-      {"schedule", {static_cast<int>(s.curve), s.rate, s.warmup, s.last, s.drops, s.factor}},
-      {"augmentation", {r.augmentation.flip, r.augmentation.crop, r.augmentation.mixup}},
-      {"objective",
-       {r.objective.labels, r.objective.smoothing, r.objective.distill, r.objective.temperature, r.objective.match}},
-      {"epochs", r.epochs},
-      {"batch", r.batch},
-      {"label_offset", r.label_offset},
-      {"seed", r.seed}};
+  Json json = {{"rule", r.rule == Rule::sgd ? "sgd" : "adamw"},
+               {"momentum", r.momentum},
+               {"decay", r.decay},
+               {"clip", r.clip},
+               {"nesterov", r.nesterov},
+               {"frozen_statistics", r.frozen_statistics},
+               {"average", r.average},
+               {"schedule", {static_cast<int>(s.curve), s.rate, s.warmup, s.last, s.drops, s.factor}},
+               {"augmentation", {r.augmentation.flip, r.augmentation.crop, r.augmentation.mixup}},
+               {"objective",
+                {r.objective.labels, r.objective.smoothing, r.objective.distill, r.objective.temperature,
+                 r.objective.match}},
+               {"epochs", r.epochs},
+               {"batch", r.batch},
+               {"label_offset", r.label_offset},
+               {"seed", r.seed}};
   return to_line(json);
 }
 

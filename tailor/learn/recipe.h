@@ -24,17 +24,17 @@ double rate_at(const Schedule& schedule, double position, double epochs);
 /// What happens to a batch before the network sees it. Sizes in pixels; zeros (the mean, where --mean is given) come in
 /// at the edges.
 struct Augmentation {
-  bool flip = false;     // left and right, every second image
-  int crop = 0;          // shifted by up to so many pixels each way
-  double mixup = 0;      // Beta(mixup, mixup) shares with another image (arXiv:1710.09412); 0: none
+  bool flip = false;  // left and right, every second image
+  int crop = 0;       // shifted by up to so many pixels each way
+  double mixup = 0;   // Beta(mixup, mixup) shares with another image (arXiv:1710.09412); 0: none
 };
 
 /// What is minimised: labels x cross entropy, plus distill x divergence from the teacher, plus match x distance of
 /// features. Outputs that are no class scores are distilled by their squared distance.
 struct Objective {
-  double labels = 1, smoothing = 0;         // label smoothing (arXiv:1512.00567)
-  double distill = 0, temperature = 4;      // Hinton et al., arXiv:1503.02531
-  double match = 0;                         // sums of residual branches that both models have, in equal shape
+  double labels = 1, smoothing = 0;     // label smoothing (arXiv:1512.00567)
+  double distill = 0, temperature = 4;  // Hinton et al., arXiv:1503.02531
+  double match = 0;                     // sums of residual branches that both models have, in equal shape
 };
 
 struct Recipe {

@@ -23,10 +23,12 @@ Way way_of(Call& call) {
   Way way{call.node.text("mode", "nearest"), call.node.text("coordinate_transformation_mode", "half_pixel"),
           call.node.text("nearest_mode", "round_prefer_floor")};
   if (call.opset < 11) way.coordinates = "asymmetric", way.rounding = "floor";
-  if (way.mode != "nearest" && way.mode != "linear") call.refuse(fmt::format("a {} of mode '{}'", call.node.op, way.mode));
+  if (way.mode != "nearest" && way.mode != "linear")
+    call.refuse(fmt::format("a {} of mode '{}'", call.node.op, way.mode));
   if (way.coordinates == "tf_crop_and_resize") call.refuse("a Resize that crops");
   if (call.node.integer("antialias", 0)) call.refuse("a Resize with antialias");
-  if (call.node.text("keep_aspect_ratio_policy", "stretch") != "stretch") call.refuse("a Resize that keeps proportions");
+  if (call.node.text("keep_aspect_ratio_policy", "stretch") != "stretch")
+    call.refuse("a Resize that keeps proportions");
   return way;
 }
 
@@ -48,7 +50,8 @@ double rounded(const std::string& rounding, double at) {
 std::vector<double> origins(const Way& way, std::int64_t from, std::int64_t to, double scale) {
   std::vector<double> at(static_cast<std::size_t>(to));
   for (std::size_t i = 0; i < at.size(); ++i) {
-    double place = origin(way.coordinates, static_cast<double>(i), static_cast<double>(from), static_cast<double>(to), scale);
+    double place = origin(way.coordinates, static_cast<double>(i), static_cast<double>(from),
+                          static_cast<double>(to), scale);
     if (way.mode == "nearest") place = rounded(way.rounding, place);
     at[i] = std::clamp(place, 0.0, static_cast<double>(from - 1));
   }
@@ -94,7 +97,8 @@ Wish wish_of(Call& call) {
   if (wish.axes.empty())
     for (std::int64_t i = 0; i < call.in(0).dim(); ++i) wish.axes.push_back(i);
   std::size_t count = wish.sizes.empty() ? wish.scales.size() : wish.sizes.size();
-  if (count != wish.axes.size()) call.fail(fmt::format("{} sizes or scales for {} axes", count, wish.axes.size()));
+  if (count != wish.axes.size())
+    call.fail(fmt::format("{} sizes or scales for {} axes", count, wish.axes.size()));
   return wish;
 }
 
@@ -106,7 +110,8 @@ void resize(Call& call) {
     std::int64_t axis = call.axis(wish.axes[i], x.dim()), from = x.size(axis);
     bool sized = !wish.sizes.empty();
     double scale = sized ? static_cast<double>(wish.sizes[i]) / static_cast<double>(from) : wish.scales[i];
-    std::int64_t to = sized ? wish.sizes[i] : static_cast<std::int64_t>(std::floor(static_cast<double>(from) * scale));
+    std::int64_t to =
+        sized ? wish.sizes[i] : static_cast<std::int64_t>(std::floor(static_cast<double>(from) * scale));
     if (to < 1 || !(scale > 0)) call.fail(fmt::format("axis {} is resized to {}", axis, to));
     if (to != from || scale != 1) x = resized(x, axis, way, to, scale);
   }

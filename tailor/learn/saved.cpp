@@ -24,7 +24,8 @@ void restore_tensors(const Checkpoint& checkpoint, const Saved& saved, const std
                 "remove it and train again without --resume");
   for (std::size_t i = 0; i < saved.size(); ++i) {
     at::Tensor tensor = saved[i].second;
-    if (tensor.numel() > 0) std::memcpy(tensor.data_ptr(), checkpoint.tensors[i].second.data.data(), tensor.nbytes());
+    if (tensor.numel() > 0)
+      std::memcpy(tensor.data_ptr(), checkpoint.tensors[i].second.data.data(), tensor.nbytes());
   }
 }
 

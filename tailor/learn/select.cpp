@@ -58,7 +58,8 @@ void reduce_l1(Call& call) {
   reduce(call, [](const Tensor& x, at::IntArrayRef axes, bool keep) { return at::sum(x.abs(), axes, keep); });
 }
 void reduce_l2(Call& call) {
-  reduce(call, [](const Tensor& x, at::IntArrayRef axes, bool keep) { return at::sum(x * x, axes, keep).sqrt(); });
+  reduce(call,
+         [](const Tensor& x, at::IntArrayRef axes, bool keep) { return at::sum(x * x, axes, keep).sqrt(); });
 }
 void reduce_log_sum_exp(Call& call) {
   reduce(call, [](const Tensor& x, at::IntArrayRef axes, bool keep) { return at::logsumexp(x, axes, keep); });

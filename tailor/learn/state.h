@@ -13,7 +13,8 @@ using Feeds = std::map<std::string, at::Tensor>;
 struct Network::State {
   graph::Model model;  // never changes: programs point to its nodes
   std::vector<Parameter> parameters;
-  std::map<std::string, at::Tensor> tensors;  // of the parameters; those that are no statistics require a gradient
+  std::map<std::string, at::Tensor>
+      tensors;  // of the parameters; those that are no statistics require a gradient
   at::ScalarType real = at::kFloat;
   std::map<std::string, Program> programs;  // by shapes of the inputs and names of the values wanted
 

@@ -13,7 +13,8 @@ namespace tailor::learn {
 namespace {
 
 // Sums of two computed values that both models have by that name, in equal shape.
-std::vector<std::string> shared_sums(const graph::Model& model, const graph::Shapes& shapes, const graph::Shapes& others) {
+std::vector<std::string> shared_sums(const graph::Model& model, const graph::Shapes& shapes,
+                                     const graph::Shapes& others) {
   std::vector<std::string> names;
   for (const graph::Node& node : model.graph.nodes) {
     if (node.op != "Add" && node.op != "Sum") continue;
@@ -33,8 +34,9 @@ std::vector<std::string> values_of(const std::vector<Head>& heads) {
 }
 
 void check_pair(const std::vector<Head>& ours, const std::vector<Head>& theirs) {
-  bool same = std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(),
-                         [](const Head& a, const Head& b) { return a.classes == b.classes && a.width == b.width; });
+  bool same =
+      std::equal(ours.begin(), ours.end(), theirs.begin(), theirs.end(),
+                 [](const Head& a, const Head& b) { return a.classes == b.classes && a.width == b.width; });
   if (!same)
     throw Error(Code::dataset_mismatch, "the two models' outputs do not correspond", "outputs",
                 "distil from the model that this one was made from");
@@ -81,15 +83,18 @@ at::Tensor Subject::labelled(const at::Tensor& scores, const Batch& batch) const
   const Objective& o = recipe_.objective;
   at::Tensor own = cross_entropy(scores, shifted(batch.labels), o.smoothing);
   if (batch.mixed.empty()) return own * o.labels;
-  return (own * batch.share + cross_entropy(scores, shifted(batch.mixed), o.smoothing) * (1 - batch.share)) * o.labels;
+  return (own * batch.share + cross_entropy(scores, shifted(batch.mixed), o.smoothing) * (1 - batch.share)) *
+         o.labels;
 }
 
-at::Tensor Subject::distilled(const std::vector<at::Tensor>& found, const std::vector<at::Tensor>& wanted) const {
+at::Tensor Subject::distilled(const std::vector<at::Tensor>& found,
+                              const std::vector<at::Tensor>& wanted) const {
   const Objective& o = recipe_.objective;
   at::Tensor loss = at::zeros({}, found[0].options());
   for (std::size_t i = 0; i < heads_.size() && o.distill > 0; ++i)
     loss = loss + (heads_[i].classes ? divergence(found[i], wanted[i], o.temperature)
-                                     : relative_distance(found[i], wanted[i])) * o.distill;
+                                     : relative_distance(found[i], wanted[i])) *
+                      o.distill;
   std::size_t features = found.size() - heads_.size();
   for (std::size_t i = heads_.size(); i < found.size(); ++i)
     loss = loss + relative_distance(found[i], wanted[i]) * (o.match / static_cast<double>(features));

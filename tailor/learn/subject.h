@@ -32,7 +32,8 @@ class Subject {
   const Head& head() const { return heads_.front(); }
 
  private:
-  void pair_up(const graph::Model& model, const graph::Model& teacher, const data::Dataset& data, std::int64_t batch);
+  void pair_up(const graph::Model& model, const graph::Model& teacher, const data::Dataset& data,
+               std::int64_t batch);
   at::Tensor distilled(const std::vector<at::Tensor>& found, const std::vector<at::Tensor>& wanted) const;
   at::Tensor labelled(const at::Tensor& scores, const Batch& batch) const;
 

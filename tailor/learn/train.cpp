@@ -84,7 +84,8 @@ std::vector<at::Tensor> Trainer::everything() {
 // All that changes, under names that do not.
 Saved Trainer::saved() {
   Saved list;
-  for (const auto& [name, tensor] : subject_.student.state().tensors) list.emplace_back("parameter " + name, tensor);
+  for (const auto& [name, tensor] : subject_.student.state().tensors)
+    list.emplace_back("parameter " + name, tensor);
   for (std::size_t i = 0; i < optimiser_.moments().size(); ++i)
     list.emplace_back(fmt::format("moment {}", i), optimiser_.moments()[i]);
   for (std::size_t i = 0; average_ && i < average_->tensors().size(); ++i)
@@ -97,8 +98,9 @@ void Trainer::restore() {
   if (!keeping_.resume) return save();
   Checkpoint checkpoint = read_checkpoint(keeping_.checkpoint);
   if (checkpoint.run != keeping_.run || checkpoint.step > total())
-    throw Error(Code::checkpoint_mismatch, "the checkpoint is of another run", keeping_.checkpoint.string(),
-                "give the models, data, options and number of threads that it was made with, or leave --resume out");
+    throw Error(
+        Code::checkpoint_mismatch, "the checkpoint is of another run", keeping_.checkpoint.string(),
+        "give the models, data, options and number of threads that it was made with, or leave --resume out");
   restore_tensors(checkpoint, saved(), keeping_.checkpoint);
   notes_ = parse_notes(checkpoint.notes, keeping_.checkpoint.string());
   step_ = resumed_at_ = checkpoint.step;
@@ -120,7 +122,8 @@ void Trainer::prefetch(std::int64_t step) {
 
 void Trainer::learn_from(const Batch& batch) {
   auto per_epoch = static_cast<double>(batches_.per_epoch());
-  rate_ = rate_at(recipe_.schedule, (static_cast<double>(step_) + 0.5) / per_epoch, static_cast<double>(recipe_.epochs));
+  rate_ = rate_at(recipe_.schedule, (static_cast<double>(step_) + 0.5) / per_epoch,
+                  static_cast<double>(recipe_.epochs));
   at::manual_seed(generator(recipe_.seed, kDropoutPurpose, static_cast<std::uint64_t>(step_)).next());
   Verdict verdict = subject_.judge(batch);
   double loss = verdict.loss.item().toDouble();
@@ -147,15 +150,21 @@ void Trainer::report(double loss) {
 std::optional<Evaluation> Trainer::look() {
   if (!task_.eval) return std::nullopt;
   if (average_) average_->exchange();
-  Evaluation found = evaluate(subject_.student, subject_.head(), *task_.eval, recipe_.label_offset, batches_.batch());
+  Evaluation found =
+      evaluate(subject_.student, subject_.head(), *task_.eval, recipe_.label_offset, batches_.batch());
   if (average_) average_->exchange();
   return found;
 }
 
 void Trainer::close_epoch() {
   auto seen = static_cast<double>(notes_.seen);
-  CurvePoint point{step_ / batches_.per_epoch(), step_, rate_, notes_.loss / seen, static_cast<double>(notes_.right) / seen,
-                   epoch_s_ > 0 ? static_cast<double>(epoch_images_) / epoch_s_ : 0, look()};
+  CurvePoint point{step_ / batches_.per_epoch(),
+                   step_,
+                   rate_,
+                   notes_.loss / seen,
+                   static_cast<double>(notes_.right) / seen,
+                   epoch_s_ > 0 ? static_cast<double>(epoch_images_) / epoch_s_ : 0,
+                   look()};
   notes_.curve.push_back(point);
   notes_.loss = 0, notes_.right = notes_.seen = 0;
   epoch_s_ = 0, epoch_images_ = 0;
@@ -168,8 +177,8 @@ Training Trainer::run() {
   while (step_ < total()) {
     if (interrupted() && !keeping_.checkpoint.empty()) save();
     throw_if_interrupted();
-    Batch batch = next_.get();
     auto start = Clock::now();
+    Batch batch = next_.get();
     prefetch(step_ + 1);
     learn_from(batch);
     double took = since(start);
@@ -183,7 +192,12 @@ Training Trainer::run() {
   if (average_) average_->exchange();
   std::int64_t weights = 0;
   for (const at::Tensor& tensor : subject_.student.state().learned()) weights += tensor.numel();
-  return {subject_.student.model(), notes_.curve, total(), resumed_at_, weights, busy_s_,
+  return {subject_.student.model(),
+          notes_.curve,
+          total(),
+          resumed_at_,
+          weights,
+          busy_s_,
           busy_s_ > 0 ? static_cast<double>(images_) / busy_s_ : 0};
 }
 

@@ -47,9 +47,9 @@ struct CurvePoint {
 /// Where a run is kept while it is going on; an empty path: nowhere.
 struct Keeping {
   std::filesystem::path checkpoint = {}, curve = {};  // curve: CSV, rewritten after each epoch
-  std::string run = {};      // fingerprint of models, data, recipe and threads
-  bool resume = false;       // go on from the checkpoint
-  double every_s = 60;       // how often it is written; at the end of an epoch too, if a tenth of that has passed
+  std::string run = {};                               // fingerprint of models, data, recipe and threads
+  bool resume = false;                                // go on from the checkpoint
+  double every_s = 60;  // how often it is written; at the end of an epoch too, if a tenth of that has passed
 };
 
 struct Moment {
@@ -61,7 +61,7 @@ struct Training {
   graph::Model model;
   std::vector<CurvePoint> curve;
   std::int64_t steps = 0, resumed_at = 0, parameters = 0;
-  double seconds = 0;  // of this process, without evaluation
+  double seconds = 0;  // of this process, waiting for data included, evaluation not
   double images_per_s = 0;
 };
 

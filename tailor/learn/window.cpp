@@ -20,7 +20,8 @@ void resolve_same(Window& window, const Tensor& x, bool more_at_the_end) {
   for (std::size_t i = 0; i < window.kernel.size(); ++i) {
     std::int64_t size = x.size(static_cast<std::int64_t>(i) + 2), stride = window.strides[i];
     std::int64_t reach = (window.kernel[i] - 1) * window.dilations[i] + 1;
-    std::int64_t total = std::max<std::int64_t>(0, ((size + stride - 1) / stride - 1) * stride + reach - size);
+    std::int64_t total =
+        std::max<std::int64_t>(0, ((size + stride - 1) / stride - 1) * stride + reach - size);
     window.begin[i] = more_at_the_end ? total / 2 : total - total / 2;
     window.end[i] = total - window.begin[i];
   }
@@ -35,8 +36,11 @@ void check_positive(const Call& call, const Integers& values, const char* what) 
 Tensor as_image(Call& call, const Tensor& x, Window& window) {
   if (x.dim() == 4) return x;
   if (x.dim() != 3) call.refuse(fmt::format("a pool over {} axes", x.dim() - 2));
-  for (auto [list, value] : {std::pair{&window.kernel, 1}, {&window.strides, 1}, {&window.dilations, 1},
-                             {&window.begin, 0}, {&window.end, 0}})
+  for (auto [list, value] : {std::pair{&window.kernel, 1},
+                             {&window.strides, 1},
+                             {&window.dilations, 1},
+                             {&window.begin, 0},
+                             {&window.end, 0}})
     list->insert(list->begin(), value);
   return x.unsqueeze(2);
 }
@@ -67,8 +71,10 @@ void average_pool(Call& call) {
   if (std::any_of(w.dilations.begin(), w.dilations.end(), [](std::int64_t d) { return d != 1; }))
     call.refuse("an AveragePool with dilations");
   Tensor x = as_image(call, call.in(0), w);
-  bool ceil = call.node.integer("ceil_mode", 0) != 0, count_all = call.node.integer("count_include_pad", 0) != 0;
-  if (half_a_kernel(w)) return set_image(call, at::avg_pool2d(x, w.kernel, w.strides, w.begin, ceil, count_all));
+  bool ceil = call.node.integer("ceil_mode", 0) != 0,
+       count_all = call.node.integer("count_include_pad", 0) != 0;
+  if (half_a_kernel(w))
+    return set_image(call, at::avg_pool2d(x, w.kernel, w.strides, w.begin, ceil, count_all));
   Tensor sum = at::avg_pool2d(padded(x, w, 0), w.kernel, w.strides, none(w), ceil, false);
   if (count_all) return set_image(call, sum);
   Tensor inside = padded(at::ones_like(x.slice(0, 0, 1).slice(1, 0, 1)), w, 0);
@@ -82,7 +88,9 @@ Integers spatial_axes(Call& call) {
   return axes;
 }
 
-void global_average_pool(Call& call) { call.set(at::mean(call.in(0), at::IntArrayRef(spatial_axes(call)), true)); }
+void global_average_pool(Call& call) {
+  call.set(at::mean(call.in(0), at::IntArrayRef(spatial_axes(call)), true));
+}
 
 void global_max_pool(Call& call) { call.set(at::amax(call.in(0), spatial_axes(call), true)); }
 
@@ -112,13 +120,15 @@ Window window_of(const Call& call, const Tensor& x, at::IntArrayRef kernel) {
   window.end.assign(middle, pads.end());
   std::string automatic = call.node.text("auto_pad", "NOTSET");
   if (automatic == "VALID") window.begin = window.end = Integers(rank, 0);
-  if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER") resolve_same(window, x, automatic == "SAME_UPPER");
+  if (automatic == "SAME_UPPER" || automatic == "SAME_LOWER")
+    resolve_same(window, x, automatic == "SAME_UPPER");
   return window;
 }
 
 Tensor padded(const Tensor& x, const Window& window, double value) {
   Integers pads;
-  for (std::size_t i = window.kernel.size(); i-- > 0;) pads.insert(pads.end(), {window.begin[i], window.end[i]});
+  for (std::size_t i = window.kernel.size(); i-- > 0;)
+    pads.insert(pads.end(), {window.begin[i], window.end[i]});
   return at::constant_pad_nd(x, pads, value);
 }
 

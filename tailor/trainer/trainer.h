@@ -19,8 +19,8 @@ struct EvaluateArguments {
 };
 
 struct TrainArguments {
-  std::string verb;                        // train, finetune, distill
-  std::filesystem::path original, model;   // original: distill only
+  std::string verb;                       // train, finetune, distill
+  std::filesystem::path original, model;  // original: distill only
   std::filesystem::path out, data, eval, curve, checkpoint;
   console::PreparationArguments preparation;
   learn::Recipe recipe;
@@ -40,8 +40,9 @@ int run(int count, char** arguments, Voice& voice);
 /// @throws Error bad_value
 void use_threads(int threads);
 /// Samples that fit the model's input, the first `limit` of them (0: all). @throws Error
-data::Dataset read_samples(const std::filesystem::path& path, const console::PreparationArguments& preparation,
-                           const graph::Model& model, std::int64_t limit);
+data::Dataset read_samples(const std::filesystem::path& path,
+                           const console::PreparationArguments& preparation, const graph::Model& model,
+                           std::int64_t limit);
 /// "91.64 % (474 of 517)"
 std::string top1_text(const learn::Evaluation& evaluation);
 Json evaluation_json(const learn::Evaluation& evaluation);

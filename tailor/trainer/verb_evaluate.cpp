@@ -19,8 +19,9 @@ void use_threads(int threads) {
   learn::set_threads(threads == 0 ? cores() : threads);
 }
 
-data::Dataset read_samples(const std::filesystem::path& path, const console::PreparationArguments& preparation,
-                           const graph::Model& model, std::int64_t limit) {
+data::Dataset read_samples(const std::filesystem::path& path,
+                           const console::PreparationArguments& preparation, const graph::Model& model,
+                           std::int64_t limit) {
   if (limit < 0) throw Error(Code::bad_value, "--limit must be positive", "--limit");
   graph::Shape sample = learn::only_input(model).shape.value_or(graph::Shape{});
   if (!sample.empty()) sample.erase(sample.begin());
@@ -45,7 +46,8 @@ int evaluate(const Voice& voice, const EvaluateArguments& a) {
   graph::Model model = onnx::read(a.model);
   data::Dataset data = read_samples(a.data, a.preparation, model, a.limit);
   learn::Evaluation found = learn::evaluate(model, data, a.label_offset, a.batch);
-  if (!voice.json) return console::print(fmt::format("top-1  {}\nloss   {:.4f}\n", top1_text(found), found.loss)), 0;
+  if (!voice.json)
+    return console::print(fmt::format("top-1  {}\nloss   {:.4f}\n", top1_text(found), found.loss)), 0;
   Json json = {{"schema", "tailor/evaluate/1"}, {"model", a.model.string()}, {"data", a.data.string()}};
   json.update(evaluation_json(found));
   console::print_document(json);

@@ -33,7 +33,8 @@ learn::Recipe recipe_of(const TrainArguments& a) {
 }
 
 // What decides the bits of the result besides the program: a checkpoint of anything else is refused.
-std::string fingerprint(const TrainArguments& a, const learn::Recipe& recipe, const data::Dataset& data, int threads) {
+std::string fingerprint(const TrainArguments& a, const learn::Recipe& recipe, const data::Dataset& data,
+                        int threads) {
   graph::Tensor some = data.batch(0, std::min<std::int64_t>(data.size(), 16));
   Bytes labels = Bytes::own(std::vector<std::int64_t>(data.labels()));
   Json json = {{"verb", a.verb},
@@ -49,7 +50,8 @@ std::string fingerprint(const TrainArguments& a, const learn::Recipe& recipe, co
 
 learn::Keeping keeping_of(const TrainArguments& a, const std::string& run) {
   fs::path checkpoint = a.checkpoint.empty() ? fs::path(a.out.string() + ".checkpoint") : a.checkpoint;
-  return {checkpoint, a.curve, run, a.resume, console::parse_seconds(a.checkpoint_every, "--checkpoint-every")};
+  return {checkpoint, a.curve, run, a.resume,
+          console::parse_seconds(a.checkpoint_every, "--checkpoint-every")};
 }
 
 std::string speed_text(double images_per_s) { return fmt::format("{:.0f} images/s", images_per_s); }
@@ -58,8 +60,9 @@ learn::Training run_with_progress(const TrainArguments& a, const graph::Model& m
                                   const learn::Recipe& recipe, const learn::Keeping& keeping) {
   Progress progress(a.verb);
   return learn::train(model, task, recipe, keeping, [&](const learn::Moment& m) {
-    progress.update(static_cast<double>(m.step), static_cast<double>(m.steps),
-                    fmt::format("epoch {}/{} loss {:.4f} {}", m.epoch, m.epochs, m.loss, speed_text(m.images_per_s)));
+    progress.update(
+        static_cast<double>(m.step), static_cast<double>(m.steps),
+        fmt::format("epoch {}/{} loss {:.4f} {}", m.epoch, m.epochs, m.loss, speed_text(m.images_per_s)));
   });
 }
 
@@ -94,13 +97,19 @@ Outcome carry_out(const TrainArguments& a) {
 }
 
 Json to_json(const learn::CurvePoint& p) {
-  return {{"epoch", p.epoch}, {"step", p.step},   {"rate", p.rate},
-          {"loss", p.loss},   {"right", p.right}, {"images_per_s", p.images_per_s},
+  return {{"epoch", p.epoch},
+          {"step", p.step},
+          {"rate", p.rate},
+          {"loss", p.loss},
+          {"right", p.right},
+          {"images_per_s", p.images_per_s},
           {"eval", p.eval ? evaluation_json(*p.eval) : Json(nullptr)}};
 }
 
 Json to_json(const TrainArguments& a, const Outcome& o) {
-  auto maybe = [](const std::optional<learn::Evaluation>& e) { return e ? evaluation_json(*e) : Json(nullptr); };
+  auto maybe = [](const std::optional<learn::Evaluation>& e) {
+    return e ? evaluation_json(*e) : Json(nullptr);
+  };
   Json curve = Json::array();
   for (const learn::CurvePoint& point : o.training.curve) curve.push_back(to_json(point));
   return {{"schema", "tailor/train/1"},
@@ -117,24 +126,26 @@ Json to_json(const TrainArguments& a, const Outcome& o) {
           {"threads", a.threads == 0 ? cores() : a.threads},
           {"seconds", o.training.seconds},
           {"images_per_s", o.training.images_per_s},
-          {"evaluation", {{"original", maybe(o.original)}, {"before", maybe(o.before)}, {"after", maybe(o.after)}}},
+          {"evaluation",
+           {{"original", maybe(o.original)}, {"before", maybe(o.before)}, {"after", maybe(o.after)}}},
           {"curve", std::move(curve)}};
 }
 
 std::string accuracy_text(const TrainArguments& a, const Outcome& o) {
   if (!o.after) return "accuracy  not measured (no --eval)\n";
   std::string from = a.verb == "train" ? "the file's own weights " : "";
-  std::string text = fmt::format("accuracy  top-1 {}{} -> {}, loss {:.4f} -> {:.4f}\n", from, top1_text(*o.before),
-                                 top1_text(*o.after), o.before->loss, o.after->loss);
-  if (o.original) text += fmt::format("original  top-1 {}, loss {:.4f}\n", top1_text(*o.original), o.original->loss);
+  std::string text = fmt::format("accuracy  top-1 {}{} -> {}, loss {:.4f} -> {:.4f}\n", from,
+                                 top1_text(*o.before), top1_text(*o.after), o.before->loss, o.after->loss);
+  if (o.original)
+    text += fmt::format("original  top-1 {}, loss {:.4f}\n", top1_text(*o.original), o.original->loss);
   return text;
 }
 
 std::string describe(const TrainArguments& a, const Outcome& o) {
   const learn::Training& t = o.training;
   std::string gone_on = t.resumed_at > 0 ? fmt::format(", gone on from step {}", t.resumed_at) : "";
-  std::string text = fmt::format("trained   {} parameters, {} epochs of {} samples, {} steps{}\n", t.parameters,
-                                 a.recipe.epochs, o.samples, t.steps, gone_on);
+  std::string text = fmt::format("trained   {} parameters, {} epochs of {} samples, {} steps{}\n",
+                                 t.parameters, a.recipe.epochs, o.samples, t.steps, gone_on);
   if (t.images_per_s > 0)
     text += fmt::format("speed     {}, {:.1f} s without evaluation\n", speed_text(t.images_per_s), t.seconds);
   if (!t.curve.empty())
@@ -148,7 +159,8 @@ std::string describe(const TrainArguments& a, const Outcome& o) {
 
 int train(const Voice& voice, const TrainArguments& arguments) {
   Outcome outcome = carry_out(arguments);
-  voice.json ? console::print_document(to_json(arguments, outcome)) : console::print(describe(arguments, outcome));
+  voice.json ? console::print_document(to_json(arguments, outcome))
+             : console::print(describe(arguments, outcome));
   return 0;
 }
 

@@ -76,9 +76,11 @@ TEST_F(BatchesTest, ShowEverySampleOnceAnEpochInANewOrder) {
   for (std::int64_t step = 0; step < 10; ++step) {
     Batch batch = batches.at(step);
     std::vector<float> all = batch.images.values<float>();
-    for (std::size_t n = 0; n < 10; ++n) images.emplace_back(all.begin() + 192 * n, all.begin() + 192 * (n + 1));
+    for (std::size_t n = 0; n < 10; ++n)
+      images.emplace_back(all.begin() + 192 * n, all.begin() + 192 * (n + 1));
   }
-  std::vector<std::vector<float>> first(images.begin(), images.begin() + 50), second(images.begin() + 50, images.end());
+  std::vector<std::vector<float>> first(images.begin(), images.begin() + 50),
+      second(images.begin() + 50, images.end());
   EXPECT_NE(first, second);
   EXPECT_EQ(std::set(first.begin(), first.end()).size(), 50u);
   EXPECT_EQ(std::set(first.begin(), first.end()), std::set(second.begin(), second.end()));
@@ -107,7 +109,8 @@ TEST_F(BatchesTest, MixupBlendsImagesAndKeepsBothLabels) {
   for (float v : before.images.values<float>()) sum_before += double{v};
   for (float v : after.images.values<float>()) sum_after += double{v};
   EXPECT_NEAR(sum_before, sum_after, 1e-3 * sum_before);
-  EXPECT_EQ(std::multiset(after.mixed.begin(), after.mixed.end()), std::multiset(after.labels.begin(), after.labels.end()));
+  EXPECT_EQ(std::multiset(after.mixed.begin(), after.mixed.end()),
+            std::multiset(after.labels.begin(), after.labels.end()));
 }
 
 TEST_F(BatchesTest, FewSamplesAreOneBatch) {

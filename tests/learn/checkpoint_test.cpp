@@ -82,9 +82,11 @@ TEST_F(Checkpoints, ChangedAnywhereNeverCrash) {
 }
 
 TEST_F(Checkpoints, ImpossibleDimensionsAreRefused) {
-  for (const char* dims : {"[-1]", "[9223372036854775807,9223372036854775807]", "[1e3]", "[4611686018427387904]", "7"}) {
-    std::string header = std::string(R"({"run":"r","step":1,"notes":"","tensors":[{"name":"w","type":1,"dims":)") + dims +
-                         R"(}],"sha256":")" + sha256(std::string_view("")) + "\"}";
+  for (const char* dims :
+       {"[-1]", "[9223372036854775807,9223372036854775807]", "[1e3]", "[4611686018427387904]", "7"}) {
+    std::string header =
+        std::string(R"({"run":"r","step":1,"notes":"","tensors":[{"name":"w","type":1,"dims":)") + dims +
+        R"(}],"sha256":")" + sha256(std::string_view("")) + "\"}";
     std::string length(8, '\0');
     length[0] = static_cast<char>(header.size() & 255), length[1] = static_cast<char>(header.size() >> 8);
     write_file(path, "tailor checkpoint 1\n" + length + header);

@@ -32,9 +32,11 @@ struct Probe {
   std::vector<Tensor> weights;
   Mode mode = Mode::evaluate;
 
-  Probe(graph::Model of, std::uint64_t seed, double low, double high, Mode how) : model(std::move(of)), mode(how) {
+  Probe(graph::Model of, std::uint64_t seed, double low, double high, Mode how)
+      : model(std::move(of)), mode(how) {
     Random random(seed);
-    for (const auto& input : model.graph.inputs) inputs.emplace_back(input.name, noise(*input.shape, random, low, high));
+    for (const auto& input : model.graph.inputs)
+      inputs.emplace_back(input.name, noise(*input.shape, random, low, high));
     Network network(model, Precision::f64);
     for (const Tensor& output : network.run(inputs, {}, mode))
       if (output.type == graph::DataType::f64) weights.push_back(noise(output.dims, random));
@@ -68,7 +70,8 @@ void check_inputs(const Probe& probe, const Gradients& found, const std::string&
   for (std::size_t k = 0; k < probe.inputs.size(); ++k) {
     const auto& [input, tensor] = probe.inputs[k];
     auto gradient = found.inputs.find(input);
-    std::size_t count = static_cast<std::size_t>(tensor.size()), stride = std::max<std::size_t>(1, count / kMoved);
+    std::size_t count = static_cast<std::size_t>(tensor.size()),
+                stride = std::max<std::size_t>(1, count / kMoved);
     for (std::size_t i = 0; i < count; i += stride) {
       NamedTensors above = probe.inputs, below = probe.inputs;
       above[k].second = moved(tensor, i, kStep), below[k].second = moved(tensor, i, -kStep);
@@ -86,7 +89,8 @@ void check_parameters(const Probe& probe, const Gradients& found, const std::str
     std::vector<double> gradient = found.parameters.at(p.name).values<double>();
     for (std::size_t i = 0; i < gradient.size(); i += std::max<std::size_t>(1, gradient.size() / kMoved))
       expect_near_difference(gradient[i], probe.value(probe.inputs, p.name, moved(tensor, i, kStep)),
-                             probe.value(probe.inputs, p.name, moved(tensor, i, -kStep)), name + " parameter " + p.name);
+                             probe.value(probe.inputs, p.name, moved(tensor, i, -kStep)),
+                             name + " parameter " + p.name);
   }
 }
 
@@ -104,7 +108,8 @@ void check(const graph::Model& model, const std::string& name, double low = -1, 
 graph::Model with_parameters(const OneNode& text, std::size_t first) {
   graph::Model model = testing::model_of(text);
   model.graph.outputs.clear();
-  for (const std::string& name : model.graph.nodes[0].outputs) model.graph.outputs.push_back({name, graph::DataType::f32});
+  for (const std::string& name : model.graph.nodes[0].outputs)
+    model.graph.outputs.push_back({name, graph::DataType::f32});
   Random random(3);
   for (std::size_t i = model.graph.inputs.size(); i-- > first;) {
     const graph::ValueInfo& input = model.graph.inputs[i];
@@ -144,13 +149,16 @@ TEST(Gradients, OfLayers) {
 }
 
 TEST(Gradients, OfBatchStatistics) {
-  check(with_parameters({"BatchNormalization", "3x4x3x2 4 4 4 4", "", "-"}, 1), "BatchNormalization", -1, 1, Mode::train);
+  check(with_parameters({"BatchNormalization", "3x4x3x2 4 4 4 4", "", "-"}, 1), "BatchNormalization", -1, 1,
+        Mode::train);
 }
 
 TEST(Gradients, OfFunctions) {
-  for (const char* op : {"Relu", "Sigmoid", "Tanh", "Erf", "Exp", "Softplus", "Softsign", "HardSwish", "Mish", "Gelu",
-                         "Identity", "Neg", "Abs", "Sin", "Cos", "Elu", "Celu", "Selu", "LeakyRelu", "HardSigmoid",
-                         "ThresholdedRelu", "Softmax", "LogSoftmax"})
+  for (const char* op :
+       {"Relu",      "Sigmoid",   "Tanh", "Erf",      "Exp",       "Softplus",    "Softsign",
+        "HardSwish", "Mish",      "Gelu", "Identity", "Neg",       "Abs",         "Sin",
+        "Cos",       "Elu",       "Celu", "Selu",     "LeakyRelu", "HardSigmoid", "ThresholdedRelu",
+        "Softmax",   "LogSoftmax"})
     check(with_parameters({op, "2x3x5", "", "-", 20}, 1), op, -2.3, 2.1);
   for (const char* op : {"Sqrt", "Log", "Reciprocal"})
     check(with_parameters({op, "2x3x5", "", "-"}, 1), op, 0.5, 2);
@@ -188,49 +196,51 @@ TEST(Gradients, OfWindows) {
 }
 
 TEST(Gradients, OfLayout) {
-  for (const OneNode& text : std::vector<OneNode>{
-           {"Reshape", "2x3x4 [0,-1]", "", "-"},
-           {"Flatten", "2x3x4", "axis=2", "-"},
-           {"Squeeze", "2x1x4 [1]", "", "-"},
-           {"Squeeze", "2x1x4", "axes=[-2]", "-", 11},
-           {"Unsqueeze", "2x3 [0,3]", "", "-"},
-           {"Transpose", "2x3x4", "perm=[2,0,1]", "-"},
-           {"Transpose", "2x3x4", "", "-"},
-           {"Split", "2x6 [2,4]", "axis=1", "- -"},
-           {"Split", "2x7", "axis=1 num_outputs=2", "- -"},
-           {"Slice", "5x6 [1,-1] [5,-7] [0,1] [2,-2]", "", "-"},
-           {"Slice", "5x6", "starts=[1] ends=[4] axes=[1]", "-", 9},
-           {"Pad", "2x3x4 [0,1,2,1,0,-1] {0.5}f", "", "-"},
-           {"Pad", "1x1x4x4 [0,0,1,2,0,0,2,1]", "mode=reflect", "-"},
-           {"Pad", "1x1x4x4 [0,0,1,2,0,0,2,1]", "mode=edge", "-"},
-           {"Pad", "2x4 [1,2] - [1]", "", "-"},
-           {"Expand", "3x1 [2,1,4]", "", "-"},
-           {"Tile", "2x3 [2,1]", "", "-"},
-           {"DepthToSpace", "1x8x2x3", "blocksize=2", "-"},
-           {"DepthToSpace", "1x8x2x3", "blocksize=2 mode=CRD", "-"},
-           {"SpaceToDepth", "1x2x4x6", "blocksize=2", "-"},
-           {"Gather", "4x5 [1,-1,3]", "axis=1", "-"},
-           {"Gather", "4x5 {2}", "axis=0", "-"},
-           {"ReduceMean", "2x3x4 [1,-1]", "keepdims=0", "-"},
-           {"ReduceMean", "2x3x4", "axes=[2]", "-", 13},
-           {"ReduceSum", "2x3x4 [0]", "", "-"},
-           {"ReduceMax", "2x3x4 [1]", "", "-"},
-           {"ReduceMin", "2x3x4 [1]", "", "-"},
-           {"ReduceL1", "2x3x4", "", "-"},
-           {"ReduceL2", "2x3x4 [2]", "", "-"},
-           {"ReduceLogSumExp", "2x3x4 [2]", "", "-"},
-           {"ReduceSumSquare", "2x3x4 [2]", "", "-"},
-           {"Resize", "1x2x3x4 - [1,1,2,2]f", "", "-"},
-           {"Resize", "1x2x4x4 - - [1,2,7,3]", "mode=linear coordinate_transformation_mode=align_corners", "-"},
-           {"Resize", "1x2x4x4 - [1,1,2,1.5]f", "mode=linear", "-"},
-           {"Upsample", "1x2x3x4 [1,1,2,3]f", "", "-", 9}})
+  for (const OneNode& text :
+       std::vector<OneNode>{{"Reshape", "2x3x4 [0,-1]", "", "-"},
+                            {"Flatten", "2x3x4", "axis=2", "-"},
+                            {"Squeeze", "2x1x4 [1]", "", "-"},
+                            {"Squeeze", "2x1x4", "axes=[-2]", "-", 11},
+                            {"Unsqueeze", "2x3 [0,3]", "", "-"},
+                            {"Transpose", "2x3x4", "perm=[2,0,1]", "-"},
+                            {"Transpose", "2x3x4", "", "-"},
+                            {"Split", "2x6 [2,4]", "axis=1", "- -"},
+                            {"Split", "2x7", "axis=1 num_outputs=2", "- -"},
+                            {"Slice", "5x6 [1,-1] [5,-7] [0,1] [2,-2]", "", "-"},
+                            {"Slice", "5x6", "starts=[1] ends=[4] axes=[1]", "-", 9},
+                            {"Pad", "2x3x4 [0,1,2,1,0,-1] {0.5}f", "", "-"},
+                            {"Pad", "1x1x4x4 [0,0,1,2,0,0,2,1]", "mode=reflect", "-"},
+                            {"Pad", "1x1x4x4 [0,0,1,2,0,0,2,1]", "mode=edge", "-"},
+                            {"Pad", "2x4 [1,2] - [1]", "", "-"},
+                            {"Expand", "3x1 [2,1,4]", "", "-"},
+                            {"Tile", "2x3 [2,1]", "", "-"},
+                            {"DepthToSpace", "1x8x2x3", "blocksize=2", "-"},
+                            {"DepthToSpace", "1x8x2x3", "blocksize=2 mode=CRD", "-"},
+                            {"SpaceToDepth", "1x2x4x6", "blocksize=2", "-"},
+                            {"Gather", "4x5 [1,-1,3]", "axis=1", "-"},
+                            {"Gather", "4x5 {2}", "axis=0", "-"},
+                            {"ReduceMean", "2x3x4 [1,-1]", "keepdims=0", "-"},
+                            {"ReduceMean", "2x3x4", "axes=[2]", "-", 13},
+                            {"ReduceSum", "2x3x4 [0]", "", "-"},
+                            {"ReduceMax", "2x3x4 [1]", "", "-"},
+                            {"ReduceMin", "2x3x4 [1]", "", "-"},
+                            {"ReduceL1", "2x3x4", "", "-"},
+                            {"ReduceL2", "2x3x4 [2]", "", "-"},
+                            {"ReduceLogSumExp", "2x3x4 [2]", "", "-"},
+                            {"ReduceSumSquare", "2x3x4 [2]", "", "-"},
+                            {"Resize", "1x2x3x4 - [1,1,2,2]f", "", "-"},
+                            {"Resize", "1x2x4x4 - - [1,2,7,3]",
+                             "mode=linear coordinate_transformation_mode=align_corners", "-"},
+                            {"Resize", "1x2x4x4 - [1,1,2,1.5]f", "mode=linear", "-"},
+                            {"Upsample", "1x2x3x4 [1,1,2,3]f", "", "-", 9}})
     check(with_parameters(text, 9), title(text));
 }
 
 std::vector<double> value_of(const OneNode& text, std::vector<float> x) {
   graph::Model model = with_parameters(text, 9);
   Network network(model);
-  Tensor y = network.run({{model.graph.inputs[0].name, graph::make_f32(*model.graph.inputs[0].shape, std::move(x))}})[0];
+  Tensor y = network.run(
+      {{model.graph.inputs[0].name, graph::make_f32(*model.graph.inputs[0].shape, std::move(x))}})[0];
   if (y.type == graph::DataType::f32) {
     auto values = y.values<float>();
     return {values.begin(), values.end()};
@@ -254,9 +264,11 @@ TEST(Values, OfOperatorsWithoutGradients) {
 TEST(Values, OfResizeFollowItsCoordinates) {
   EXPECT_EQ(value_of({"Resize", "4 - - [2]", "", "-"}, {1, 2, 3, 4}), (Values{1, 3}));
   EXPECT_EQ(value_of({"Resize", "2 - [2]f", "mode=linear", "-"}, {0, 4}), (Values{0, 1, 3, 4}));
-  EXPECT_EQ(value_of({"Resize", "2 - [2]f", "mode=linear coordinate_transformation_mode=asymmetric", "-"}, {0, 4}),
-            (Values{0, 2, 4, 4}));
-  EXPECT_EQ(value_of({"Resize", "2 - - [3]", "mode=linear coordinate_transformation_mode=align_corners", "-"}, {0, 4}),
+  EXPECT_EQ(
+      value_of({"Resize", "2 - [2]f", "mode=linear coordinate_transformation_mode=asymmetric", "-"}, {0, 4}),
+      (Values{0, 2, 4, 4}));
+  EXPECT_EQ(value_of({"Resize", "2 - - [3]", "mode=linear coordinate_transformation_mode=align_corners", "-"},
+                     {0, 4}),
             (Values{0, 2, 4}));
 }
 
@@ -291,7 +303,8 @@ TEST(Network, NamesEveryMissingOperator) {
   graph::Model model;
   model.graph.inputs = {{"x", graph::DataType::f32, graph::Shape{2, 3}}};
   model.graph.outputs = {{"b", graph::DataType::f32}};
-  model.graph.nodes = {{"Hardmax", "", "first", {"x"}, {"a"}}, {"Hardmax", "", "second", {"a"}, {"c"}},
+  model.graph.nodes = {{"Hardmax", "", "first", {"x"}, {"a"}},
+                       {"Hardmax", "", "second", {"a"}, {"c"}},
                        {"Multinomial", "", "third", {"c"}, {"b"}}};
   Network network(model);
   try {
@@ -299,7 +312,8 @@ TEST(Network, NamesEveryMissingOperator) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), Code::not_trainable);
-    EXPECT_NE(std::string(error.what()).find("Hardmax (node first and 1 more), Multinomial (node third)"), std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("Hardmax (node first and 1 more), Multinomial (node third)"),
+              std::string::npos)
         << error.what();
   }
 }

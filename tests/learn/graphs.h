@@ -44,9 +44,12 @@ inline graph::Model small_classifier(std::uint64_t seed = 1) {
              {"Gemm", "", "last", {"j", "w3", "b3"}, {"k"}},
              {"Softmax", "", "softmax", {"k"}, {"y"}}};
   g.nodes[10].attributes["transB"] = {std::int64_t{1}};
-  g.initializers = {{"w1", drawn({6, 3, 3, 3}, seed)}, {"w2", drawn({6, 6, 3, 3}, seed + 1)},
-                    {"w3", drawn({4, 6}, seed + 2)},   {"b3", drawn({4}, seed + 3)},
-                    {"ones", filled(6, 1)},            {"zeros", filled(6, 0)},
+  g.initializers = {{"w1", drawn({6, 3, 3, 3}, seed)},
+                    {"w2", drawn({6, 6, 3, 3}, seed + 1)},
+                    {"w3", drawn({4, 6}, seed + 2)},
+                    {"b3", drawn({4}, seed + 3)},
+                    {"ones", filled(6, 1)},
+                    {"zeros", filled(6, 0)},
                     {"ratio", graph::make_f32({}, {0.1f})}};
   g.inputs = {{"x", graph::DataType::f32, graph::Shape{1, 3, 8, 8}}};
   g.outputs = {{"y", graph::DataType::f32, graph::Shape{1, 4}}};
@@ -60,9 +63,11 @@ inline std::string big_endian(std::uint32_t value) {
 }
 
 /// Labelled images of 3 x 8 x 8 as IDX of rank 4: the label says which channel is bright; of 3, none. Returns the file of images.
-inline std::filesystem::path write_colours(const std::filesystem::path& folder, std::uint32_t count, std::uint64_t seed) {
+inline std::filesystem::path write_colours(const std::filesystem::path& folder, std::uint32_t count,
+                                           std::uint64_t seed) {
   Random random(seed);
-  std::string images = std::string("\0\0\x08\x04", 4) + big_endian(count) + big_endian(3) + big_endian(8) + big_endian(8);
+  std::string images =
+      std::string("\0\0\x08\x04", 4) + big_endian(count) + big_endian(3) + big_endian(8) + big_endian(8);
   std::string labels = std::string("\0\0\x08\x01", 4) + big_endian(count);
   for (std::uint32_t n = 0; n < count; ++n) {
     auto label = random.below(4);

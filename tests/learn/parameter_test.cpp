@@ -42,15 +42,18 @@ TEST(Parameters, AreFoundWhereLayersAreSpelledOut) {
   graph::Model model;
   graph::Graph& g = model.graph;
   g.inputs = {{"x", graph::DataType::f32, graph::Shape{2, 4}}};
-  g.nodes = {{"Add", "", "", {"x", "position"}, {"a"}},  {"Div", "", "", {"a", "spread"}, {"b"}},
-             {"Mul", "", "", {"b", "gamma"}, {"c"}},     {"Add", "", "", {"c", "beta"}, {"d"}},
-             {"Transpose", "", "", {"w"}, {"wt"}},       {"MatMul", "", "", {"d", "wt"}, {"e"}},
-             {"Add", "", "", {"bias", "e"}, {"f"}},      {"Mul", "", "", {"f", "half"}, {"y"}}};
+  g.nodes = {{"Add", "", "", {"x", "position"}, {"a"}}, {"Div", "", "", {"a", "spread"}, {"b"}},
+             {"Mul", "", "", {"b", "gamma"}, {"c"}},    {"Add", "", "", {"c", "beta"}, {"d"}},
+             {"Transpose", "", "", {"w"}, {"wt"}},      {"MatMul", "", "", {"d", "wt"}, {"e"}},
+             {"Add", "", "", {"bias", "e"}, {"f"}},     {"Mul", "", "", {"f", "half"}, {"y"}}};
   g.outputs = {{"y", graph::DataType::f32}};
-  for (const char* name : {"position", "spread", "gamma", "beta", "bias"}) g.initializers[name] = testing::filled(4, 1);
+  for (const char* name : {"position", "spread", "gamma", "beta", "bias"})
+    g.initializers[name] = testing::filled(4, 1);
   g.initializers["half"] = testing::filled(1, 0.5f);
   g.initializers["w"] = testing::drawn({4, 4}, 1);
-  EXPECT_EQ(roles(g), (Roles{{"gamma", Role::scale}, {"beta", Role::shift}, {"w", Role::weight}, {"bias", Role::bias}}));
+  EXPECT_EQ(
+      roles(g),
+      (Roles{{"gamma", Role::scale}, {"beta", Role::shift}, {"w", Role::weight}, {"bias", Role::bias}}));
 }
 
 TEST(Parameters, OfConstantNodesGoBackThere) {
@@ -76,7 +79,8 @@ TEST(Parameters, ThatDidNotChangeLeaveTheFileAsItWas) {
     }
     NamedTensors same;
     graph::Uses uses(model.graph);
-    for (const Parameter& p : parameters(model.graph)) same.emplace_back(p.name, *graph::constant(model.graph, uses, p.name));
+    for (const Parameter& p : parameters(model.graph))
+      same.emplace_back(p.name, *graph::constant(model.graph, uses, p.name));
     EXPECT_EQ(onnx::serialize_to_string(with_values(model, same)), onnx::serialize_to_string(model)) << path;
   }
 }
@@ -120,8 +124,10 @@ TEST(Network, StatisticsFollowByTheMomentumOfTheNode) {
   model.graph.outputs = {{"y", graph::DataType::f32}};
   model.graph.nodes = {{"BatchNormalization", "", "bn", {"x", "s", "b", "m", "v"}, {"y"}}};
   model.graph.nodes[0].attributes["momentum"] = {0.75f};
-  model.graph.initializers = {{"s", testing::filled(1, 1)}, {"b", testing::filled(1, 0)},
-                              {"m", testing::filled(1, 2)}, {"v", testing::filled(1, 8)}};
+  model.graph.initializers = {{"s", testing::filled(1, 1)},
+                              {"b", testing::filled(1, 0)},
+                              {"m", testing::filled(1, 2)},
+                              {"v", testing::filled(1, 8)}};
   Network network(model);
   network.run({{"x", graph::make_f32({4, 1, 1, 1}, {1, 3, 5, 7})}}, {}, Mode::train);
   EXPECT_NEAR(network.value("m").values<float>()[0], 0.75 * 2 + 0.25 * 4, 1e-5);

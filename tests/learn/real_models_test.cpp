@@ -13,8 +13,8 @@ namespace fs = std::filesystem;
 
 struct Subject {
   std::string name;
-  std::int64_t size = 64;   // of free dimensions that are no batch
-  std::int64_t batch = 1;   // where the graph allows more than one
+  std::int64_t size = 64;  // of free dimensions that are no batch
+  std::int64_t batch = 1;  // where the graph allows more than one
 };
 
 // Every convolutional network and vision transformer among the test data.
@@ -73,7 +73,8 @@ TEST_P(RealModels, AnswerLikeOnnxRuntime) {
   runtime::NamedTensors wanted = testing::runner()->run(path, e.inputs, {}, 64, 1, false, true), found;
   Network network(e.model);
   std::vector<graph::Tensor> outputs = network.run(e.inputs);
-  for (std::size_t i = 0; i < outputs.size(); ++i) found.emplace_back(e.model.graph.outputs[i].name, outputs[i]);
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    found.emplace_back(e.model.graph.outputs[i].name, outputs[i]);
   if (found[0].second.type == graph::DataType::i64) {  // classes of pixels: ties are broken by rounding
     auto a = *graph::as_integers(found[0].second), b = *graph::as_integers(wanted[0].second);
     std::size_t same = 0;
@@ -90,7 +91,8 @@ TEST_P(RealModels, GiveBackWhatTheyTook) {
   fs::path path = testing::real_model(GetParam().name);
   TAILOR_NEEDS(path);
   graph::Model model = onnx::read(path);
-  EXPECT_EQ(onnx::serialize_to_string(Network(model).model()), onnx::serialize_to_string(with_own_vectors(model)));
+  EXPECT_EQ(onnx::serialize_to_string(Network(model).model()),
+            onnx::serialize_to_string(with_own_vectors(model)));
 }
 
 TEST_P(RealModels, HaveAGradientForEveryWeight) {
@@ -107,7 +109,8 @@ TEST_P(RealModels, HaveAGradientForEveryWeight) {
   std::set<std::string> without;
   for (const Parameter& p : network.parameters())
     if (!p.statistic() && !found.parameters.contains(p.name)) without.insert(p.name);
-  EXPECT_TRUE(without.empty()) << without.size() << " of " << network.parameters().size() << ", " << *without.begin();
+  EXPECT_TRUE(without.empty()) << without.size() << " of " << network.parameters().size() << ", "
+                               << *without.begin();
   EXPECT_GT(network.parameters().size(), 3u);
 }
 
@@ -122,7 +125,8 @@ INSTANTIATE_TEST_SUITE_P(All, RealModels, ::testing::ValuesIn(subjects()), test_
 
 // Recurrent and quantised networks, and bodies of If: refused with the operators' names.
 TEST(RealModelsOfOtherKinds, AreRefusedByName) {
-  for (auto [name, op] : {std::pair{"dtln_model_1", "LSTM"}, {"shufflenet-v2-12-int8", "QLinearConv"}, {"silero_vad", "If"}}) {
+  for (auto [name, op] :
+       {std::pair{"dtln_model_1", "LSTM"}, {"shufflenet-v2-12-int8", "QLinearConv"}, {"silero_vad", "If"}}) {
     fs::path path = testing::real_model(name);
     TAILOR_NEEDS(path);
     Example e = example({name}, path);

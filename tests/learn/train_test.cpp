@@ -112,7 +112,8 @@ TEST_F(Train, GoesOnToTheSameBits) {
       std::int64_t steps = 0;
       set_interrupted(false);
       try {
-        pieces = train(model, task(), r, keeping(resume), [&](const Moment&) { set_interrupted(++steps == 7); });
+        pieces =
+            train(model, task(), r, keeping(resume), [&](const Moment&) { set_interrupted(++steps == 7); });
       } catch (const Error& error) {
         ASSERT_EQ(error.code(), Code::interrupted);
       }

@@ -31,12 +31,16 @@ class Trainer : public ::testing::Test {
   }
   Words finetune(const std::string& out, const Words& more = {}, const char* epochs = "4",
                  const char* rate = "0.1") const {
-    Words words = {"finetune", model, "-o",     folder.path() / out, "--data", data, "--epochs", epochs, "--batch", "20",
-                   "--rate",   rate,  "--crop", "1"};
+    Words words = {"finetune", model, "-o",       folder.path() / out,
+                   "--data",   data,  "--epochs", epochs,
+                   "--batch",  "20",  "--rate",   rate,
+                   "--crop",   "1"};
     words.insert(words.end(), more.begin(), more.end());
     return words;
   }
-  std::string bytes(const std::string& name) const { return std::string(map_file(folder.path() / name).view()); }
+  std::string bytes(const std::string& name) const {
+    return std::string(map_file(folder.path() / name).view());
+  }
 
   TemporaryFolder folder;
   std::string model = folder.path() / "model.onnx", data, eval;
@@ -70,9 +74,9 @@ TEST_F(Trainer, DistillsWithoutLabels) {
   ASSERT_EQ(run(finetune("teacher.onnx")).exit, 0);
   fs::remove(folder.path() / "colours-labels-idx1-ubyte");
   onnx::write(small_classifier(50), model);
-  Finished finished = run({"--json", "distill", folder.path() / "teacher.onnx", model, "-o", folder.path() / "student.onnx",
-                           "--data", data, "--eval", eval, "--epochs", "6", "--batch", "20", "--rate", "0.1",
-                           "--temperature", "2"});
+  Finished finished = run({"--json", "distill", folder.path() / "teacher.onnx", model, "-o",
+                           folder.path() / "student.onnx", "--data", data, "--eval", eval, "--epochs", "6",
+                           "--batch", "20", "--rate", "0.1", "--temperature", "2"});
   EXPECT_EQ(finished.exit, 0) << finished.err;
   expect_valid(finished);
   Json json = document(finished);
@@ -83,8 +87,8 @@ TEST_F(Trainer, DistillsWithoutLabels) {
 }
 
 TEST_F(Trainer, TrainsAnew) {
-  Finished finished = run({"train", model, "-o", folder.path() / "out.onnx", "--data", data, "--eval", eval, "--epochs", "4",
-                           "--batch", "20", "--rule", "adamw", "--rate", "0.02", "--json"});
+  Finished finished = run({"train", model, "-o", folder.path() / "out.onnx", "--data", data, "--eval", eval,
+                           "--epochs", "4", "--batch", "20", "--rule", "adamw", "--rate", "0.02", "--json"});
   EXPECT_EQ(finished.exit, 0) << finished.err;
   expect_valid(finished);
   EXPECT_GT(document(finished)["evaluation"]["after"]["top1"], 0.9);
@@ -105,7 +109,8 @@ TEST_F(Trainer, SaysWhatIsWrong) {
   expect_error(run(finetune("out.onnx", {"--threads", "-1"})), 2, "E2002", "--threads");
   expect_error(run(finetune("out.onnx", {"--resume"})), 2, "E2109", "out.onnx.checkpoint");
   expect_error(run(finetune("nowhere/out.onnx")), 8, "E8002", "nowhere");
-  expect_error(run(finetune("out.onnx", {"--label-offset", "7"})), 2, "E2106", "none of the model's 4 classes");
+  expect_error(run(finetune("out.onnx", {"--label-offset", "7"})), 2, "E2106",
+               "none of the model's 4 classes");
   expect_error(run(finetune("out.onnx", {}, "4", "1e30")), 4, "E4101", "loss");
   expect_error(run({"evaluate", data, "--data", data}), 3, "E3001", "colours");
   EXPECT_FALSE(fs::exists(folder.path() / "out.onnx"));
