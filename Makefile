@@ -3,13 +3,14 @@
 #   make test     all tests
 #   make compare MODEL=net.onnx OUT=folder GOALS="0.8 0.68" ARGS="--calib train.bin --eval test.bin"
 #                 the exact planner beside simple rules at equal latency, as a table (scripts/compare)
+#   make learn    installs libtorch and builds tailor-learn: train, finetune, distill, evaluate
 #   make format   clang-format on every source
 #   make clean    removes the build (not the downloads in deps/)
 PRESET ?= release
 BUILD  := build/$(PRESET)
 JOBS   ?= $(shell nproc)
 
-.PHONY: all demo test compare format clean ready
+.PHONY: all demo test compare learn format clean ready
 all: ready
 	cmake --build $(BUILD) -j $(JOBS)
 
@@ -27,6 +28,12 @@ test: all
 compare: ready
 	cmake --build $(BUILD) -j $(JOBS) --target tailor
 	TAILOR=$(BUILD)/bin/tailor scripts/compare "$(MODEL)" "$(OUT)" "$(GOALS)" -- $(ARGS)
+
+learn:
+	@TAILOR_LEARN=1 scripts/bootstrap
+	@scripts/configure $(PRESET)
+	cmake $(BUILD)
+	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-learn
 
 format:
 	git ls-files '*.cpp' '*.h' | xargs clang-format -i

@@ -3,6 +3,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/json.h"
+#include "tailor/console/console.h"
 #include "tailor/data/dataset.h"
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
@@ -20,13 +21,14 @@
 
 namespace tailor::app {
 
+using console::check_target, console::parse_energy, console::duration, console::engineering,
+    console::output_width, console::parse_factor, console::parse_points, console::parse_seconds,
+    console::parse_share, console::preparation_of, console::print, console::print_document,
+    console::print_error, console::report, console::say;
+using console::PreparationArguments;
+
 /// What every verb obeys.
-struct Global {
-  bool json = false;              // one JSON document on stdout instead of text
-  int verbosity = 0;              // -v, -vv
-  bool quiet = false;             // no progress, no remarks
-  std::string color = "auto";     // auto | always | never: of stderr
-  std::string progress = "auto";  // auto | plain | none
+struct Global : console::Voice {
   runtime::RunnerOptions runner = {};
 };
 
@@ -44,12 +46,6 @@ struct BenchArguments {
   int threads = 1, rounds = 0;
   std::uint64_t seed = 0;
   std::string time = "3s", max_noise = "2%";
-};
-struct PreparationArguments {
-  std::vector<double> mean, std;
-  double scale = 0;    // 0: as the data is
-  std::string resize;  // "": refuse
-  bool bgr = false;
 };
 struct VerifyArguments {
   std::filesystem::path eval, calib;
@@ -137,63 +133,35 @@ int explain_code(const Global& global, const std::string& code);
 int print_schema(const Global& global, const std::string& name);
 int print_version(const Global& global);
 
-/// Whether errors are wanted as JSON too; looks at the arguments before they are understood.
-Global first_look(int count, char** arguments);
+/// Names and descriptions of the verbs that tailor-learn does.
+const std::vector<std::pair<std::string, std::string>>& learning_verbs();
+bool is_learning_verb(const std::string& word);
+/// Becomes that program, with the same arguments. @throws Error trainer_missing
+[[noreturn]] void start_learning(int count, char** arguments);
+
 /// Understands the command line and runs the verb. @throws Error usage, unknown_name, bad_value and the
 /// verb's
 int run(int count, char** arguments, Global& global);
 
-/// Prints `error[E3009]: ...` on stderr and, with --json, a document on stdout. Returns the exit code.
-int report(const Global& global, const Error& error);
-/// The stderr half: for outcomes that have a result document of their own.
-void print_error(const Global& global, const Error& error);
-/// A line on stderr if -v was given `level` times, and no -q.
-void say(const Global& global, int level, const std::string& line);
-
-/// Text to stdout, flushed. @throws Error write_failed (full disk, closed pipe)
-void print(const std::string& text);
-/// Columns of the terminal that stdout is; 120 if it is none.
-std::size_t output_width();
-/// The one document of --json. @throws Error write_failed
-void print_document(const Json& json);
-
 /// Name and text of every schema in schemas/, sorted by name.
 const std::vector<std::pair<std::string_view, std::string_view>>& schemas();
 
-/// "3", "3s", "500ms", "2m" -> seconds. @throws Error bad_value naming `option`
-double parse_seconds(const std::string& text, const char* option);
-/// "2%" or "0.02" -> 0.02. @throws Error bad_value
-double parse_share(const std::string& text, const char* option);
-/// "1.3x" or "1.3" -> 1.3. @throws Error bad_value
-double parse_factor(const std::string& text, const char* option);
 /// Every --shape. @throws Error bad_value, also for a name given twice
 graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts);
 
-/// "127.0 M", "300.0 k", "12"
-std::string engineering(double number);
-/// "914.2 us", "1.562 ms", "2.31 s"
-std::string duration(double us);
 /// "1x3x224x224" of a value, "?" if nothing is known
 std::string shape_text(const graph::Shapes& shapes, const std::string& value);
 
-/// "0.5" or "0.5%" -> 0.5 points. @throws Error bad_value
-double parse_points(const std::string& text, const char* option);
 /// A limit for the latency: as time, or as a share of the reference's.
 struct LatencyLimit {
   std::optional<double> us = {}, ratio = {};
 };
 /// "5ms" or "0.68x". @throws Error bad_value
 LatencyLimit parse_latency(const std::string& text, const char* option);
-/// "10uJ", "0.5mJ" -> microjoules. @throws Error bad_value
-double parse_energy(const std::string& text, const char* option);
 /// --fresh and --resume. @throws Error usage if both are given
 runtime::Journal journal_of(bool fresh, bool resume);
-/// @throws Error bad_value, unknown_name
-data::Preparation preparation_of(const PreparationArguments& arguments);
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
-/// A target that cannot be written is found before the work, not after it. @throws Error write_failed
-void check_target(const std::filesystem::path& target);
 /// A table's lines, each row with its note below it, set in and wrapped; "": none. @param notes one per row
 std::string with_notes(std::string_view table, const std::vector<std::string>& notes, std::size_t width);
 /// "64 > 128", "96 dw"

@@ -1,14 +1,11 @@
-// The command line: what each verb takes, in CLI11's words. The only file that sees CLI11; its exit codes and
-// messages are turned into tailor's.
+// The command line: what each verb takes, in CLI11's words. Options that several programs share, and what becomes of
+// CLI11's complaints, are in console/command_line.cpp.
 #include "tailor/app/app.h"
-#include "tailor/base/progress.h"
-#include "tailor/base/text.h"
+#include "tailor/console/command_line.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <memory>
 
 namespace tailor::app {
@@ -103,17 +100,6 @@ void add_bench(CLI::App& app, Invocation& invocation) {
   add_timing(*sub, *o);
 }
 
-void add_preparation(CLI::App& sub, PreparationArguments& p) {
-  sub.add_option("--mean", p.mean, "per channel, after scaling: 0.485,0.456,0.406")
-      ->delimiter(',')
-      ->allow_extra_args(false);
-  sub.add_option("--std", p.std, "per channel: 0.229,0.224,0.225")->delimiter(',')->allow_extra_args(false);
-  sub.add_option("--scale", p.scale, "values are divided by it (default: 255 for images, 1 for arrays)");
-  sub.add_option("--resize", p.resize,
-                 "images of a folder to the size of the input: stretch, or crop (scaled, then the middle)");
-  sub.add_flag("--bgr", p.bgr, "the model takes blue first");
-}
-
 void add_verify(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<VerifyArguments>(app, invocation, "verify",
                                         "is model B as good as model A, and faster? Checks gates", verify);
@@ -122,7 +108,7 @@ void add_verify(CLI::App& app, Invocation& invocation) {
       ->expected(2);
   sub->add_option("--eval", o->eval, "labelled samples: top-1 of both models");
   sub->add_option("--calib", o->calib, "samples without labels: agreement of both models");
-  add_preparation(*sub, o->preparation);
+  console::add_preparation(*sub, o->preparation);
   sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
   sub->add_option("--limit", o->limit, "use only the first so many samples");
   sub->add_option("--max-drop", o->max_drop, "gate: points of top-1 that B may lose");
@@ -174,7 +160,7 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
                   "samples, labels not needed: CIFAR binary, IDX, npz, npy or a folder of images")
       ->required();
   sub->add_option("--eval", o->eval, "labelled samples: top-1 before and after");
-  add_preparation(*sub, o->preparation);
+  console::add_preparation(*sub, o->preparation);
   sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
   sub->add_option(
@@ -298,78 +284,10 @@ void add_word(CLI::App& app, Invocation& invocation, const char* name, const cha
 
 void add_global(CLI::App& app, Global& global, bool& version) {
   app.add_flag("--version", version, "version of tailor, its compiler, and the runtime that it finds");
-  app.add_flag("--json", global.json, "print exactly one JSON document (tailor schema lists the schemas)");
-  app.add_flag("-v,--verbose", global.verbosity, "say more on stderr; twice: still more");
-  app.add_flag("-q,--quiet", global.quiet, "no progress and no remarks");
-  app.add_option("--color", global.color, "auto, always or never")
-      ->check(CLI::IsMember({"auto", "always", "never"}));
-  app.add_option("--progress", global.progress, "auto, plain or none")
-      ->check(CLI::IsMember({"auto", "plain", "none"}));
+  console::add_voice(app, global);
   app.add_option("--runner", global.runner.command,
                  "command of the program that measures, for instance over ssh");
   app.add_option("--ort-library", global.runner.library, "libonnxruntime.so to use");
-}
-
-// Long and short names of all options, with their dashes, and how many values each takes (0: a flag).
-std::vector<std::pair<std::string, int>> options_of(const CLI::App& app) {
-  std::vector<std::pair<std::string, int>> names;
-  for (const CLI::Option* option : app.get_options()) {
-    int values = option->get_items_expected_max();
-    for (const std::string& name : option->get_lnames()) names.emplace_back("--" + name, values);
-    for (const std::string& name : option->get_snames()) names.emplace_back("-" + name, values);
-  }
-  return names;
-}
-
-[[noreturn]] void unknown(const char* what, const std::string& name, const std::vector<std::string>& known,
-                          const std::string& help) {
-  throw Error(Code::unknown_name, fmt::format("there is no {} '{}'{}", what, name, did_you_mean(name, known)),
-              "command line", help);
-}
-
-std::vector<std::string> verbs_of(const CLI::App& app) {
-  std::vector<std::string> verbs;
-  for (const CLI::App* sub : app.get_subcommands({})) verbs.push_back(sub->get_name());
-  return verbs;
-}
-
-// Unknown verbs and long options, before CLI11 finds something less helpful to complain about.
-void check_names(const CLI::App& app, int count, char** arguments) {
-  const CLI::App* verb = nullptr;
-  std::string path;  // "plan show "
-  for (int i = 1; i < count; ++i) {
-    std::string token = arguments[i], name = token.substr(0, token.find('='));
-    if (token == "--") return;
-    auto known = options_of(app), more = verb ? options_of(*verb) : decltype(known){};
-    known.insert(known.end(), more.begin(), more.end());
-    auto it =
-        std::find_if(known.begin(), known.end(), [&](const auto& entry) { return entry.first == name; });
-    if (it != known.end()) {
-      if (it->second > 0 && name == token) ++i;  // its value
-    } else if (token.starts_with("--")) {
-      std::vector<std::string> names;
-      for (const auto& entry : known) names.push_back(entry.first);
-      unknown("option", name, names, fmt::format("tailor {}--help lists them", path));
-    } else if (std::vector<std::string> verbs = verbs_of(verb ? *verb : app);
-               !verbs.empty() && !token.starts_with('-')) {
-      if (std::find(verbs.begin(), verbs.end(), token) == verbs.end())
-        unknown("verb", token, verbs, fmt::format("verbs: {}", fmt::join(verbs, ", ")));
-      verb = (verb ? *verb : app).get_subcommand(token), path += token + " ";
-    }
-  }
-}
-
-const char* help_line(const CLI::App& app) {
-  return app.get_subcommands().empty() ? "tailor --help" : "tailor VERB --help lists the options";
-}
-
-// CLI11's complaints as ours.
-[[noreturn]] void rethrow(const CLI::App& app, const CLI::ParseError& error) {
-  std::string message = error.what();
-  std::replace(message.begin(), message.end(), '\n', ' ');
-  bool value =
-      dynamic_cast<const CLI::ConversionError*>(&error) || dynamic_cast<const CLI::ValidationError*>(&error);
-  throw Error(value ? Code::bad_value : Code::usage, message, "command line", help_line(app));
 }
 
 int print_help(const CLI::App& app, const CLI::CallForHelp&) {
@@ -377,24 +295,7 @@ int print_help(const CLI::App& app, const CLI::CallForHelp&) {
   return 0;
 }
 
-void apply(const Global& global) {
-  set_quiet(global.quiet || global.progress == "none");
-  if (global.progress == "plain") ::setenv("TERM", "dumb", 1);  // a dumb terminal gets plain lines
-}
-
 }  // namespace
-
-Global first_look(int count, char** arguments) {
-  Global global;
-  for (int i = 1; i < count; ++i) {
-    std::string_view token = arguments[i];
-    if (token == "--") break;
-    if (token == "--json") global.json = true;
-    if (token == "--color=always") global.color = "always";
-    if (token == "--color=never") global.color = "never";
-  }
-  return global;
-}
 
 int run(int count, char** arguments, Global& global) {
   CLI::App app("Tailor fits neural networks to the hardware that runs them: ONNX in, faster ONNX out.",
@@ -421,15 +322,17 @@ int run(int count, char** arguments, Global& global) {
   add_word(app, invocation, "explain", "what an error code means", "CODE", true, explain_code);
   add_word(app, invocation, "schema", "print the schema of a --json document, or list them", "NAME", false,
            print_schema);
-  check_names(app, count, arguments);
+  for (const auto& [name, help] : learning_verbs()) app.add_subcommand(name, help);
+  if (is_learning_verb(console::first_word(app, count, arguments))) start_learning(count, arguments);
+  console::check_names(app, count, arguments);
   try {
     app.parse(count, arguments);
   } catch (const CLI::CallForHelp& help) {
     return print_help(app, help);
   } catch (const CLI::ParseError& error) {
-    rethrow(app, error);
+    console::rethrow(app, error);
   }
-  apply(global);
+  console::apply(global);
   if (version) return print_version(global);
   if (!invocation.call) {
     if (count > 1) throw Error(Code::usage, "no verb given", "command line", "tailor --help lists the verbs");

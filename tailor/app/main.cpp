@@ -12,7 +12,8 @@ int main(int count, char** arguments) {
   catch_interrupts();
   keep_freed_memory();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is a failed write, not a death
-  app::Global global = app::first_look(count, arguments);
+  app::Global global;
+  static_cast<console::Voice&>(global) = console::first_look(count, arguments);
   try {
     return app::run(count, arguments, global);
   } catch (const Error& error) {

@@ -37,7 +37,14 @@ constexpr std::array kTexts = {
     CodeText{
         Code::nothing_to_resume, "nothing to resume",
         "--resume goes on from layer timings of the same runtime, processor, instruction set and number of "
-        "threads, and the journal holds none. Without --resume what is missing is measured."},
+        "threads, or, where models are trained, from a checkpoint; there is none. Without --resume the work "
+        "begins anew."},
+    CodeText{Code::bad_checkpoint, "checkpoint not readable",
+             "The file is no checkpoint, or was damaged. Remove it and train again without --resume."},
+    CodeText{
+        Code::checkpoint_mismatch, "checkpoint of another run",
+        "A checkpoint goes on only with the models, the data and the options that it was made with; anything "
+        "else would end with weights that no run repeats."},
     CodeText{Code::not_onnx, "not an ONNX model",
              "The bytes of the file are not a serialised ONNX ModelProto."},
     CodeText{Code::truncated, "model is truncated",
@@ -75,11 +82,17 @@ constexpr std::array kTexts = {
         Code::bad_workload, "workload contradicts itself",
         "The graph of operators has a cycle, an edge to an operator that is not there, or colours that tie a "
         "backward operator before its forward one."},
+    CodeText{Code::not_trainable, "model cannot be trained",
+             "Training runs the operators of convolutional networks and vision transformers in floating "
+             "point. The "
+             "message names the ones that it cannot run, or says what else is missing."},
     CodeText{Code::goal_not_met, "goal not met",
              "No plan meets the goal. The message names the nearest one; --best-effort writes it."},
     CodeText{Code::gate_failed, "gate failed", "A gate of `verify` was not passed."},
     CodeText{Code::would_be_slower, "result would be slower",
              "A model that measures slower than its input is never written."},
+    CodeText{Code::diverged, "training diverged",
+             "The loss became infinite or NaN. Lower --rate, add --warmup, or clip gradients with --clip."},
     CodeText{Code::not_trustworthy, "measurement not trustworthy",
              "The machine is too noisy or too busy to certify the result. Close other programs or allow more "
              "time."},
@@ -89,6 +102,10 @@ constexpr std::array kTexts = {
              "The program that runs models died or answered with something else than its protocol."},
     CodeText{Code::runtime_refused, "runtime refuses the model",
              "The runtime cannot load or run this model; its own words are in the message."},
+    CodeText{
+        Code::trainer_missing, "training program missing",
+        "train, finetune, distill and evaluate are done by tailor-learn, which is built where libtorch is "
+        "installed: `make learn` installs and builds it."},
     CodeText{Code::partial, "finished in part", "Run the same command again: it goes on from what is kept."},
     CodeText{Code::write_failed, "cannot write",
              "The disk is full or the place is not writable. Nothing was changed there."},

@@ -26,7 +26,9 @@ enum class Code : int {
   dataset_mismatch = 2106,  // readable data whose shape does not fit the model
   plan_mismatch = 2107,     // a plan made for another model
   unknown_device = 2108,
-  nothing_to_resume = 2109,  // --resume without a journal of this runtime, device and number of threads
+  nothing_to_resume = 2109,    // --resume without a journal or a checkpoint to go on from
+  bad_checkpoint = 2201,       // a checkpoint that cannot be read
+  checkpoint_mismatch = 2202,  // a checkpoint of another run
 
   not_onnx = 3001,           // the bytes are no ONNX model
   truncated = 3002,          // a model that ends early
@@ -43,16 +45,19 @@ enum class Code : int {
   bad_cut = 3202,            // a cut that the graph does not allow
   nothing_to_map = 3203,     // no layer that a platform's units compute
   bad_workload = 3204,       // a placement workload that contradicts itself
+  not_trainable = 3301,      // operators that training cannot run, or nothing that could learn
 
   goal_not_met = 4001,
   gate_failed = 4002,
   would_be_slower = 4003,
+  diverged = 4101,  // training came to numbers that are not finite
 
   not_trustworthy = 5001,
 
   runtime_missing = 6001,
   runner_failed = 6002,    // the runner died or answered nonsense
   runtime_refused = 6003,  // the runtime refuses the model
+  trainer_missing = 6101,  // the program that trains is not built
 
   partial = 8001,
   write_failed = 8002,  // full disk, no permission: the target is untouched

@@ -1,6 +1,6 @@
 // Where text goes: results to stdout, everything else to stderr.
-#include "tailor/app/app.h"
 #include "tailor/base/progress.h"
+#include "tailor/console/console.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -10,9 +10,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
-namespace tailor::app {
+namespace tailor::console {
 namespace {
 
 // Control characters of names out of files must not reach the terminal. Line breaks stay.
@@ -22,13 +23,13 @@ std::string printable(std::string text) {
   return text;
 }
 
-bool coloured(const Global& global) {
-  if (global.color != "auto") return global.color == "always";
+bool coloured(const Voice& voice) {
+  if (voice.color != "auto") return voice.color == "always";
   return progress_style().colour;
 }
 
-std::string painted(const Global& global, const char* code, const std::string& text) {
-  return coloured(global) ? fmt::format("\033[{}m{}\033[0m", code, text) : text;
+std::string painted(const Voice& voice, const char* code, const std::string& text) {
+  return coloured(voice) ? fmt::format("\033[{}m{}\033[0m", code, text) : text;
 }
 
 // Lines behind the first are set in by two.
@@ -57,12 +58,12 @@ void print_document(const Json& json) {
   print(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-void print_error(const Global& global, const Error& error) {
+void print_error(const Voice& voice, const Error& error) {
   if (error.code() == Code::interrupted) {
     std::fputs("interrupted\n", stderr);
     return;
   }
-  std::string text = painted(global, "1;31", fmt::format("error[{}]", spelling(error.code()))) + ": " +
+  std::string text = painted(voice, "1;31", fmt::format("error[{}]", spelling(error.code()))) + ": " +
                      indented(printable(error.what())) + "\n";
   if (!error.place().empty()) text += "  --> " + printable(error.place()) + "\n";
   if (!error.help().empty()) text += "  help: " + indented(printable(error.help())) + "\n";
@@ -71,9 +72,9 @@ void print_error(const Global& global, const Error& error) {
   std::fputs(text.c_str(), stderr);
 }
 
-int report(const Global& global, const Error& error) {
-  print_error(global, error);
-  if (!global.json) return exit_code(error.code());
+int report(const Voice& voice, const Error& error) {
+  print_error(voice, error);
+  if (!voice.json) return exit_code(error.code());
   try {
     print_document({{"schema", "tailor/error/1"},
                     {"code", spelling(error.code())},
@@ -86,8 +87,25 @@ int report(const Global& global, const Error& error) {
   return exit_code(error.code());
 }
 
-void say(const Global& global, int level, const std::string& line) {
-  if (!global.quiet && global.verbosity >= level) std::fputs((printable(line) + "\n").c_str(), stderr);
+void say(const Voice& voice, int level, const std::string& line) {
+  if (!voice.quiet && voice.verbosity >= level) std::fputs((printable(line) + "\n").c_str(), stderr);
+}
+
+void apply(const Voice& voice) {
+  set_quiet(voice.quiet || voice.progress == "none");
+  if (voice.progress == "plain") ::setenv("TERM", "dumb", 1);  // a dumb terminal gets plain lines
+}
+
+Voice first_look(int count, char** arguments) {
+  Voice voice;
+  for (int i = 1; i < count; ++i) {
+    std::string_view token = arguments[i];
+    if (token == "--") break;
+    if (token == "--json") voice.json = true;
+    if (token == "--color=always") voice.color = "always";
+    if (token == "--color=never") voice.color = "never";
+  }
+  return voice;
 }
 
 void check_target(const std::filesystem::path& target) {
@@ -97,4 +115,4 @@ void check_target(const std::filesystem::path& target) {
                 "give a file in a folder that exists and that you may write to");
 }
 
-}  // namespace tailor::app
+}  // namespace tailor::console

@@ -1,0 +1,29 @@
+/// \file What a Network holds, for the files that compute with it. Private to the module.
+#pragma once
+
+#include "tailor/learn/network.h"
+#include "tailor/learn/program.h"
+
+#include <map>
+
+namespace tailor::learn {
+
+using Feeds = std::map<std::string, at::Tensor>;
+
+struct Network::State {
+  graph::Model model;  // never changes: programs point to its nodes
+  std::vector<Parameter> parameters;
+  std::map<std::string, at::Tensor>
+      tensors;  // of the parameters; those that are no statistics require a gradient
+  at::ScalarType real = at::kFloat;
+  std::map<std::string, Program> programs;  // by shapes of the inputs and names of the values wanted
+
+  /// The values named, for these inputs; with gradients unless switched off by the caller.
+  std::vector<at::Tensor> forward(const Feeds& feeds, const std::vector<std::string>& wanted, Mode mode);
+  const Program& program_for(const Feeds& feeds, const std::vector<std::string>& wanted);
+  /// Tensors that have a gradient, in the order of the parameters.
+  std::vector<at::Tensor> learned() const;
+  void forget_gradients();
+};
+
+}  // namespace tailor::learn

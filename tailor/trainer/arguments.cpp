@@ -1,0 +1,144 @@
+// The command line of tailor-learn, in CLI11's words. Users come here through `tailor`, so that is its name in messages.
+#include "tailor/console/command_line.h"
+#include "tailor/trainer/trainer.h"
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <memory>
+
+namespace tailor::trainer {
+namespace {
+
+using Call = std::function<int(const Voice&)>;
+
+constexpr const char* kDataHelp = "CIFAR binary, IDX, npz, npy or a folder of images";
+
+void add_rule(CLI::App& sub, TrainArguments& a) {
+  learn::Recipe& r = a.recipe;
+  sub.add_option("--epochs", r.epochs, "times that all samples are seen")->capture_default_str();
+  sub.add_option("--batch", r.batch, "samples of a step")->capture_default_str();
+  sub.add_option("--rule", a.rule, "sgd or adamw")
+      ->check(CLI::IsMember({"sgd", "adamw"}))
+      ->capture_default_str();
+  sub.add_option("--rate", r.schedule.rate, "learning rate, at its highest")->capture_default_str();
+  sub.add_option("--schedule", a.schedule, "cosine, step or constant")
+      ->check(CLI::IsMember({"cosine", "step", "constant"}))
+      ->capture_default_str();
+  sub.add_option("--warmup", r.schedule.warmup, "epochs in which the rate rises from 0")
+      ->capture_default_str();
+  sub.add_option("--last", r.schedule.last, "cosine: share of the rate at the end")->capture_default_str();
+  sub.add_option("--drops", r.schedule.drops,
+                 "step: shares of the epochs after which the rate falls: 0.5,0.75")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  sub.add_option("--factor", r.schedule.factor, "step: to so much of it")->capture_default_str();
+  sub.add_option("--momentum", r.momentum, "of sgd; the first beta of adamw")->capture_default_str();
+  sub.add_flag("--nesterov", r.nesterov, "sgd: Nesterov's momentum");
+  sub.add_option("--decay", r.decay, "weight decay, of weights only")->capture_default_str();
+  sub.add_option("--clip", r.clip, "largest norm of all gradients together; 0: any")->capture_default_str();
+  sub.add_option("--ema", r.average,
+                 "keep a moving average of the weights with this decay, and write that; 0: no")
+      ->capture_default_str();
+  sub.add_flag("--freeze-statistics", r.frozen_statistics, "BatchNormalization keeps its statistics");
+}
+
+void add_samples(CLI::App& sub, TrainArguments& a, bool labels) {
+  sub.add_option("--data", a.data, std::string(labels ? "labelled samples: " : "samples: ") + kDataHelp)
+      ->required();
+  sub.add_option("--eval", a.eval, "other labelled samples: top-1 before, after each epoch, and after");
+  console::add_preparation(sub, a.preparation);
+  sub.add_option("--label-offset", a.recipe.label_offset,
+                 "added to each label (1: class 0 is the background)");
+  sub.add_option("--limit", a.limit, "use only the first so many samples");
+  sub.add_flag("--flip", a.recipe.augmentation.flip, "mirror every second image");
+  sub.add_option("--crop", a.recipe.augmentation.crop, "shift images by up to so many pixels")
+      ->capture_default_str();
+  sub.add_option("--mixup", a.recipe.augmentation.mixup, "blend images, by shares of Beta(x, x); 0: no")
+      ->capture_default_str();
+}
+
+void add_run(CLI::App& sub, TrainArguments& a) {
+  sub.add_option("-o,--output", a.out, "ONNX file to write")->required();
+  sub.add_option("--threads", a.threads, "threads; results differ in the last bits (default: all cores)");
+  sub.add_option("--seed", a.recipe.seed, "of the order, the images' changes and Dropout")
+      ->capture_default_str();
+  sub.add_option("--curve", a.curve, "CSV of the epochs, rewritten after each");
+  sub.add_option("--checkpoint", a.checkpoint,
+                 "where the run is kept meanwhile (default: OUTPUT.checkpoint)");
+  sub.add_option("--checkpoint-every", a.checkpoint_every, "how often")->capture_default_str();
+  sub.add_flag("--resume", a.resume, "go on from the checkpoint; ends with the same weights, bit by bit");
+}
+
+std::shared_ptr<TrainArguments> add_training(CLI::App& app, Call& call, const std::string& name,
+                                             const std::string& help) {
+  auto a = std::make_shared<TrainArguments>();
+  a->verb = name;
+  bool distill = name == "distill", anew = name == "train";
+  learn::Objective& o = a->recipe.objective;
+  a->recipe.epochs = anew ? 60 : 10;
+  a->recipe.schedule.rate = anew ? 0.1 : 0.01;
+  if (distill) o.labels = 0, o.distill = 1;
+  CLI::App* sub = app.add_subcommand(name, help);
+  if (distill) sub->add_option("ORIGINAL", a->original, "ONNX file of the model to learn from")->required();
+  sub->add_option("MODEL", a->model, "ONNX file of the model that learns")->required();
+  add_run(*sub, *a);
+  add_samples(*sub, *a, !distill);
+  add_rule(*sub, *a);
+  sub->add_option("--smoothing", o.smoothing, "share of each label that goes to all classes alike")
+      ->capture_default_str();
+  if (distill) {
+    sub->add_option("--outputs", o.distill, "weight of the divergence from the original's outputs")
+        ->capture_default_str();
+    sub->add_option("--temperature", o.temperature, "softens both models' scores")->capture_default_str();
+    sub->add_option("--match", o.match,
+                    "weight of the distance of residual sums that both models have in equal shape")
+        ->capture_default_str();
+    sub->add_option("--labels", o.labels, "weight of the labels, if the samples have any")
+        ->capture_default_str();
+  }
+  sub->callback([&call, a] { call = [a](const Voice& voice) { return train(voice, *a); }; });
+  return a;
+}
+
+void add_evaluate(CLI::App& app, Call& call) {
+  auto a = std::make_shared<EvaluateArguments>();
+  CLI::App* sub = app.add_subcommand("evaluate", "top-1 and loss of a model on labelled samples");
+  sub->add_option("MODEL", a->model, "ONNX file")->required();
+  sub->add_option("--data", a->data, std::string("labelled samples: ") + kDataHelp)->required();
+  console::add_preparation(*sub, a->preparation);
+  sub->add_option("--label-offset", a->label_offset, "added to each label (1: class 0 is the background)");
+  sub->add_option("--limit", a->limit, "use only the first so many samples");
+  sub->add_option("--batch", a->batch, "samples at once")->capture_default_str();
+  sub->add_option("--threads", a->threads, "threads (default: all cores)");
+  sub->callback([&call, a] { call = [a](const Voice& voice) { return evaluate(voice, *a); }; });
+}
+
+}  // namespace
+
+int run(int count, char** arguments, Voice& voice) {
+  CLI::App app("Training on the ONNX graph itself.", "tailor");
+  app.fallthrough();
+  app.require_subcommand(0, 1);
+  Call call;
+  console::add_voice(app, voice);
+  add_training(app, call, "train", "train a model's graph anew, from random weights");
+  add_training(app, call, "finetune", "train a model further on labelled samples");
+  add_training(app, call, "distill",
+               "train a model to answer like the one it was made from; no labels needed");
+  add_evaluate(app, call);
+  console::check_names(app, count, arguments);
+  try {
+    app.parse(count, arguments);
+  } catch (const CLI::CallForHelp&) {
+    return console::print(app.help()), 0;
+  } catch (const CLI::ParseError& error) {
+    console::rethrow(app, error);
+  }
+  console::apply(voice);
+  if (!call)
+    throw Error(Code::usage, "no verb given", "command line", "verbs: train, finetune, distill, evaluate");
+  return call(voice);
+}
+
+}  // namespace tailor::trainer

@@ -1,0 +1,50 @@
+/// \file The program tailor-learn: one function per verb. Private.
+#pragma once
+
+#include "tailor/console/console.h"
+#include "tailor/learn/train.h"
+
+#include <filesystem>
+#include <string>
+
+namespace tailor::trainer {
+
+using console::Voice;
+
+struct EvaluateArguments {
+  std::filesystem::path model, data;
+  console::PreparationArguments preparation;
+  std::int64_t label_offset = 0, limit = 0, batch = 100;
+  int threads = 0;  // 0: all cores
+};
+
+struct TrainArguments {
+  std::string verb;                       // train, finetune, distill
+  std::filesystem::path original, model;  // original: distill only
+  std::filesystem::path out, data, eval, curve, checkpoint;
+  console::PreparationArguments preparation;
+  learn::Recipe recipe;
+  std::string rule = "sgd", schedule = "cosine", checkpoint_every = "60s";
+  std::int64_t limit = 0;
+  int threads = 0;
+  bool resume = false;
+};
+
+/// Each prints its result and returns the program's exit code; all else is thrown. @throws Error
+int evaluate(const Voice& voice, const EvaluateArguments& arguments);
+int train(const Voice& voice, const TrainArguments& arguments);
+
+/// Understands the command line and runs the verb. @throws Error usage, unknown_name, bad_value and the verb's
+int run(int count, char** arguments, Voice& voice);
+
+/// @throws Error bad_value
+void use_threads(int threads);
+/// Samples that fit the model's input, the first `limit` of them (0: all). @throws Error
+data::Dataset read_samples(const std::filesystem::path& path,
+                           const console::PreparationArguments& preparation, const graph::Model& model,
+                           std::int64_t limit);
+/// "91.64 % (474 of 517)"
+std::string top1_text(const learn::Evaluation& evaluation);
+Json evaluation_json(const learn::Evaluation& evaluation);
+
+}  // namespace tailor::trainer

@@ -1,0 +1,174 @@
+// tailor train, finetune, distill and evaluate as their users start them, and killed at random moments.
+#include "tailor/base/json.h"
+#include "tailor/base/random.h"
+#include "tailor/onnx/onnx.h"
+#include "tests/app/program.h"
+#include "tests/app/schema_check.h"
+#include "tests/learn/graphs.h"
+#include "tests/testing.h"
+
+#include <fcntl.h>
+#include <nlohmann/json.hpp>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <thread>
+
+namespace tailor::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+class Trainer : public ::testing::Test {
+ protected:
+  Trainer() {
+    fs::create_directory(folder.path() / "test");
+    data = write_colours(folder.path(), 200, 3), eval = write_colours(folder.path() / "test", 100, 4);
+    onnx::write(small_classifier(), model);
+  }
+  Words finetune(const std::string& out, const Words& more = {}, const char* epochs = "4",
+                 const char* rate = "0.1") const {
+    Words words = {"finetune", model, "-o",       folder.path() / out,
+                   "--data",   data,  "--epochs", epochs,
+                   "--batch",  "20",  "--rate",   rate,
+                   "--crop",   "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  }
+  std::string bytes(const std::string& name) const {
+    return std::string(map_file(folder.path() / name).view());
+  }
+
+  TemporaryFolder folder;
+  std::string model = folder.path() / "model.onnx", data, eval;
+};
+
+void expect_valid(const Finished& finished) {
+  Json json = document(finished);
+  ASSERT_TRUE(json.is_object()) << finished.err;
+  std::string name = json.value("schema", "none");
+  Json schema = document(run({"schema", name.substr(7, name.size() - 9)}));
+  for (const std::string& line : violations(schema, json)) ADD_FAILURE() << name << ": " << line;
+}
+
+TEST_F(Trainer, FinetunesAndEvaluates) {
+  Finished text = run(finetune("out.onnx", {"--eval", eval, "--curve", folder.path() / "curve.csv"}));
+  EXPECT_EQ(text.exit, 0) << text.err;
+  EXPECT_NE(text.out.find("accuracy  top-1 "), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("4 epochs of 200 samples, 40 steps"), std::string::npos) << text.out;
+  EXPECT_EQ(text.err.find("LEFT BEHIND"), std::string::npos) << text.err;
+  EXPECT_FALSE(fs::exists(folder.path() / "out.onnx.checkpoint"));
+  EXPECT_EQ(bytes("curve.csv").substr(0, 10), "epoch,step");
+  Finished before = run({"evaluate", model, "--data", eval, "--json"});
+  Finished after = run({"evaluate", folder.path() / "out.onnx", "--data", eval, "--json"});
+  expect_valid(before), expect_valid(after);
+  EXPECT_GT(document(after)["top1"], 0.95);
+  EXPECT_LT(document(before)["top1"], 0.6);
+  EXPECT_EQ(document(after)["samples"], 100);
+}
+
+TEST_F(Trainer, DistillsWithoutLabels) {
+  ASSERT_EQ(run(finetune("teacher.onnx")).exit, 0);
+  fs::remove(folder.path() / "colours-labels-idx1-ubyte");
+  onnx::write(small_classifier(50), model);
+  Finished finished = run({"--json", "distill", folder.path() / "teacher.onnx", model, "-o",
+                           folder.path() / "student.onnx", "--data", data, "--eval", eval, "--epochs", "6",
+                           "--batch", "20", "--rate", "0.1", "--temperature", "2"});
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  expect_valid(finished);
+  Json json = document(finished);
+  EXPECT_EQ(json["verb"], "distill");
+  EXPECT_GT(json["evaluation"]["after"]["top1"], 0.85);
+  EXPECT_GT(json["evaluation"]["original"]["top1"], 0.95);
+  EXPECT_EQ(json["curve"].size(), 6u);
+}
+
+TEST_F(Trainer, TrainsAnew) {
+  Finished finished = run({"train", model, "-o", folder.path() / "out.onnx", "--data", data, "--eval", eval,
+                           "--epochs", "4", "--batch", "20", "--rule", "adamw", "--rate", "0.02", "--json"});
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  expect_valid(finished);
+  EXPECT_GT(document(finished)["evaluation"]["after"]["top1"], 0.9);
+}
+
+void expect_error(const Finished& finished, int exit, const std::string& code, const std::string& words) {
+  EXPECT_EQ(finished.exit, exit) << finished.err;
+  EXPECT_NE(finished.err.find("error[" + code + "]"), std::string::npos) << finished.err;
+  EXPECT_NE(finished.err.find(words), std::string::npos) << finished.err;
+  EXPECT_EQ(finished.out, "");
+}
+
+TEST_F(Trainer, SaysWhatIsWrong) {
+  expect_error(run({"finetune", model}), 2, "E2000", "--output");
+  expect_error(run(finetune("out.onnx", {"--epoch", "3"})), 2, "E2001", "did you mean '--epochs'");
+  expect_error(run(finetune("out.onnx", {"--rule", "adam"})), 2, "E2002", "--rule");
+  expect_error(run(finetune("out.onnx", {"--decay", "-1"})), 2, "E2002", "--decay");
+  expect_error(run(finetune("out.onnx", {"--threads", "-1"})), 2, "E2002", "--threads");
+  expect_error(run(finetune("out.onnx", {"--resume"})), 2, "E2109", "out.onnx.checkpoint");
+  expect_error(run(finetune("nowhere/out.onnx")), 8, "E8002", "nowhere");
+  expect_error(run(finetune("out.onnx", {"--label-offset", "7"})), 2, "E2106",
+               "none of the model's 4 classes");
+  expect_error(run(finetune("out.onnx", {}, "4", "1e30")), 4, "E4101", "loss");
+  expect_error(run({"evaluate", data, "--data", data}), 3, "E3001", "colours");
+  EXPECT_FALSE(fs::exists(folder.path() / "out.onnx"));
+}
+
+TEST_F(Trainer, HelpIsAResult) {
+  for (const char* verb : {"train", "finetune", "distill", "evaluate"}) {
+    Finished finished = run({verb, "--help"});
+    EXPECT_EQ(finished.exit, 0);
+    EXPECT_NE(finished.out.find("Usage: tailor " + std::string(verb)), std::string::npos) << finished.out;
+  }
+}
+
+// Starts the program and kills it, as a crash of the machine would, after `seconds`; true if it had ended by itself.
+bool killed_after(const Words& words, double seconds) {
+  pid_t child = ::fork();
+  if (child == 0) {
+    int nowhere = ::open("/dev/null", O_WRONLY);
+    ::dup2(nowhere, STDOUT_FILENO), ::dup2(nowhere, STDERR_FILENO);
+    std::vector<char*> pointers;
+    Words own = words;
+    own.insert(own.begin(), TAILOR_PROGRAM);
+    for (std::string& word : own) pointers.push_back(word.data());
+    pointers.push_back(nullptr);
+    ::execv(TAILOR_PROGRAM, pointers.data());
+    ::_exit(127);
+  }
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// 20 kills, wherever they fall: in the start, in a step, while a checkpoint is written.
+TEST_F(Trainer, KilledAtRandomMomentsEndsWithTheSameBits) {
+  Words more = {"--ema", "0.9", "--mixup", "0.2", "--checkpoint-every", "0s", "--threads", "1"};
+  auto start = std::chrono::steady_clock::now();
+  ASSERT_EQ(run(finetune("whole.onnx", more, "40")).exit, 0);
+  std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
+  Random random(static_cast<std::uint64_t>(::getpid()));
+  bool done = false;
+  int kills = 0;
+  for (; kills < 20 && !done; ++kills) {
+    Words words = finetune("pieces.onnx", more, "40");
+    if (fs::exists(folder.path() / "pieces.onnx.checkpoint")) words.push_back("--resume");
+    done = killed_after(words, random.uniform(0.1, 0.5) * whole.count());
+  }
+  Words last = finetune("pieces.onnx", more, "40");
+  if (fs::exists(folder.path() / "pieces.onnx.checkpoint")) last.push_back("--resume");
+  if (!done) {
+    Finished finished = run(last);
+    ASSERT_EQ(finished.exit, 0) << finished.err;
+  }
+  RecordProperty("kills", kills);
+  EXPECT_GE(kills, 1);
+  EXPECT_EQ(bytes("pieces.onnx"), bytes("whole.onnx"));
+}
+
+}  // namespace
+}  // namespace tailor::testing
