@@ -5,7 +5,10 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/calibration.h"
+#include "tailor/rewrite/activations.h"
 #include "tailor/rewrite/linear_layer.h"
+#include "tailor/rewrite/repair.h"
 #include "tailor/saliency/quantise.h"
 
 #include <fmt/format.h>
@@ -202,12 +205,26 @@ graph::Model rounded_model(const Subject& subject, const MapResult& result, cons
   return model;
 }
 
+graph::Model deployed_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
+                            const MapOptions& options) {
+  graph::Model model = rounded_model(subject, result, mapping);
+  if (options.recover != Recover::bn) return model;
+  CalibrationOptions samples;
+  samples.path = options.calib, samples.preparation = options.samples.preparation;
+  samples.augment = false;
+  Calibration calibration = load_calibration(subject, samples);
+  runtime::Runner runner(options.samples.bench.runner);
+  rewrite::Activations present(runner, subject.shapes, calibration.fit, calibration.threads,
+                               calibration.memory);
+  return rewrite::reestimate_normalisation(model, present);
+}
+
 MappingAccuracy accuracy_of(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
                             const MapOptions& options) {
   VerifyOptions how = comparison(options);
   how.eval = options.eval;
   how.calib = options.eval.empty() ? options.calib : std::filesystem::path();
-  Agreement found = compare(subject, rounded_model(subject, result, mapping), how);
+  Agreement found = compare(subject, deployed_model(subject, result, mapping, options), how);
   MappingAccuracy accuracy{found.source, found.samples, {}, {}, 100 * found.score.agreement()};
   if (found.score.labelled > 0)
     accuracy.top1 = 100 * found.score.top1_b(), accuracy.top1_before = 100 * found.score.top1_a();
