@@ -127,7 +127,7 @@ std::string head_text(const MapResult& result) {
               ? "loss: divergence of the network with one layer rounded, measured, added up\n"
               : "loss: share of the weights' energy that rounding takes, added up over layers\n";
   if (result.recover == pipeline::Recover::bn)
-    text += "recover: statistics of BatchNormalization estimated again for each mapping that is judged\n";
+    text += "recover: statistics of BatchNormalization moved as far as rounding moves them on --calib\n";
   if (result.step > 1)
     text += fmt::format("numbers of channels are multiples of {} in the largest layers: not exact there\n",
                         result.step);

@@ -133,6 +133,38 @@ void set_rows(graph::Model& model, const MappedLayer& mapped, std::vector<float>
   rewrite::set_operand(model, mapped.node, 1, graph::make_f32(dims, std::move(rows)));
 }
 
+std::vector<float> statistic(const graph::Model& model, const Node& node, std::size_t input) {
+  graph::Uses uses(model.graph);
+  const Tensor* tensor = graph::constant(model.graph, uses, node.input(input));
+  std::optional<std::vector<float>> values = tensor ? graph::as_floats(*tensor) : std::nullopt;
+  return values.value_or(std::vector<float>{});
+}
+
+// Statistics of `model` (those of training) moved as far as rounding moved the estimates: both were made on the same
+// samples, so what is peculiar to those cancels out.
+graph::Model with_moved_statistics(graph::Model model, const graph::Model& before,
+                                   const graph::Model& after) {
+  constexpr std::size_t kMean = 3, kVariance = 4;
+  for (std::size_t i = 0; i < model.graph.nodes.size(); ++i) {
+    const Node node = model.graph.nodes[i];
+    if (node.op != "BatchNormalization") continue;
+    for (std::size_t input : {kMean, kVariance}) {
+      std::vector<float> values = statistic(model, node, input),
+                         from = statistic(before, before.graph.nodes[i], input),
+                         to = statistic(after, after.graph.nodes[i], input);
+      if (values.empty() || from.size() != values.size() || to.size() != values.size()) continue;
+      for (std::size_t c = 0; c < values.size(); ++c)
+        if (input == kMean)
+          values[c] += to[c] - from[c];
+        else if (from[c] > 0)
+          values[c] *= to[c] / from[c];
+      auto channels = static_cast<std::int64_t>(values.size());
+      rewrite::set_operand(model, static_cast<int>(i), input, graph::make_f32({channels}, std::move(values)));
+    }
+  }
+  return model;
+}
+
 }  // namespace
 
 void find_layers(const Subject& subject, MapResult& result) {
@@ -205,10 +237,8 @@ graph::Model rounded_model(const Subject& subject, const MapResult& result, cons
   return model;
 }
 
-graph::Model deployed_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
-                            const MapOptions& options) {
-  graph::Model model = rounded_model(subject, result, mapping);
-  if (options.recover != Recover::bn) return model;
+graph::Model with_estimated_statistics(const Subject& subject, const graph::Model& model,
+                                       const MapOptions& options) {
   CalibrationOptions samples;
   samples.path = options.calib, samples.preparation = options.samples.preparation;
   samples.augment = false;
@@ -217,6 +247,13 @@ graph::Model deployed_model(const Subject& subject, const MapResult& result, con
   rewrite::Activations present(runner, subject.shapes, calibration.fit, calibration.threads,
                                calibration.memory);
   return rewrite::reestimate_normalisation(model, present);
+}
+
+graph::Model deployed_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
+                            const MapOptions& options) {
+  graph::Model model = rounded_model(subject, result, mapping);
+  if (!result.estimated) return model;
+  return with_moved_statistics(model, *result.estimated, with_estimated_statistics(subject, model, options));
 }
 
 MappingAccuracy accuracy_of(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,

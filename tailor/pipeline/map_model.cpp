@@ -174,6 +174,8 @@ MapResult map_model(const std::filesystem::path& model, const MapOptions& option
   check(options, result.platform);
   Subject subject = read_subject(model, options.samples.overrides);
   find_layers(subject, result);
+  if (options.recover == Recover::bn)
+    result.estimated = with_estimated_statistics(subject, subject.model, options);
   if (!options.calib.empty()) measure_losses(subject, result, options);
   Run run{subject, options, result, {}, {}, {}};
   for (const MappedLayer& mapped : result.layers) run.layers.push_back(mapped.layer);

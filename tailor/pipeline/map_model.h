@@ -26,7 +26,8 @@ struct MapOptions {
   std::filesystem::path calib = {};  // samples: losses of layers are measured on them
   std::filesystem::path eval = {};   // labelled samples: top-1 of the mapping
   std::int64_t calib_limit = 256;    // samples that each layer's loss is measured on
-  /// bn: a mapping's BatchNormalizations get statistics of their own, from calib, before it is judged or written.
+  /// bn: the statistics of a mapping's BatchNormalizations are moved as far as rounding moved them on calib, before
+  /// it is judged or written.
   Recover recover = Recover::none;
   VerifyOptions samples = {};  // preparation, label_offset, limit, overrides, bench.runner, bench.threads
   std::function<void(const std::string& phase, double done)> progress = {};
@@ -68,6 +69,7 @@ struct MapResult {
   plan::Objective objective = plan::Objective::latency;
   bool measured_loss = false;  // of layers, on calibration data; else from the weights alone
   Recover recover = Recover::none;
+  std::optional<graph::Model> estimated;  // recover bn: the original with statistics of the samples
   std::vector<MappedLayer> layers;
   std::vector<std::string> elsewhere;  // layers that no unit computes; not in any number here
   int other_nodes = 0;                 // additions, pooling ...; not in any number here

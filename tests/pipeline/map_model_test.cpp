@@ -207,6 +207,45 @@ TEST_F(MapModel, WithSamplesLossAndDropAreMeasured) {
   }
 }
 
+// Where nothing is rounded no statistic moves, whatever the samples are; where something is, some do.
+TEST_F(MapModel, StatisticsMoveAsFarAsRoundingMovesThem) {
+  TAILOR_NEEDS_RUNNER();
+  write_file(folder.path() / "exact.toml", R"(schema = "tailor/platform/1"
+name = "exact"
+title = "one unit that rounds nothing and one that does"
+frequency_mhz = 1
+[[unit]]
+name = "exact"
+weights = ["f32", "int2"]
+scale = "channel"
+[unit.cost]
+model = "pe_array"
+channels = 1
+columns = 1
+bytes_per_cycle = 1
+)");
+  path = std::filesystem::path(TAILOR_SOURCE_DIR) / "demo" / "shapes.onnx";
+  MapOptions options = on((folder.path() / "exact.toml").c_str());
+  options.calib = testing::write_cifar(folder.path(), 48);
+  options.calib_limit = 8, options.recover = Recover::bn;
+  MapResult result = map_model(path, options);
+  Subject subject = read_subject(path, {});
+  auto largest_move = [&](const plan::Mapping& mapping) {
+    graph::Model model = deployed_model(subject, result, mapping, options);
+    double moved = 0;
+    for (const graph::Node& node : subject.model.graph.nodes) {
+      if (node.op != "BatchNormalization") continue;
+      std::vector<float> before = subject.model.graph.initializers.at(node.inputs[4]).values<float>(),
+                         after = model.graph.initializers.at(node.inputs[4]).values<float>();
+      for (std::size_t c = 0; c < before.size(); ++c)
+        moved = std::max(moved, std::abs(after[c] / before[c] - 1.0));
+    }
+    return moved;
+  };
+  EXPECT_LT(largest_move(result.baselines[0].mapping), 1e-5);
+  EXPECT_GT(largest_move(result.baselines[1].mapping), 0.05);
+}
+
 // The trained network of the paper: layers in the published order, tables as published.
 TEST_F(MapModel, ResNet20OfThePaper) {
   std::filesystem::path model = testing::real_model("odimo_resnet20_cifar10_fp");
