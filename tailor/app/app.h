@@ -92,7 +92,7 @@ struct DeviceNewArguments {
 };
 struct MapArguments {
   std::filesystem::path model, out, calib, eval;
-  std::string platform, objective = "latency", budget, max_drop;
+  std::string platform, objective = "latency", budget, max_drop, recover = "none";
   PreparationArguments preparation;
   std::int64_t label_offset = 0, limit = 0, calib_limit = 256;
   std::vector<std::string> shapes;

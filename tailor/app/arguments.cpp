@@ -253,6 +253,11 @@ void add_map(CLI::App& app, Invocation& invocation) {
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
   sub->add_option("--threads", o->threads, "threads of the runtime, where samples are run")
       ->capture_default_str();
+  sub->add_option("--recover", o->recover,
+                  "before a mapping is judged or written: bn (statistics of BatchNormalization moved as far "
+                  "as rounding "
+                  "moves them on --calib), none")
+      ->capture_default_str();
   sub->add_flag("--pareto", o->pareto, "show the front");
   sub->add_option("-o,--output", o->out,
                   "write the model with its weights rounded as the chosen units keep them");

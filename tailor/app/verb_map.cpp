@@ -126,6 +126,8 @@ std::string head_text(const MapResult& result) {
   text += result.measured_loss
               ? "loss: divergence of the network with one layer rounded, measured, added up\n"
               : "loss: share of the weights' energy that rounding takes, added up over layers\n";
+  if (result.recover == pipeline::Recover::bn)
+    text += "recover: statistics of BatchNormalization moved as far as rounding moves them on --calib\n";
   if (result.step > 1)
     text += fmt::format("numbers of channels are multiples of {} in the largest layers: not exact there\n",
                         result.step);
@@ -161,7 +163,7 @@ pipeline::MapOptions options_of(const Global& global, const MapArguments& a) {
   options.platform = a.platform;
   set_goals(options, a);
   options.calib = a.calib, options.eval = a.eval;
-  options.calib_limit = a.calib_limit;
+  options.calib_limit = a.calib_limit, options.recover = pipeline::parse_recover(a.recover);
   options.samples.preparation = preparation_of(a.preparation);
   options.samples.label_offset = a.label_offset, options.samples.limit = a.limit;
   options.samples.overrides = parse_shapes(a.shapes);
@@ -185,7 +187,7 @@ int map(const Global& global, const MapArguments& arguments) {
   }
   if (!arguments.out.empty() && result.chosen) {
     pipeline::Subject subject = pipeline::read_subject(arguments.model, options.samples.overrides);
-    onnx::write(pipeline::rounded_model(subject, result, result.chosen->mapping), arguments.out);
+    onnx::write(pipeline::deployed_model(subject, result, result.chosen->mapping, options), arguments.out);
   }
   if (global.json) {
     print_document(to_json(result));

@@ -92,6 +92,7 @@ Json to_json(const MapResult& result) {
           {"how", "modelled"},
           {"objective", result.objective == plan::Objective::latency ? "latency" : "energy"},
           {"loss", result.measured_loss ? "measured divergence of single layers" : "lost energy of weights"},
+          {"recover", name(result.recover)},
           {"options", choice_names(result)},
           {"exact", result.step == 1},
           {"layers", layers_json(result)},

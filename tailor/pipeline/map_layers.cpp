@@ -5,7 +5,10 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/calibration.h"
+#include "tailor/rewrite/activations.h"
 #include "tailor/rewrite/linear_layer.h"
+#include "tailor/rewrite/repair.h"
 #include "tailor/saliency/quantise.h"
 
 #include <fmt/format.h>
@@ -130,6 +133,38 @@ void set_rows(graph::Model& model, const MappedLayer& mapped, std::vector<float>
   rewrite::set_operand(model, mapped.node, 1, graph::make_f32(dims, std::move(rows)));
 }
 
+std::vector<float> statistic(const graph::Model& model, const Node& node, std::size_t input) {
+  graph::Uses uses(model.graph);
+  const Tensor* tensor = graph::constant(model.graph, uses, node.input(input));
+  std::optional<std::vector<float>> values = tensor ? graph::as_floats(*tensor) : std::nullopt;
+  return values.value_or(std::vector<float>{});
+}
+
+// Statistics of `model` (those of training) moved as far as rounding moved the estimates: both were made on the same
+// samples, so what is peculiar to those cancels out.
+graph::Model with_moved_statistics(graph::Model model, const graph::Model& before,
+                                   const graph::Model& after) {
+  constexpr std::size_t kMean = 3, kVariance = 4;
+  for (std::size_t i = 0; i < model.graph.nodes.size(); ++i) {
+    const Node node = model.graph.nodes[i];
+    if (node.op != "BatchNormalization") continue;
+    for (std::size_t input : {kMean, kVariance}) {
+      std::vector<float> values = statistic(model, node, input),
+                         from = statistic(before, before.graph.nodes[i], input),
+                         to = statistic(after, after.graph.nodes[i], input);
+      if (values.empty() || from.size() != values.size() || to.size() != values.size()) continue;
+      for (std::size_t c = 0; c < values.size(); ++c)
+        if (input == kMean)
+          values[c] += to[c] - from[c];
+        else if (from[c] > 0)
+          values[c] *= to[c] / from[c];
+      auto channels = static_cast<std::int64_t>(values.size());
+      rewrite::set_operand(model, static_cast<int>(i), input, graph::make_f32({channels}, std::move(values)));
+    }
+  }
+  return model;
+}
+
 }  // namespace
 
 void find_layers(const Subject& subject, MapResult& result) {
@@ -202,12 +237,31 @@ graph::Model rounded_model(const Subject& subject, const MapResult& result, cons
   return model;
 }
 
+graph::Model with_estimated_statistics(const Subject& subject, const graph::Model& model,
+                                       const MapOptions& options) {
+  CalibrationOptions samples;
+  samples.path = options.calib, samples.preparation = options.samples.preparation;
+  samples.augment = false;
+  Calibration calibration = load_calibration(subject, samples);
+  runtime::Runner runner(options.samples.bench.runner);
+  rewrite::Activations present(runner, subject.shapes, calibration.fit, calibration.threads,
+                               calibration.memory);
+  return rewrite::reestimate_normalisation(model, present);
+}
+
+graph::Model deployed_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
+                            const MapOptions& options) {
+  graph::Model model = rounded_model(subject, result, mapping);
+  if (!result.estimated) return model;
+  return with_moved_statistics(model, *result.estimated, with_estimated_statistics(subject, model, options));
+}
+
 MappingAccuracy accuracy_of(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
                             const MapOptions& options) {
   VerifyOptions how = comparison(options);
   how.eval = options.eval;
   how.calib = options.eval.empty() ? options.calib : std::filesystem::path();
-  Agreement found = compare(subject, rounded_model(subject, result, mapping), how);
+  Agreement found = compare(subject, deployed_model(subject, result, mapping, options), how);
   MappingAccuracy accuracy{found.source, found.samples, {}, {}, 100 * found.score.agreement()};
   if (found.score.labelled > 0)
     accuracy.top1 = 100 * found.score.top1_b(), accuracy.top1_before = 100 * found.score.top1_a();

@@ -14,6 +14,10 @@ void find_layers(const Subject& subject, MapResult& result);
 /// rounded, spread over the layer's channels as their weights' errors are.
 void measure_losses(const Subject& subject, MapResult& result, const MapOptions& options);
 
+/// The model with statistics of every BatchNormalization from calib alone. @pre options name calib
+graph::Model with_estimated_statistics(const Subject& subject, const graph::Model& model,
+                                       const MapOptions& options);
+
 /// What a mapping does to the answers. @pre options name data
 MappingAccuracy accuracy_of(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
                             const MapOptions& options);

@@ -48,6 +48,11 @@ void check(const MapOptions& options, const device::Platform& platform) {
   if (options.objective == plan::Objective::energy && !platform.knows_power())
     throw Error(Code::usage, fmt::format("platform {} states no power", platform.name), "--objective",
                 "ask for latency, or give power_mw for every unit in a file of your own");
+  if (options.recover == Recover::lsq)
+    throw Error(Code::usage, "weights that are refitted would have to be rounded again", "--recover",
+                "write bn or none");
+  if (options.recover == Recover::bn && options.calib.empty())
+    throw Error(Code::usage, "--recover bn needs samples", "--recover", "give --calib");
   if (options.max_drop && options.eval.empty() && options.calib.empty())
     throw Error(Code::usage, "--max-drop needs samples", "--max-drop",
                 "give --eval with labels (top-1) or --calib (agreement)");
@@ -164,11 +169,13 @@ void find_free(Run& run) {
 
 MapResult map_model(const std::filesystem::path& model, const MapOptions& options) {
   MapResult result;
-  result.model = model, result.objective = options.objective;
+  result.model = model, result.objective = options.objective, result.recover = options.recover;
   result.platform = device::find_platform(options.platform);
   check(options, result.platform);
   Subject subject = read_subject(model, options.samples.overrides);
   find_layers(subject, result);
+  if (options.recover == Recover::bn)
+    result.estimated = with_estimated_statistics(subject, subject.model, options);
   if (!options.calib.empty()) measure_losses(subject, result, options);
   Run run{subject, options, result, {}, {}, {}};
   for (const MappedLayer& mapped : result.layers) run.layers.push_back(mapped.layer);

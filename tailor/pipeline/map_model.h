@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/base/json.h"
+#include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
 #include "tailor/pipeline/verify.h"
 #include "tailor/plan/platform_mapping.h"
@@ -25,6 +26,9 @@ struct MapOptions {
   std::filesystem::path calib = {};  // samples: losses of layers are measured on them
   std::filesystem::path eval = {};   // labelled samples: top-1 of the mapping
   std::int64_t calib_limit = 256;    // samples that each layer's loss is measured on
+  /// bn: the statistics of a mapping's BatchNormalizations are moved as far as rounding moved them on calib, before
+  /// it is judged or written.
+  Recover recover = Recover::none;
   VerifyOptions samples = {};  // preparation, label_offset, limit, overrides, bench.runner, bench.threads
   std::function<void(const std::string& phase, double done)> progress = {};
 };
@@ -64,6 +68,8 @@ struct MapResult {
   device::Platform platform;
   plan::Objective objective = plan::Objective::latency;
   bool measured_loss = false;  // of layers, on calibration data; else from the weights alone
+  Recover recover = Recover::none;
+  std::optional<graph::Model> estimated;  // recover bn: the original with statistics of the samples
   std::vector<MappedLayer> layers;
   std::vector<std::string> elsewhere;  // layers that no unit computes; not in any number here
   int other_nodes = 0;                 // additions, pooling ...; not in any number here
@@ -76,13 +82,17 @@ struct MapResult {
 };
 
 /// @throws Error nothing_to_map if no layer has constant float weights that a unit computes; usage if max_drop
-/// comes without data, or energy is asked of a platform without power; as read_subject, find_platform,
-/// compare_outputs
+/// comes without data, recover without calib (or is lsq: refitted weights would have to be rounded again), or energy
+/// is asked of a platform without power; as read_subject, find_platform, compare_outputs
 MapResult map_model(const std::filesystem::path& model, const MapOptions& options);
 
 /// The model with every channel's weights rounded as its unit keeps them (and a channel that goes to a
 /// depthwise unit reading its own input alone).
 graph::Model rounded_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping);
+
+/// The same, recovered as the options say: what accuracies are of.
+graph::Model deployed_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
+                            const MapOptions& options);
 
 /// Index into latency::unit_choices for each channel of a layer.
 std::vector<int> channel_options(const MapResult& result, std::size_t layer, const plan::Mapping& mapping);

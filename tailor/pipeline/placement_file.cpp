@@ -12,7 +12,7 @@
 namespace tailor::pipeline {
 namespace {
 
-constexpr std::int64_t kMostOperators = 1000000;
+constexpr std::int64_t kMostEntries = 1000000;  // operators, or edges
 
 // true, false, 1 or 0.
 bool truth(const Json& object, const char* key, const std::string& place) {
@@ -27,8 +27,8 @@ bool truth(const Json& object, const char* key, const std::string& place) {
 const Json& list(const Json& object, const char* key, const std::string& place) {
   const Json& value = member(object, key, place);
   if (!value.is_array()) throw Error(Code::bad_json, fmt::format("'{}' is no list", key), place);
-  if (value.size() > kMostOperators)
-    throw Error(Code::bad_json, fmt::format("'{}' has more than {} entries", key, kMostOperators), place);
+  if (value.size() > kMostEntries)
+    throw Error(Code::bad_json, fmt::format("'{}' has more than {} entries", key, kMostEntries), place);
   return value;
 }
 
@@ -106,7 +106,8 @@ NamedGraph operator_graph_from(const Json& json, const std::string& place) {
   try {
     plan::check(graph);
   } catch (const Error& error) {
-    throw error.at(place);
+    throw Error(error.code(), error.what(),
+                error.place().empty() ? place : fmt::format("{}: {}", place, error.place()), error.help());
   }
   return result;
 }

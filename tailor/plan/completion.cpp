@@ -312,6 +312,9 @@ LatencyResult place_for_latency(const OperatorGraph& graph, const PlacementOptio
   const Pieces pieces = contract(graph);
   LatencyResult result;
   result.pieces = pieces.size(), result.bound = path_bound(graph, pieces);
+  if (pieces.size() > kMostPieces)
+    throw Error(Code::bad_workload, fmt::format("more than {} pieces: too many for latency", kMostPieces), "",
+                "ask for throughput, or give a coarser graph");
   for (const std::vector<int>& order : linear_orders(pieces)) {
     Pieces row = renumbered(pieces, order);
     Lattice lattice = chain(row.size());

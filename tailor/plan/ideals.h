@@ -18,6 +18,9 @@ struct Lattice {
 };
 /// All ideals; nothing if there are more than `most`. O(ideals x (width + pieces / 64)).
 std::optional<Lattice> all_ideals(const Pieces& pieces, std::size_t most);
+/// Pieces for which the programmes are meant: they go one call deeper with each piece of a device.
+inline constexpr std::size_t kMostPieces = 20000;
+
 /// The ideals of the linear order 0, 1, 2 ...
 Lattice chain(std::size_t pieces);
 

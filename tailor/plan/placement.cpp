@@ -17,7 +17,8 @@ namespace tailor::plan {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr int kMostDevices = 64;  // of a kind
+constexpr int kMostDevices = 64;                 // of a kind
+constexpr std::size_t kTableBytes = 2000000000;  // of a programme
 
 [[noreturn]] void fail(const std::string& why, const std::string& place = {}) {
   throw Error(Code::bad_workload, why, place);
@@ -56,9 +57,16 @@ void keep_better(Placement& best, Placement other) {
   if (other.largest < best.largest) best = std::move(other);
 }
 
+// How many ideals a programme has room for: 16 bytes for each number of accelerators and CPUs.
+std::size_t room(const OperatorGraph& graph, const PlacementOptions& options) {
+  auto states = static_cast<std::size_t>((graph.accelerators + 1) * (graph.cpus + 1));
+  return std::min(options.most_ideals, kTableBytes / (16 * states));
+}
+
 // Contiguous in a linear order of the forward graph.
 void try_orders(const OperatorGraph& graph, const Pieces& pieces, const PlacementOptions& options,
                 PlacementResult& result) {
+  if (pieces.size() > kMostPieces || pieces.size() >= room(graph, options)) return;
   for (const std::vector<int>& order : linear_orders(pieces)) {
     Pieces row = renumbered(pieces, order);
     SplitSearch found =
@@ -70,12 +78,11 @@ void try_orders(const OperatorGraph& graph, const Pieces& pieces, const Placemen
 
 void try_ideals(const OperatorGraph& graph, const Pieces& pieces, const PlacementOptions& options,
                 PlacementResult& result) {
-  std::optional<Lattice> lattice = all_ideals(pieces, options.most_ideals);
+  if (pieces.size() > kMostPieces) return;
+  std::optional<Lattice> lattice = all_ideals(pieces, room(graph, options));
   if (!lattice) return;
   result.ideals = lattice->size();
-  // A little above what is known, so that rounding cannot hide an equal split.
-  double limit = result.contiguous.largest;
-  SplitSearch found = best_split(graph, pieces, *lattice, limit, options.most_pairs);
+  SplitSearch found = best_split(graph, pieces, *lattice, result.contiguous.largest, options.most_pairs);
   result.pairs += found.pairs;
   if (!found.device.empty()) keep_better(result.contiguous, judged(graph, pieces, found.device));
   result.optimal = found.complete;

@@ -98,7 +98,7 @@ struct LatencyResult {
 /// @throws Error as check; usage for training graphs; goal_not_met if nothing was found that fits the memory
 LatencyResult place_for_latency(const OperatorGraph& graph, const PlacementOptions& options = {});
 
-/// Least largest load. Deterministic. @throws Error as check; goal_not_met if no split fits the memory
+/// Least largest load. Deterministic. Beyond 20,000 pieces only the annealing is left: no contiguous split is looked for. @throws Error as check; goal_not_met if no split fits the memory
 PlacementResult place_for_throughput(const OperatorGraph& graph, const PlacementOptions& options = {});
 
 }  // namespace tailor::plan

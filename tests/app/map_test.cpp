@@ -75,6 +75,9 @@ TEST_F(Map, MistakesHaveCodes) {
   expect({"--platform", "diana", "--objective", "speed"}, 2, "E2001");
   expect({"--platform", "gap8", "--objective", "energy"}, 2, "E2000");
   expect({"--platform", "diana", "--max-drop", "1"}, 2, "E2000");
+  expect({"--platform", "diana", "--recover", "bn"}, 2, "E2000");
+  expect({"--platform", "diana", "--recover", "lsq"}, 2, "E2000");
+  expect({"--platform", "diana", "--recover", "all"}, 2, "E2001");
   expect({"--platform", "diana", "--limit", "-1"}, 2, "E2002");
   write_file(folder.path() / "bad.toml", "schema = 3");
   expect({"--platform", (folder.path() / "bad.toml").string()}, 2, "E2104");

@@ -2,11 +2,12 @@
 #include "tailor/pipeline/placement_file.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/random.h"
 #include "tests/testing.h"
 
 #include <nlohmann/json.hpp>
 
-#include <set>
+#include <algorithm>
 
 namespace tailor::pipeline {
 namespace {
@@ -90,6 +91,47 @@ TEST(PlacementFile, BrokenFilesHaveCodes) {
       Code::bad_workload);
 }
 
+// What can be read can be placed; everything else has a code.
+TEST(PlacementFile, DamagedFilesNeverCrash) {
+  Random random(1);
+  const std::string original = small().dump();
+  int refused = 0;
+  for (int i = 0; i < 3000; ++i) {
+    std::string text = original;
+    for (std::size_t changes = 1 + random.below(3); changes > 0; --changes) {
+      std::size_t at = random.below(text.size());
+      switch (random.below(3)) {
+        case 0:
+          text[at] = static_cast<char>('0' + random.below(75));
+          break;
+        case 1:
+          text.erase(at, 1 + random.below(6));
+          break;
+        default:
+          text.insert(at, text.substr(random.below(text.size()), random.below(12)));
+      }
+    }
+    try {
+      plan::place_for_throughput(operator_graph_from(parse_json(text, "w.json"), "w.json").graph,
+                                 {.search_steps = 50});
+    } catch (const Error& error) {
+      bool expected = error.code() == Code::bad_json || error.code() == Code::bad_workload ||
+                      error.code() == Code::goal_not_met;
+      EXPECT_TRUE(expected) << error.what() << "\n" << text;
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 500);
+  EXPECT_LT(refused, 3000);
+}
+
+// "layer_bert24_inference"
+std::string test_name(const std::string& file) {
+  std::string name = file.substr(0, 5) + "_" + fs::path(file).filename().string();
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
 struct Known {
   const char* file;
   double contiguous;              // published, with its digits
@@ -142,17 +184,13 @@ TEST_P(Benchmark, SumsAndOptimaArePublishedOnes) {
   EXPECT_LE(result.bound, result.any.largest);
 }
 
-INSTANTIATE_TEST_SUITE_P(Throughput, Benchmark, ::testing::ValuesIn(kKnown), [](const auto& info) {
-  std::string name = fs::path(info.param.file).filename().string();
-  for (char& c : name)
-    if (c == '-') c = '_';
-  return std::string(info.param.file).substr(0, 5) + "_" + name;
-});
+INSTANTIATE_TEST_SUITE_P(Throughput, Benchmark, ::testing::ValuesIn(kKnown),
+                         [](const auto& of) { return test_name(of.param.file); });
 
+// The best valid split that was published or evaluated: greedy, or the programme for throughput.
 struct KnownLatency {
   const char* file;
-  double
-      published;  // the best valid split that was published or evaluated: greedy or the max-load programme's
+  double published;
 };
 constexpr KnownLatency kLatencies[] = {
     {"LayerGraphs/bert24_inference", 100.22},      {"LayerGraphs/gnmt_inference", 244.33},
@@ -174,12 +212,8 @@ TEST_P(LatencyBenchmark, NoWorseThanPublishedSplits) {
   EXPECT_TRUE(plan::loads(graph, result.best.device).possible);
 }
 
-INSTANTIATE_TEST_SUITE_P(Latency, LatencyBenchmark, ::testing::ValuesIn(kLatencies), [](const auto& info) {
-  std::string name = fs::path(info.param.file).filename().string();
-  for (char& c : name)
-    if (c == '-') c = '_';
-  return std::string(info.param.file).substr(0, 5) + "_" + name;
-});
+INSTANTIATE_TEST_SUITE_P(Latency, LatencyBenchmark, ::testing::ValuesIn(kLatencies),
+                         [](const auto& of) { return test_name(of.param.file); });
 
 }  // namespace
 }  // namespace tailor::pipeline
