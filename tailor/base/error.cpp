@@ -109,9 +109,10 @@ constexpr std::array kTexts = {
     CodeText{Code::partial, "finished in part", "Run the same command again: it goes on from what is kept."},
     CodeText{Code::write_failed, "cannot write",
              "The disk is full or the place is not writable. Nothing was changed there."},
-    CodeText{
-        Code::interrupted, "interrupted",
-        "Stopped by Ctrl-C. Layer timings measured so far are kept: the same command goes on from them."},
+    CodeText{Code::interrupted, "interrupted",
+             "Stopped by Ctrl-C. Layer timings measured so far are kept: the same command goes on from them; "
+             "training goes "
+             "on from its checkpoint with --resume."},
 };
 
 }  // namespace

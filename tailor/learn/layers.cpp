@@ -100,8 +100,10 @@ void instance_normalization(Call& call) {
 }
 
 // A factor for each group (opset 18) or for each channel (21).
-Tensor along_channels(const Tensor& factor, const Tensor& x) {
+Tensor along_channels(Call& call, const Tensor& factor, const Tensor& x) {
   std::int64_t channels = x.size(1);
+  if (factor.numel() < 1 || channels % factor.numel() != 0)
+    call.fail(fmt::format("{} factors for {} channels", factor.numel(), channels));
   Tensor each = factor.numel() == channels ? factor : factor.repeat_interleave(channels / factor.numel());
   Integers shape(static_cast<std::size_t>(x.dim()), 1);
   shape[1] = channels;
@@ -114,7 +116,7 @@ void group_normalization(Call& call) {
   if (x.dim() < 2 || groups < 1 || x.size(1) % groups != 0)
     call.fail(fmt::format("{} groups do not fit", groups));
   Tensor y = at::group_norm(x, groups, {}, {}, call.node.real("epsilon", 1e-5f), false);
-  call.set(y * along_channels(call.in(1), x) + along_channels(call.in(2), x));
+  call.set(y * along_channels(call, call.in(1), x) + along_channels(call, call.in(2), x));
 }
 
 // Before opset 13 all axes from `axis` on make one distribution, since then `axis` alone.

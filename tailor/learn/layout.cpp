@@ -51,6 +51,7 @@ void squeeze(Call& call) {
   if (auto axes = call.list("axes", 1)) {
     for (std::int64_t& axis : *axes) axis = call.axis(axis, x.dim());
     std::sort(axes->rbegin(), axes->rend());
+    if (std::adjacent_find(axes->begin(), axes->end()) != axes->end()) call.fail("an axis is given twice");
     for (std::int64_t axis : *axes) {
       if (x.size(axis) != 1)
         call.fail(fmt::format("axis {} is squeezed and has {} elements", axis, x.size(axis)));

@@ -10,9 +10,12 @@
 
 #include <algorithm>
 #include <map>
+#include <stdexcept>
 
 namespace tailor::learn {
 namespace {
+
+constexpr std::int64_t kMostElements = std::int64_t{1} << 32;  // of one value
 
 using graph::Graph;
 using graph::Model;
@@ -72,6 +75,7 @@ class Compiler {
 
   std::vector<bool> needed_nodes(const std::vector<std::string>& wanted) const;
   void add(const Node& node);
+  void check_sizes(const Node& node) const;
   int place(const std::string& name);
   void release();
   [[noreturn]] void refuse() const;
@@ -112,7 +116,19 @@ int Compiler::place(const std::string& name) {
   return at->second;
 }
 
+// A size that somebody wrote into a small file is no reason to fetch all memory.
+void Compiler::check_sizes(const Node& node) const {
+  for (const std::string& name : node.outputs) {
+    const graph::Shape* shape = shapes_.shape(name);
+    std::int64_t count = shape ? graph::element_count(*shape) : 0;
+    if (count > kMostElements)
+      throw Error(Code::bad_shape, fmt::format("'{}' would be {}", name, graph::to_string(*shape)),
+                  "node " + node.label(), "give smaller samples, or a smaller --batch");
+  }
+}
+
 void Compiler::add(const Node& node) {
+  check_sizes(node);
   auto opset = model_.opsets.find(node.domain);
   Step step{
       &node, find_operator(node.domain, node.op), opset == model_.opsets.end() ? 1 : opset->second, {}, {},
@@ -161,6 +177,8 @@ void run(const Program& program, const Setting& setting, std::vector<at::Tensor>
       step.run(call);
     } catch (const c10::Error& error) {
       call.fail(fmt::format("libtorch refuses: {}", error.what_without_backtrace()));
+    } catch (const std::out_of_range&) {
+      call.fail("a value that must hold an element is empty");
     }
     for (int at : step.done) values[static_cast<std::size_t>(at)] = at::Tensor();
   }

@@ -15,6 +15,8 @@ namespace {
 using at::Tensor;
 using Integers = std::vector<std::int64_t>;
 
+constexpr double kMostPositions = 1 << 24;  // along one axis
+
 struct Way {
   std::string mode, coordinates, rounding;
 };
@@ -110,9 +112,10 @@ void resize(Call& call) {
     std::int64_t axis = call.axis(wish.axes[i], x.dim()), from = x.size(axis);
     bool sized = !wish.sizes.empty();
     double scale = sized ? static_cast<double>(wish.sizes[i]) / static_cast<double>(from) : wish.scales[i];
-    std::int64_t to =
-        sized ? wish.sizes[i] : static_cast<std::int64_t>(std::floor(static_cast<double>(from) * scale));
-    if (to < 1 || !(scale > 0)) call.fail(fmt::format("axis {} is resized to {}", axis, to));
+    double size = sized ? static_cast<double>(wish.sizes[i]) : std::floor(static_cast<double>(from) * scale);
+    if (!(scale > 0) || !(size >= 1 && size <= kMostPositions))
+      call.fail(fmt::format("axis {} is resized to {}", axis, size));
+    auto to = static_cast<std::int64_t>(size);
     if (to != from || scale != 1) x = resized(x, axis, way, to, scale);
   }
   call.set(x);

@@ -40,7 +40,10 @@ void add_rule(CLI::App& sub, TrainArguments& a) {
   sub.add_option("--ema", r.average,
                  "keep a moving average of the weights with this decay, and write that; 0: no")
       ->capture_default_str();
-  sub.add_flag("--freeze-statistics", r.frozen_statistics, "BatchNormalization keeps its statistics");
+  sub.add_option("--statistics", a.statistics,
+                 "of BatchNormalization: batch (normalise by the batch, which they follow) or frozen")
+      ->check(CLI::IsMember({"batch", "frozen"}))
+      ->capture_default_str();
 }
 
 void add_samples(CLI::App& sub, TrainArguments& a, bool labels) {
@@ -78,7 +81,10 @@ std::shared_ptr<TrainArguments> add_training(CLI::App& app, Call& call, const st
   learn::Objective& o = a->recipe.objective;
   a->recipe.epochs = anew ? 60 : 10;
   a->recipe.schedule.rate = anew ? 0.1 : 0.01;
-  if (distill) o.labels = 0, o.distill = 1;
+  if (distill) {
+    o.labels = 0, o.distill = 1;
+    a->rule = "adamw", a->recipe.schedule.rate = 0.0005, a->statistics = "frozen";
+  }
   CLI::App* sub = app.add_subcommand(name, help);
   if (distill) sub->add_option("ORIGINAL", a->original, "ONNX file of the model to learn from")->required();
   sub->add_option("MODEL", a->model, "ONNX file of the model that learns")->required();

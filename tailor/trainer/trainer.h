@@ -24,7 +24,7 @@ struct TrainArguments {
   std::filesystem::path out, data, eval, curve, checkpoint;
   console::PreparationArguments preparation;
   learn::Recipe recipe;
-  std::string rule = "sgd", schedule = "cosine", checkpoint_every = "60s";
+  std::string rule = "sgd", schedule = "cosine", statistics = "batch", checkpoint_every = "60s";
   std::int64_t limit = 0;
   int threads = 0;
   bool resume = false;

@@ -28,6 +28,7 @@ learn::Recipe recipe_of(const TrainArguments& a) {
   recipe.schedule.curve = a.schedule == "cosine" ? learn::Curve::cosine
                           : a.schedule == "step" ? learn::Curve::step
                                                  : learn::Curve::constant;
+  recipe.frozen_statistics = a.statistics == "frozen";
   learn::check(recipe);
   return recipe;
 }

@@ -6,7 +6,9 @@
 #include "tests/testing.h"
 
 #include <nlohmann/json.hpp>
+#include <sys/wait.h>
 
+#include <cstdlib>
 #include <fstream>
 
 namespace tailor::testing {
@@ -162,6 +164,20 @@ TEST_F(Errors, InterruptLeavesNothing) {
   EXPECT_EQ(finished.err.find("LEFT BEHIND"), std::string::npos) << finished.err;
   Finished json = run({"bench", model, "--time", "100s", "--json"}, {.interrupt_after_s = 1});
   EXPECT_EQ(document(json)["exit"], 130);
+}
+
+// A copy of the program alone in its folder finds no tailor-learn beside it.
+TEST_F(Errors, TheTrainingProgramMayBeMissing) {
+  std::string copy = (folder.path() / "tailor").string(), err = folder.fresh(".err").string();
+  std::filesystem::copy_file(TAILOR_PROGRAM, copy);
+  for (const char* verb : {"train", "finetune", "--json distill", "-q evaluate"}) {
+    int status =
+        std::system((copy + " " + verb + " " + model + " --data x 2> " + err + " > " + err + ".out").c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 6) << verb;
+    std::string text(map_file(err).view());
+    EXPECT_NE(text.find("error[E6101]"), std::string::npos) << text;
+    EXPECT_NE(text.find("make learn"), std::string::npos) << text;
+  }
 }
 
 TEST_F(Errors, ColourOnlyWhenAskedFor) {

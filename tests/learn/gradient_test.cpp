@@ -299,6 +299,28 @@ TEST(Network, SaysWhatItCannotRun) {
   EXPECT_EQ(code_of({"Gelu", "8", "", "-", 20, "com.example"}), Code::not_trainable);
 }
 
+// What shape inference lets through, and what it finds itself: always an error of the model, never a crash.
+TEST(Network, ContradictionsAreErrors) {
+  for (const OneNode& text :
+       std::vector<OneNode>{{"Clip", "8 []f", "", "-"},
+                            {"Gather", "8 [9]", "", "-"},
+                            {"Squeeze", "1x8 [0,0]", "", "-"},
+                            {"Reshape", "8 [3]", "", "-"},
+                            {"Softmax", "8", "axis=3", "-"},
+                            {"Resize", "8 - [1000000000]f", "", "-"},
+                            {"Resize", "8 - [-1]f", "", "-"},
+                            {"Expand", "8 [3]", "", "-"},
+                            {"Expand", "1x8 [4000000000,8]", "", "-"},
+                            {"MaxPool", "8", "kernel_shape=[2]", "-"},
+                            {"MaxPool", "1x1x8", "kernel_shape=[0]", "-"},
+                            {"DepthToSpace", "1x8x1x1", "blocksize=0", "-"},
+                            {"GroupNormalization", "1x8x1 [1,2,3]f [1,2,3]f", "num_groups=2", "-"},
+                            {"Split", "8 [9,-1]", "", "- -"}}) {
+    Code code = code_of(text);
+    EXPECT_TRUE(code == Code::bad_model || code == Code::bad_shape) << title(text) << " " << spelling(code);
+  }
+}
+
 TEST(Network, NamesEveryMissingOperator) {
   graph::Model model;
   model.graph.inputs = {{"x", graph::DataType::f32, graph::Shape{2, 3}}};

@@ -78,7 +78,7 @@ TEST_F(Train, LearnsFromATeacher) {
   r.objective = {.labels = 0, .distill = 1, .temperature = 2, .match = 0.5};
   Training training = train(testing::small_classifier(77), {&*data, &*eval, teacher}, r);
   EXPECT_GT(evaluate(training.model, *eval).top1(), 0.9);
-  EXPECT_GT(training.curve.back().right, 0.9);
+  EXPECT_GT(training.curve.back().right, 0.7);
 }
 
 TEST_F(Train, StartsAnewFromASeed) {

@@ -74,9 +74,28 @@ TEST_F(Trainer, DistillsWithoutLabels) {
   ASSERT_EQ(run(finetune("teacher.onnx")).exit, 0);
   fs::remove(folder.path() / "colours-labels-idx1-ubyte");
   onnx::write(small_classifier(50), model);
-  Finished finished = run({"--json", "distill", folder.path() / "teacher.onnx", model, "-o",
-                           folder.path() / "student.onnx", "--data", data, "--eval", eval, "--epochs", "6",
-                           "--batch", "20", "--rate", "0.1", "--temperature", "2"});
+  Finished finished = run({"--json",
+                           "distill",
+                           folder.path() / "teacher.onnx",
+                           model,
+                           "-o",
+                           folder.path() / "student.onnx",
+                           "--data",
+                           data,
+                           "--eval",
+                           eval,
+                           "--epochs",
+                           "6",
+                           "--batch",
+                           "20",
+                           "--rate",
+                           "0.1",
+                           "--rule",
+                           "sgd",
+                           "--statistics",
+                           "batch",
+                           "--temperature",
+                           "2"});
   EXPECT_EQ(finished.exit, 0) << finished.err;
   expect_valid(finished);
   Json json = document(finished);
