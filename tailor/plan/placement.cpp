@@ -16,7 +16,6 @@
 namespace tailor::plan {
 namespace {
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kMostDevices = 64;                 // of a kind
 constexpr std::size_t kTableBytes = 2000000000;  // of a programme
 
