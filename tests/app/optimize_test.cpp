@@ -213,7 +213,7 @@ TEST(Optimize, APlanLeavesNothingToSearch) {
 }
 
 TEST(Optimize, RefusesWhatCannotBe) {
-  expect_refused({"--latency", "0.7x", "--device", "h200"}, 2, "E2108");
+  expect_refused({"--latency", "0.7x", "--device", "h2000"}, 2, "E2108");
   expect_refused({"--latency", "1.7x"}, 2, "E2002");
   expect_refused({"--latency", "fast"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
