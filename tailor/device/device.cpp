@@ -8,7 +8,9 @@
 #include "tailor/base/text.h"
 
 #include <fmt/format.h>
-#include <toml++/toml.h>
+
+// Last of the libraries: it changes what assertions do.
+#include "tailor/device/toml.h"
 
 #include <algorithm>
 #include <cmath>
@@ -92,6 +94,8 @@ toml::table parse(std::string_view text, const std::string& place) {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {
     reject(std::string(error.description()), fmt::format("{}:{}", place, error.source().begin.line));
+  } catch (const std::logic_error& error) {
+    reject(error.what(), place);
   }
 }
 

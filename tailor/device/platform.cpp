@@ -8,16 +8,8 @@
 
 #include <fmt/format.h>
 
-#include <stdexcept>
-
-// The parser asserts on some broken texts that it should refuse (version 3.3); here that is an error as any
-// other.
-namespace tailor::device {
-static void broken_syntax() { throw std::logic_error("the syntax is broken"); }
-}  // namespace tailor::device
-#define TOML_ASSERT(condition) ((condition) ? static_cast<void>(0) : ::tailor::device::broken_syntax())
-#undef NDEBUG  // with it the parser would take its assertions for granted
-#include <toml++/toml.h>
+// Last of the libraries: it changes what assertions do.
+#include "tailor/device/toml.h"
 
 #include <algorithm>
 #include <charconv>
