@@ -162,10 +162,6 @@ LatencyLimit parse_latency(const std::string& text, const char* option);
 runtime::Journal journal_of(bool fresh, bool resume);
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
-/// A table's lines, each row with its note below it, set in and wrapped; "": none. @param notes one per row
-std::string with_notes(std::string_view table, const std::vector<std::string>& notes, std::size_t width);
-/// "64 > 128", "96 dw"
-std::string width_text(const latency::Workload& workload);
 /// The table of `plan show`, which `optimize` shows too.
 std::string plan_text(const pipeline::WidthPlan& plan);
 /// The table of `bench`, which `verify` shows too.

@@ -1,6 +1,5 @@
 // Quantities of the verbs' own, as people write and read them; the common ones are in console/quantities.cpp.
 #include "tailor/app/app.h"
-#include "tailor/base/text.h"
 
 #include <fmt/format.h>
 
@@ -32,21 +31,6 @@ graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts) {
 std::string shape_text(const graph::Shapes& shapes, const std::string& value) {
   const graph::Shape* shape = shapes.shape(value);
   return shape ? graph::to_string(*shape) : "?";
-}
-
-std::string with_notes(std::string_view table, const std::vector<std::string>& notes, std::size_t width) {
-  std::string text;
-  for (std::size_t row = 0; !table.empty(); ++row) {  // the first one holds the titles
-    const std::size_t end = table.find('\n') + 1;
-    text += table.substr(0, end);
-    table.remove_prefix(end);
-    if (row > 0 && !notes[row - 1].empty()) text += wrapped("    " + notes[row - 1], width, 4) + "\n";
-  }
-  return text;
-}
-
-std::string width_text(const latency::Workload& w) {
-  return w.g > 1 && w.g == w.ic ? fmt::format("{} dw", w.ic) : fmt::format("{} > {}", w.ic, w.oc);
 }
 
 }  // namespace tailor::app

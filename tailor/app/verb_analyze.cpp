@@ -1,4 +1,5 @@
 // tailor analyze: the table of layers, the totals, the picture of a staircase.
+#include "tailor/app/analysis_text.h"
 #include "tailor/app/app.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 #include <optional>
 
 namespace tailor::app {
@@ -23,20 +23,10 @@ using pipeline::InPlace;
 
 constexpr double kMostDifference = 0.05;  // of the layers' sum from the network
 
-std::string step_text(const std::optional<pipeline::WidthStep>& step) {
-  if (!step) return "-";
-  return fmt::format("{} ({:+.0f} us, {:+.0f} %)", step->width, -step->saved_us, -100 * step->saved_share);
-}
-
-// Most recoverable first, then longest.
-std::vector<std::size_t> ranking(const Analysis& analysis) {
-  std::vector<std::size_t> order(analysis.layers.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const AnalyzedLayer &x = analysis.layers[a], &y = analysis.layers[b];
-    return std::pair(x.recoverable_us, x.us) > std::pair(y.recoverable_us, y.us);
-  });
-  return order;
+std::vector<std::size_t> ranked(const Analysis& analysis) {
+  std::vector<std::pair<double, double>> keys;
+  for (const AnalyzedLayer& layer : analysis.layers) keys.emplace_back(layer.recoverable_us, layer.us);
+  return ranking(keys);
 }
 
 // The rate stands in the table already.
@@ -55,7 +45,7 @@ std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t 
                {"verdict"},
                {"narrower (group)"},
                {"free up to"}});
-  std::vector<std::size_t> order = ranking(analysis);
+  std::vector<std::size_t> order = ranked(analysis);
   order.resize(rows);
   std::vector<std::string> notes;
   for (std::size_t i : order) {
@@ -66,7 +56,7 @@ std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t 
                fmt::format("{:.2f}", static_cast<double>(latency::macs(l.workload)) / 1e6),
                fmt::format("{:.0f}", l.gflops),
                l.recoverable_us == 0 ? "-" : fmt::format("{:.1f}", l.recoverable_us),
-               pipeline::name(l.verdict), step_text(l.down), l.up ? std::to_string(l.up->width) : "-"});
+               pipeline::name(l.verdict), step_text(l.down, 0), l.up ? std::to_string(l.up->width) : "-"});
   }
   return with_notes(table.text({}, width), notes, width);
 }
@@ -110,17 +100,6 @@ std::string matched_text(const Analysis& analysis) {
                      by_name + by_shape + by_order, analysis.layers.size(), by_name, by_shape, by_order);
 }
 
-std::string edges_text(const Analysis& analysis) {
-  constexpr int kMost = 8;
-  std::string text;
-  int count = 0;
-  for (const pipeline::GroupSweep& sweep : analysis.groups) {
-    if (!sweep.edge || ++count > kMost) continue;
-    text += fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
-  }
-  return count > kMost ? fmt::format("{} and {} more", text, count - kMost) : text;
-}
-
 std::string totals_text(const Analysis& analysis) {
   const InPlace& p = analysis.in_place;
   std::string text = fmt::format(
@@ -141,7 +120,7 @@ std::string totals_text(const Analysis& analysis) {
         "(optimize does so)\n",
         analysis.shortcuts, analysis.shortcuts_ratio);
   const double share = p.network_us > 0 ? analysis.recoverable_us() / p.network_us : 0;
-  const std::string edges = edges_text(analysis);
+  const std::string edges = edges_text(analysis.groups);
   if (edges.empty()) return text + "recoverable       nothing: no width lies just past an edge\n";
   return text + fmt::format("recoverable       {} of {} ({:.0f} %), measured layer by layer, with {}\n",
                             duration(analysis.recoverable_us()), duration(p.network_us), 100 * share, edges);
@@ -206,6 +185,8 @@ void check_half(const AnalyzeArguments& a) {
     refuse("--over", "only for a described device: widths are measured here");
   if (described && (a.fresh || a.resume))
     refuse("--fresh, --resume", "nothing is measured for a described device");
+  if (described && (a.threads != 1 || a.seed != 0))
+    refuse("--threads, --seed", "nothing is measured for a described device");
   if (!a.over.empty() && a.layer.empty()) refuse("--over", "needs --layer");
 }
 

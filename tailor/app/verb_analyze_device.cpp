@@ -1,4 +1,5 @@
 // tailor analyze -d DEVICE: the table of layers by the wave model, what limits them, the picture of a staircase.
+#include "tailor/app/analysis_text.h"
 #include "tailor/app/app.h"
 #include "tailor/base/table.h"
 #include "tailor/base/text.h"
@@ -8,7 +9,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <numeric>
 
 namespace tailor::app {
 namespace {
@@ -17,20 +17,10 @@ using pipeline::DeviceAnalysis;
 using pipeline::DeviceLayer;
 using pipeline::DeviceVerdict;
 
-std::string step_text(const std::optional<pipeline::WidthStep>& step) {
-  if (!step) return "-";
-  return fmt::format("{} ({:+.1f} us, {:+.0f} %)", step->width, -step->saved_us, -100 * step->saved_share);
-}
-
-// Most recoverable first, then longest.
-std::vector<std::size_t> ranking(const DeviceAnalysis& analysis) {
-  std::vector<std::size_t> order(analysis.layers.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    const DeviceLayer &x = analysis.layers[a], &y = analysis.layers[b];
-    return std::pair(x.recoverable_us, x.model.us) > std::pair(y.recoverable_us, y.model.us);
-  });
-  return order;
+std::vector<std::size_t> ranked(const DeviceAnalysis& analysis) {
+  std::vector<std::pair<double, double>> keys;
+  for (const DeviceLayer& layer : analysis.layers) keys.emplace_back(layer.recoverable_us, layer.model.us);
+  return ranking(keys);
 }
 
 std::vector<std::string> row_of(const DeviceLayer& l) {
@@ -44,7 +34,7 @@ std::vector<std::string> row_of(const DeviceLayer& l) {
           fmt::format("{:.0f} %", 100 * m.waves.efficiency()),
           fmt::format("{:.0f} %", 100 * m.tile_efficiency),
           pipeline::name(l.verdict),
-          step_text(l.down),
+          step_text(l.down, 1),
           l.up ? std::to_string(l.up->width) : "-"};
 }
 
@@ -60,7 +50,7 @@ std::string layer_table(const DeviceAnalysis& analysis, std::size_t rows, std::s
                {"verdict"},
                {"narrower (group)"},
                {"free up to"}});
-  std::vector<std::size_t> order = ranking(analysis);
+  std::vector<std::size_t> order = ranked(analysis);
   order.resize(rows);
   std::vector<std::string> notes;
   for (std::size_t i : order) {
@@ -109,21 +99,10 @@ std::string advice(const DeviceAnalysis& a) {
   return "widths are the right lever";
 }
 
-std::string edges_text(const DeviceAnalysis& a) {
-  constexpr int kMost = 8;
-  std::string text;
-  int count = 0;
-  for (const pipeline::GroupSweep& sweep : a.groups)
-    if (sweep.edge && ++count <= kMost)
-      text +=
-          fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
-  return count > kMost ? fmt::format("{} and {} more", text, count - kMost) : text;
-}
-
 std::string totals_text(const DeviceAnalysis& a) {
   std::string text = fmt::format("sum of layers     {}\nverdicts          {}\nlever             {}\n",
                                  duration(a.total_us()), shares_text(a), advice(a));
-  const std::string edges = edges_text(a);
+  const std::string edges = edges_text(a.groups);
   text += edges.empty()
               ? "recoverable       nothing: no width lies just past an edge\n"
               : fmt::format("recoverable       {} of {} ({:.0f} %), with {}\n", duration(a.recoverable_us()),

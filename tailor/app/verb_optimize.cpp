@@ -112,9 +112,9 @@ std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipelin
   if (a.devices.size() > 1 && goal.latency_us)
     throw Error(Code::usage, "a latency in seconds means nothing for several devices", "--latency",
                 "give a share: --latency 0.68x");
-  if (a.fresh || a.resume || !a.profile.empty())
-    throw Error(Code::usage, "nothing is measured for a described device", "--fresh, --resume, --profile",
-                "leave them out");
+  if (a.fresh || a.resume || !a.profile.empty() || a.time != OptimizeArguments().time)
+    throw Error(Code::usage, "nothing is timed for a described device",
+                "--fresh, --resume, --profile, --time", "leave them out");
   std::vector<device::Device> devices;
   for (const std::string& name : a.devices) devices.push_back(device::find_device(name));
   return devices;

@@ -91,6 +91,10 @@ void rethrow(const CLI::App& app, const CLI::ParseError& error) {
   std::replace(message.begin(), message.end(), '\n', ' ');
   bool value =
       dynamic_cast<const CLI::ConversionError*>(&error) || dynamic_cast<const CLI::ValidationError*>(&error);
+  for (const CLI::App* verb : app.get_subcommands())  // "plan" without "show", for instance
+    if (!verb->get_subcommands({}).empty() && verb->get_subcommands().empty())
+      throw Error(Code::usage, fmt::format("'{}' wants a second word", verb->get_name()), "command line",
+                  fmt::format("one of {}", fmt::join(verbs_of(*verb), ", ")));
   throw Error(value ? Code::bad_value : Code::usage, message, "command line", help_line(app));
 }
 

@@ -60,7 +60,10 @@ void print_document(const Json& json) {
 
 void print_error(const Voice& voice, const Error& error) {
   if (error.code() == Code::interrupted) {
-    std::fputs("interrupted\n", stderr);
+    std::string text = printable(error.what()) + "\n";
+    if (!error.help().empty())
+      text += "  --> " + printable(error.place()) + "\n  help: " + printable(error.help()) + "\n";
+    std::fputs(text.c_str(), stderr);
     return;
   }
   std::string text = painted(voice, "1;31", fmt::format("error[{}]", spelling(error.code()))) + ": " +

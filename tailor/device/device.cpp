@@ -140,7 +140,7 @@ std::string precisions_text(const char* table, const std::map<std::string, doubl
   return text;
 }
 
-// A basic string; what TOML does not take as it is becomes \uXXXX.
+// A basic string; control characters are written by their code.
 std::string quoted(const std::string& text) {
   std::string result = "\"";
   for (char c : text) {
@@ -219,7 +219,7 @@ Device find_device(const std::string& name) {
   std::vector<std::string> names = {"cpu"};
   for (const Device& device : known_devices()) names.push_back(device.name);
   throw Error(Code::unknown_device, fmt::format("there is no device '{}'{}", name, did_you_mean(name, names)),
-              "--device", "tailor devices list names them; a file of your own is given by its path");
+              "device", "tailor devices list names them; a file of your own is given by its path");
 }
 
 }  // namespace tailor::device

@@ -3,7 +3,6 @@
 #include "tailor/latency/wave_fit.h"
 
 #include "tailor/base/error.h"
-#include "tailor/latency/wave_model.h"
 
 #include <fmt/format.h>
 
@@ -193,7 +192,8 @@ FitError cross_validate(std::span<const KernelTiming> timings, int multiprocesso
 }
 
 double predict(const device::Device& device, const WorkFit& fit, const KernelTiming& t) {
-  const double us = fit.overhead_us + vector_launch_us(device, t.tile, t.blocks, t.k, t.bytes, fit.work);
+  const double us =
+      fit.overhead_us + vector_launch_us(device, t.tile, t.blocks, t.k, t.bytes, fit.work, fit.form);
   return std::max(fit.floor_us, us);
 }
 
@@ -201,13 +201,14 @@ FitError error_of(const device::Device& device, const WorkFit& fit, std::span<co
   return errors(timings, [&](const KernelTiming& t) { return predict(device, fit, t); });
 }
 
-WorkFit fit_work(const device::Device& device, std::span<const KernelTiming> timings) {
+WorkFit fit_work(const device::Device& device, std::span<const KernelTiming> timings, const WaveForm& form) {
   check(timings);
   constexpr double kLeast = 0.7, kMost = 6, kStep = 1.02;
   constexpr double kHopeless = 1;  // of a launch that another kernel took part in
   std::vector<double> us;
   for (const KernelTiming& t : timings) us.push_back(t.us);
   WorkFit best;
+  best.form = form;
   best.floor_us = quantile(us, 0.03), best.overhead_us = 0.8 * best.floor_us;
   double least = std::numeric_limits<double>::infinity();
   WorkFit fit = best;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "tailor/device/device.h"
+#include "tailor/latency/wave_model.h"
 #include "tailor/latency/waves.h"
 
 #include <cstdint>
@@ -48,12 +49,14 @@ FitError cross_validate(std::span<const KernelTiming> timings, int multiprocesso
 /// One number for all f32 kernels of a device (Device::work), with what a launch costs in this measurement.
 struct WorkFit {
   double work = 1;
+  WaveForm form = {};
   double overhead_us = 0, floor_us = 0;
   FitError error;
 };
 double predict(const device::Device& device, const WorkFit& fit, const KernelTiming& timing);
 FitError error_of(const device::Device& device, const WorkFit& fit, std::span<const KernelTiming> timings);
 /// @throws Error bad_value as fit_waves
-WorkFit fit_work(const device::Device& device, std::span<const KernelTiming> timings);
+WorkFit fit_work(const device::Device& device, std::span<const KernelTiming> timings,
+                 const WaveForm& form = {});
 
 }  // namespace tailor::latency

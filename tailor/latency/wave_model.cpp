@@ -18,8 +18,7 @@ using device::Device;
 using Path = GpuKernel::Path;
 
 // Constants of the form, the same for every device (docs/results.md says what they were fitted on).
-constexpr double kOperands = 8;  // of lanes: how much 1/tile_m + 1/tile_n adds to the time of the arithmetic
-constexpr double kMemory = 1.2;  // bytes over those at full bandwidth
+constexpr WaveForm kForm;
 constexpr double kL2BytesPerClock = 64;  // of each multiprocessor
 constexpr std::int64_t kReduction = 8;   // reductions are worked through in steps of so many
 constexpr double kDirect = 4;        // a thread per output keeps no operand in registers: assumed, not fitted
@@ -99,7 +98,7 @@ double compute_us(const Device& d, const GpuKernel& kernel, const Sizes& s, cons
   const double of_one =
       peak(d, kernel, precision) * 1e6 / d.sm.count;  // operations per us of a multiprocessor
   double factor = work(d, kernel.path == Path::matrix ? precision : "f32");
-  if (kernel.path == Path::vector) factor += kOperands * tile_perimeter(kernel.tile);
+  if (kernel.path == Path::vector) factor += kForm.operands * tile_perimeter(kernel.tile);
   if (kernel.path == Path::direct) factor *= kDirect;
   return rounds_of(d, kernel, s) * block_work(kernel, s) / of_one * factor;
 }
@@ -119,18 +118,20 @@ double memory_us(const Device& d, const Workload& w, const Product& p, const Gpu
   if (!aligned)
     moved += 2 * static_cast<double>(p.groups * p.m * p.k * bytes) / static_cast<double>(w.kh * w.kw);
   if (kernel.split > 1) moved += kPartBytes * kernel.split * static_cast<double>(p.groups * p.m * p.n);
-  return kMemory * moved / (d.gbytes_per_s * 1e3);
+  return kForm.memory * moved / (d.gbytes_per_s * 1e3);
 }
 
 // The parts of split reductions are read and added by a kernel of their own.
 double adding_us(const Device& d, const Product& p, const GpuKernel& kernel, std::int64_t bytes) {
   if (kernel.split == 1) return 0;
   const auto outputs = static_cast<double>(p.groups * p.m * p.n);
-  return d.launch_us + kMemory * outputs * (kPartBytes * kernel.split + static_cast<double>(bytes)) /
+  return d.launch_us + kForm.memory * outputs * (kPartBytes * kernel.split + static_cast<double>(bytes)) /
                            (d.gbytes_per_s * 1e3);
 }
 
-double joined(double a, double b, double c) { return std::cbrt(a * a * a + b * b * b + c * c * c); }
+double joined(double a, double b, double c, double exponent = kForm.exponent) {
+  return std::pow(std::pow(a, exponent) + std::pow(b, exponent) + std::pow(c, exponent), 1 / exponent);
+}
 
 }  // namespace
 
@@ -200,12 +201,12 @@ ModelledLayer model_layer(const Device& d, const Workload& w, const std::string&
 }
 
 double vector_launch_us(const Device& d, Tile tile, std::int64_t blocks, std::int64_t k, std::int64_t bytes,
-                        double work) {
+                        double work, const WaveForm& form) {
   const double of_one = d.peak_tflops.at("f32") * 1e6 / d.sm.count;
   const double of_block = 2.0 * tile.m * tile.n * static_cast<double>(rounded_up(k, kReduction));
   const double compute = static_cast<double>(serial_rounds(blocks, d.sm.count)) * of_block / of_one *
-                         (work + kOperands * tile_perimeter(tile));
-  return joined(compute, 0, kMemory * static_cast<double>(bytes) / (d.gbytes_per_s * 1e3));
+                         (work + form.operands * tile_perimeter(tile));
+  return joined(compute, 0, form.memory * static_cast<double>(bytes) / (d.gbytes_per_s * 1e3), form.exponent);
 }
 
 WaveModel::WaveModel(Device device, std::string precision)

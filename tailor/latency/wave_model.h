@@ -4,11 +4,11 @@
 ///   rounds   what the busiest multiprocessor works through, whole blocks (waves.h)
 ///   compute  rounds x the tile's multiply-accumulates at the multiprocessor's share of the peak x work(tile)
 ///   operands what the tiles read, over the L2's bandwidth
-///   memory   each byte once, over the memory's bandwidth, x 1.2
+///   memory   each byte once, over the memory's bandwidth, x 1.4
 ///   latency  launch + (compute^3 + operands^3 + memory^3)^(1/3), and where reductions are split a kernel that adds
 ///            the parts
-/// The form and its constants come from 120,000 timings of f32 products on five GPUs (wave_bench, docs/results.md);
-/// a device adds one number of its own, Device::work, fitted or 1. Of the plausible kernels the fastest is taken, as
+/// The form was found on 120,000 timings of f32 products on five GPUs, its constants on four of them (wave_bench,
+/// docs/results.md); a device adds one number of its own, Device::work, fitted or 1. Of the plausible kernels the fastest is taken, as
 /// libraries' heuristics try to. What the model does not know: Winograd and FFT kernels, fusion of several layers,
 /// clocks that change under load (as far as `work` does not contain them).
 #pragma once
@@ -68,10 +68,18 @@ ModelledLayer model_layer(const device::Device& device, const Workload& workload
 ModelledLayer model_layer(const device::Device& device, const Workload& workload,
                           const std::string& precision);
 
+/// Constants of the form, the same for every device.
+struct WaveForm {
+  double operands = 8;  // of lanes: how much 1/tile_m + 1/tile_n adds to the time of the arithmetic
+  double memory = 1.4;  // bytes over those at full bandwidth
+  double exponent =
+      3;  // with which compute, operands and memory join: 1 adds them, a large one takes the largest
+};
+
 /// The model's arithmetic for an f32 launch of which tile, blocks, reduction per block and bytes are known, without
 /// what the launch itself costs: what `work` is fitted with.
 double vector_launch_us(const device::Device& device, Tile tile, std::int64_t blocks, std::int64_t k,
-                        std::int64_t bytes, double work);
+                        std::int64_t bytes, double work, const WaveForm& form = {});
 
 /// The model as an oracle: everything it says is stamped modelled.
 class WaveModel final : public LatencyOracle {

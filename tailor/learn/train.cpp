@@ -40,6 +40,7 @@ class Trainer {
   void restore();
   void save();
   void save_if_due(bool end_of_epoch);
+  void stop_if_interrupted();
   void prefetch(std::int64_t step);
   void learn_from(const Batch& batch);
   void close_epoch();
@@ -116,6 +117,14 @@ void Trainer::save_if_due(bool end_of_epoch) {
   if (!keeping_.checkpoint.empty() && since(written_) >= keeping_.every_s * (end_of_epoch ? 0.1 : 1)) save();
 }
 
+void Trainer::stop_if_interrupted() {
+  if (!interrupted()) return;
+  if (keeping_.checkpoint.empty()) throw_if_interrupted();
+  save();
+  throw Error(Code::interrupted, fmt::format("interrupted after {} of {} steps", step_, total()),
+              keeping_.checkpoint.string(), "the same command with --resume goes on from there");
+}
+
 void Trainer::prefetch(std::int64_t step) {
   if (step < total()) next_ = std::async(std::launch::async, [this, step] { return batches_.at(step); });
 }
@@ -175,8 +184,7 @@ Training Trainer::run() {
   restore();
   prefetch(step_);
   while (step_ < total()) {
-    if (interrupted() && !keeping_.checkpoint.empty()) save();
-    throw_if_interrupted();
+    stop_if_interrupted();
     auto start = Clock::now();
     Batch batch = next_.get();
     prefetch(step_ + 1);

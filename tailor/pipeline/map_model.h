@@ -74,7 +74,7 @@ struct MapResult {
   std::vector<std::string> elsewhere;  // layers that no unit computes; not in any number here
   int other_nodes = 0;                 // additions, pooling ...; not in any number here
   int step = 1;                        // of plan::Splits: 1 if every split was looked at
-  std::vector<NamedMapping> front;     // by rising cost; without --pareto at most a few of it are priced
+  std::vector<NamedMapping> front;     // by rising cost: at most 20 points, spread over it
   std::vector<NamedMapping> baselines;
   std::optional<NamedMapping> chosen;  // none: the goal cannot be met
   std::string why;                     // of no choice: binding constraint and cheapest relaxation

@@ -113,7 +113,13 @@ NamedGraph operator_graph_from(const Json& json, const std::string& place) {
 }
 
 NamedGraph read_operator_graph(const std::filesystem::path& path) {
-  return operator_graph_from(read_json(path), path.string());
+  try {
+    return operator_graph_from(read_json(path), path.string());
+  } catch (const Error& error) {
+    if (error.code() != Code::bad_json || !error.help().empty()) throw;
+    throw Error(error.code(), error.what(), error.place(),
+                "give a workload in JSON, with operators and edges, as docs/verbs.md describes it");
+  }
 }
 
 Json placement_json(const NamedGraph& named, const plan::Placement& placement) {

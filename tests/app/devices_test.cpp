@@ -68,8 +68,12 @@ TEST(AnalyzeDescribed, DocumentAndTable) {
 TEST(AnalyzeDescribed, OptionsOfTheOtherHalfAreRefused) {
   TemporaryFolder folder;
   const std::string model = write_small(folder.path(), "small.onnx", 18).string();
-  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
-           {"--precision", "f16"}, {"--over", "mb"}, {"-d", "t4", "--fresh"}, {"-d", "t4", "--over", "mb"}}) {
+  for (const std::vector<std::string>& more :
+       std::vector<std::vector<std::string>>{{"--precision", "f16"},
+                                             {"--over", "mb"},
+                                             {"-d", "t4", "--fresh"},
+                                             {"-d", "t4", "--threads", "2"},
+                                             {"-d", "t4", "--over", "mb"}}) {
     std::vector<std::string> arguments = {"analyze", model};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Finished f = run(arguments);
@@ -113,7 +117,8 @@ TEST(OptimizeDescribed, KindsAreNotMixed) {
        std::vector<std::vector<std::string>>{{"-d", "cpu", "-d", "t4", "--latency", "0.5x"},
                                              {"-d", "t4", "-d", "a100", "--latency", "5ms"},
                                              {"--precision", "f16", "--latency", "0.5x"},
-                                             {"-d", "t4", "--fresh", "--latency", "0.5x"}}) {
+                                             {"-d", "t4", "--fresh", "--latency", "0.5x"},
+                                             {"-d", "t4", "--time", "9s", "--latency", "0.5x"}}) {
     std::vector<std::string> arguments = {"optimize", "x.onnx", "-o", "y.onnx", "--calib", "z"};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Finished f = run(arguments);

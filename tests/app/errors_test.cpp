@@ -46,6 +46,16 @@ void expect_error(std::vector<std::string> arguments, int exit, const std::strin
   for (const std::string& line : violations(schema, error)) ADD_FAILURE() << line;
 }
 
+TEST_F(Errors, AVerbOfTwoWordsNamesThem) {
+  expect_error({"devices"}, 2, "E2000", "one of list, show, new");
+  expect_error({"plan"}, 2, "E2000", "one of show, table, diff, apply");
+}
+
+TEST_F(Errors, AWorkloadThatIsNoneSaysWhatOneIs) {
+  expect_error({"place", file("empty.json", "")}, 2, "E2103", "help: give a workload");
+  expect_error({"place", file("other.json", "{\"a\": 1}")}, 2, "E2103", "help: give a workload");
+}
+
 TEST_F(Errors, UnknownVerbsAndOptionsAreGuessed) {
   expect_error({"inspct", model}, 2, "E2001", "did you mean 'inspect'?");
   expect_error({"inspect", model, "--grups"}, 2, "E2001", "did you mean '--groups'?");

@@ -1,0 +1,52 @@
+#include "tailor/app/analysis_text.h"
+
+#include "tailor/base/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace tailor::app {
+
+std::string step_text(const std::optional<pipeline::WidthStep>& step, int decimals) {
+  if (!step) return "-";
+  return fmt::format("{} ({:+.{}f} us, {:+.0f} %)", step->width, -step->saved_us, decimals,
+                     -100 * step->saved_share);
+}
+
+std::vector<std::size_t> ranking(const std::vector<std::pair<double, double>>& keys) {
+  std::vector<std::size_t> order(keys.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return keys[a] > keys[b]; });
+  return order;
+}
+
+std::string edges_text(const std::vector<pipeline::GroupSweep>& sweeps) {
+  constexpr int kMost = 8;
+  std::string text;
+  int count = 0;
+  for (const pipeline::GroupSweep& sweep : sweeps) {
+    if (!sweep.edge || ++count > kMost) continue;
+    text += fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
+  }
+  return count > kMost ? fmt::format("{} and {} more", text, count - kMost) : text;
+}
+
+std::string with_notes(std::string_view table, const std::vector<std::string>& notes, std::size_t width) {
+  std::string text;
+  for (std::size_t row = 0; !table.empty(); ++row) {  // the first one holds the titles
+    const std::size_t end = table.find('\n') + 1;
+    text += table.substr(0, end);
+    table.remove_prefix(end);
+    if (row > 0 && !notes[row - 1].empty()) text += wrapped("    " + notes[row - 1], width, 4) + "\n";
+  }
+  return text;
+}
+
+std::string width_text(const latency::Workload& w) {
+  return w.g > 1 && w.g == w.ic ? fmt::format("{} dw", w.ic) : fmt::format("{} > {}", w.ic, w.oc);
+}
+
+}  // namespace tailor::app

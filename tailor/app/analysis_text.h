@@ -1,0 +1,29 @@
+/// \file What the two halves of `analyze`, measured and modelled, say in the same words. Private.
+#pragma once
+
+#include "tailor/pipeline/analyze.h"
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tailor::app {
+
+/// "16 (-21 us, -19 %)", "-" for none. @param decimals of the microseconds
+std::string step_text(const std::optional<pipeline::WidthStep>& step, int decimals);
+
+/// Layers by what could be recovered, then by time, both falling. @param keys those two, in us, one pair per layer
+std::vector<std::size_t> ranking(const std::vector<std::pair<double, double>>& keys);
+
+/// "/stem/Conv 18 -> 16, ..." for the groups past an edge, eight at most; "" if there are none.
+std::string edges_text(const std::vector<pipeline::GroupSweep>& sweeps);
+
+/// A table's lines, each row with its note below it, set in and wrapped; "": none. @param notes one per row
+std::string with_notes(std::string_view table, const std::vector<std::string>& notes, std::size_t width);
+
+/// "64 > 128", "96 dw"
+std::string width_text(const latency::Workload& workload);
+
+}  // namespace tailor::app
