@@ -61,10 +61,11 @@ struct OptimizeArguments {
   PreparationArguments preparation;
   std::int64_t label_offset = 0, fit = 1024, refit = 4096, judge = 512;
   std::vector<std::string> shapes, devices = {"cpu"};
-  int threads = 1, rounds = 4, widths = 6;
+  int threads = 1, rounds = 0, widths = 6;
   std::uint64_t seed = 0;
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
-  bool keep_branches = false, keep_kernels = false;
+  bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false;
+  std::string macs;
 };
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare; results for a table

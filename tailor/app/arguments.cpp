@@ -121,25 +121,35 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_option("--latency", o.latency, "goal: at most 5ms, or 0.68x of the model's latency");
   sub.add_option("--speedup", o.speedup, "goal: 1.4x, or max (as fast as --max-drop allows)");
   sub.add_option("--max-drop", o.max_drop, "points of top-1 (of agreement without --eval) that may be lost");
+  sub.add_option(
+      "--macs", o.macs,
+      "goal, for comparison: at most 0.5x of the multiply-accumulates, whatever that does to the time");
   sub.add_option("--as-fast-as", o.as_fast_as,
                  "goal: the share of the latency that this result of optimize --json reached");
   sub.add_option("--rule", o.rule,
                  "how widths are chosen: exact (the planner; default), or for comparison uniform (each group "
                  "loses the same share), round:8 (uniform, then down to a multiple of 8; or another number)");
-  sub.add_option(
-      "--criterion", o.criterion,
-      "order in which channels go: reconstruction, l1, l2, bn, activation (default: reconstruction for the "
-      "rule exact, l1 for others)");
+  sub.add_option("--criterion", o.criterion,
+                 "order in which channels go: reconstruction, l1, l2, bn, fpgm, activation, functionality "
+                 "(those first that do "
+                 "what another one does) (default: reconstruction for the rule exact, l1 for others)");
   sub.add_option(
          "--recover", o.recover,
          "after a cut: lsq (refit the readers), bn (only estimate the statistics of BatchNormalization "
          "again, from images as they are), none")
       ->capture_default_str();
-  sub.add_option("--rounds", o.rounds, "rule exact: repair, table, plan, measurement: so many times")
+  sub.add_option("--rounds", o.rounds,
+                 "rule exact: repair, table, plan, measurement: so many times; 0: one for each 15 % that it "
+                 "gets faster")
       ->capture_default_str();
   sub.add_option("--widths", o.widths, "rule exact: candidates per channel group")->capture_default_str();
   sub.add_flag("--keep-branches", o.keep_branches, "rule exact: no residual branch is folded or dropped");
   sub.add_flag("--keep-kernels", o.keep_kernels, "rule exact: no kernel gets smaller (3x3 to 3x2, 3x1, ...)");
+  sub.add_flag("--keep-streams", o.keep_streams, "widths that residual sums carry stay as they are");
+  sub.add_flag("--merge", o.merge,
+               "simple rules and plans: what a channel does that goes is taken over by the one that stays "
+               "and does most "
+               "alike, before anything is recovered");
   sub.add_option("--fit", o.fit, "calibration samples that repair is fitted to while searching")
       ->capture_default_str();
   sub.add_option("--refit", o.refit, "calibration samples that the last repair is fitted to")

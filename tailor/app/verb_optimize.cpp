@@ -27,12 +27,14 @@ double reached(const std::filesystem::path& result, const std::filesystem::path&
 
 pipeline::Goal goal_of(const OptimizeArguments& a) {
   pipeline::Goal goal;
-  int goals = !a.latency.empty() + !a.speedup.empty() + !a.plan.empty() + !a.as_fast_as.empty();
+  int goals =
+      !a.latency.empty() + !a.speedup.empty() + !a.plan.empty() + !a.as_fast_as.empty() + !a.macs.empty();
   if (goals != 1)
-    throw Error(
-        Code::usage,
-        goals ? "--latency, --speedup, --as-fast-as and --plan exclude each other" : "no goal is given",
-        "command line", "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
+    throw Error(Code::usage,
+                goals ? "--latency, --speedup, --macs, --as-fast-as and --plan exclude each other"
+                      : "no goal is given",
+                "command line",
+                "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
   const OptimizeArguments untouched;
   if (!a.plan.empty() &&
       (!a.criterion.empty() || a.rounds != untouched.rounds || a.widths != untouched.widths))
@@ -55,6 +57,7 @@ pipeline::Goal goal_of(const OptimizeArguments& a) {
   else if (!a.speedup.empty())
     goal.ratio = 1 / parse_factor(a.speedup, "--speedup");
   if (!a.as_fast_as.empty()) goal.ratio = reached(a.as_fast_as, a.model);
+  if (!a.macs.empty()) goal.macs = parse_factor(a.macs, "--macs");
   if (a.latency.empty()) return goal;
   LatencyLimit limit = parse_latency(a.latency, "--latency");
   goal.ratio = limit.ratio, goal.latency_us = limit.us;
@@ -84,12 +87,18 @@ pipeline::Criterion criterion_of(const OptimizeArguments& a, pipeline::Rule rule
 
 void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   auto refuse = [](const char* option, const char* why) { throw Error(Code::bad_value, why, option); };
+  if (goal.macs && !(*goal.macs > 0 && *goal.macs <= 1))
+    refuse("--macs", "a share of the model's: 0.5x for instance");
+  if (a.merge && (a.rule.empty() || a.rule == "exact") && a.plan.empty())
+    throw Error(Code::usage,
+                "the exact planner refits readers from all channels that stay, which is more than a merge",
+                "--merge", "give a simple rule (--rule uniform) or a plan with it");
   if (goal.ratio && !(*goal.ratio > 0 && *goal.ratio <= 1))
     refuse(!a.as_fast_as.empty() ? "--as-fast-as"
            : a.latency.empty()   ? "--speedup"
                                  : "--latency",
            "the goal must be faster than the model is");
-  if (a.rounds < 1 || a.rounds > 20) refuse("--rounds", "rounds must be 1 to 20");
+  if (a.rounds < 0 || a.rounds > 20) refuse("--rounds", "rounds must be 0 to 20");
   if (a.widths < 1 || a.widths > 30) refuse("--widths", "candidates per group must be 1 to 30");
   if (a.fit < 8 || a.judge < 8 || a.refit < 8)
     refuse("--fit", "--fit, --refit and --judge must be at least 8");
@@ -112,6 +121,9 @@ std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipelin
   if (a.devices.size() > 1 && goal.latency_us)
     throw Error(Code::usage, "a latency in seconds means nothing for several devices", "--latency",
                 "give a share: --latency 0.68x");
+  if (!a.macs.empty())
+    throw Error(Code::usage, "multiply-accumulates are the same on every device", "--macs",
+                "give --latency, or leave --device out");
   if (a.fresh || a.resume || !a.profile.empty() || a.time != OptimizeArguments().time)
     throw Error(Code::usage, "nothing is timed for a described device",
                 "--fresh, --resume, --profile, --time", "leave them out");
@@ -141,6 +153,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
       o.calibration.augment = !a.no_augment && o.rounds.table.recover != pipeline::Recover::bn;
   o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;
   o.rounds.table.criterion = criterion_of(a, o.rule);
+  o.rounds.keep_streams = a.keep_streams, o.rounds.merge = a.merge;
   o.rounds.table.branches = !a.keep_branches, o.rounds.table.kernels = !a.keep_kernels;
   BenchArguments timing;
   timing.threads = a.threads, timing.seed = a.seed, timing.time = a.time;

@@ -1,7 +1,7 @@
 // Per layer: mean_magnitude of its input, reading_norm of its weights, and their product added to the units.
 #include "tailor/pipeline/activation_worth.h"
 
-#include "tailor/rewrite/linear_layer.h"
+#include "tailor/pipeline/readers.h"
 
 #include <algorithm>
 #include <cmath>
@@ -30,32 +30,17 @@ std::vector<double> reading_norm(const graph::Model& model, const rewrite::Linea
   return norm;
 }
 
-// Unit of the group that each input of the layer belongs to; -1: of none. Empty: the layer does not read it.
-std::vector<int> units_read(const Subject& present, int node, int group) {
-  std::vector<int> units;
-  for (const graph::LayerChannels& layer : present.channels.layers) {
-    if (layer.node != node || !layer.in) continue;
-    for (int atom : *layer.in) {
-      graph::AtomPlace place = present.channels.atoms[static_cast<std::size_t>(atom)];
-      units.push_back(place.group == group ? place.unit : -1);
-    }
-  }
-  bool none = std::all_of(units.begin(), units.end(), [](int unit) { return unit < 0; });
-  return none ? std::vector<int>{} : units;
-}
-
 }  // namespace
 
 std::vector<double> activation_worth(const Subject& present, int group, rewrite::Activations& now) {
   std::vector<double> worth;
-  for (const rewrite::LinearLayer& layer : rewrite::linear_layers(present.model, present.shapes)) {
-    const std::vector<int> units = units_read(present, layer.node, group);
-    if (units.empty()) continue;
-    worth.resize(static_cast<std::size_t>(present.channels.groups[static_cast<std::size_t>(group)].width()));
-    const std::vector<double> mean = mean_magnitude(now.get(present.model, {layer.x}).front()),
-                              norm = reading_norm(present.model, layer);
-    for (std::size_t i = 0; i < units.size(); ++i)
-      if (units[i] >= 0) worth[static_cast<std::size_t>(units[i])] += mean[i] * norm[i];
+  for (const Reader& reader : readers_of(present, group)) {
+    worth.resize(reader.inputs.size());
+    const std::vector<double> mean = mean_magnitude(now.get(present.model, {reader.layer.x}).front()),
+                              norm = reading_norm(present.model, reader.layer);
+    for (std::size_t unit = 0; unit < worth.size(); ++unit)
+      for (int i : reader.inputs[unit])
+        worth[unit] += mean[static_cast<std::size_t>(i)] * norm[static_cast<std::size_t>(i)];
   }
   return worth;
 }

@@ -7,8 +7,8 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/interrupt.h"
-#include "tailor/pipeline/activation_worth.h"
 #include "tailor/pipeline/loss.h"
+#include "tailor/pipeline/readers.h"
 #include "tailor/rewrite/fold.h"
 #include "tailor/rewrite/tensors.h"
 
@@ -37,71 +37,10 @@ runtime::NamedTensors named(const std::vector<std::string>& names, std::vector<g
   return list;
 }
 
-Label input_label(const Subject& subject, int node) {
-  for (const graph::LayerChannels& layer : subject.channels.layers)
-    if (layer.node == node) return layer.in;
-  return nullptr;
-}
-
-// Layers with equations that read the group.
-std::vector<LinearLayer> readers(const Subject& subject, const rewrite::Equations& equations, int group) {
-  std::vector<LinearLayer> list;
-  for (LinearLayer& layer : rewrite::linear_layers(subject.model, subject.shapes))
-    if (equations.contains(layer.y) &&
-        contains_group(subject.channels, input_label(subject, layer.node), group))
-      list.push_back(std::move(layer));
-  return list;
-}
-
 std::vector<int> all_inputs(const LinearLayer& layer) {
   std::vector<int> all(static_cast<std::size_t>(layer.inputs));
   std::iota(all.begin(), all.end(), 0);
   return all;
-}
-
-// Inputs of a layer that belong to each unit of the group.
-std::vector<std::vector<int>> blocks(const Subject& subject, const Label& in, int group) {
-  std::vector<std::vector<int>> list(static_cast<std::size_t>(subject.channels.groups[group].width()));
-  for (std::size_t i = 0; i < in->size(); ++i) {
-    graph::AtomPlace place = subject.channels.atoms[(*in)[i]];
-    if (place.group == group) list[static_cast<std::size_t>(place.unit)].push_back(static_cast<int>(i));
-  }
-  return list;
-}
-
-// Sum over the group's producing slices of |w|^p, or of BatchNormalization's |scale|.
-std::vector<double> magnitude(const Subject& subject, int group, Criterion criterion) {
-  std::vector<double> score(static_cast<std::size_t>(subject.channels.groups[group].width()), 0.0);
-  for (const graph::Binding& b : subject.channels.bindings) {
-    const graph::Node& node = subject.model.graph.nodes[b.node];
-    bool scale = node.op == "BatchNormalization" && b.input == 1;
-    bool weight = (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" ||
-                   node.op == "MatMul" || node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") &&
-                  b.input == 1;
-    bool wanted =
-        criterion == Criterion::bn_scale ? scale : weight && b.role == graph::Binding::Role::produces;
-    if (!wanted || !contains_group(subject.channels, b.label, group)) continue;
-    const graph::Tensor* tensor = subject.shapes.constant(node.inputs[b.input]);
-    if (!tensor || tensor->type != graph::DataType::f32) continue;
-    for (std::size_t i = 0; i < b.label->size(); ++i) {
-      graph::AtomPlace place = subject.channels.atoms[(*b.label)[i]];
-      if (place.group != group) continue;
-      double sum = 0;
-      for (float w : rewrite::take(*tensor, b.axis, {static_cast<int>(i)}).values<float>())
-        sum += criterion == Criterion::l2 ? double{w} * w : std::abs(w);
-      score[static_cast<std::size_t>(place.unit)] += criterion == Criterion::l2 ? std::sqrt(sum) : sum;
-    }
-  }
-  return score;
-}
-
-std::vector<int> ascending(const std::vector<double>& score) {
-  std::vector<int> order(score.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    return score[static_cast<std::size_t>(a)] < score[static_cast<std::size_t>(b)];
-  });
-  return order;
 }
 
 std::vector<int> survivors(const std::vector<int>& order, int width) {
@@ -287,7 +226,7 @@ class Filling {
     GroupCandidates candidates{group, {}};
     int full = present_.channels.groups[group].width();
     std::vector<int> order =
-        removal_order(present_, group, options_.criterion, equations_, options_.ridge, &known_);
+        removal_order(present_, group, options_.criterion, {&equations_, &known_, options_.ridge});
     std::string seed = seed_of(present_, group);
     for (int width : widths) {
       if (width > full) break;
@@ -346,45 +285,6 @@ class Filling {
 
 }  // namespace
 
-bool contains_group(const graph::Channels& channels, const Label& label, int group) {
-  return label && std::any_of(label->begin(), label->end(),
-                              [&](int atom) { return channels.atoms[atom].group == group; });
-}
-
-const char* name(Criterion criterion) {
-  constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn", "activation"};
-  return names[static_cast<int>(criterion)];
-}
-
-Criterion parse_criterion(const std::string& text) {
-  for (Criterion c :
-       {Criterion::reconstruction, Criterion::l1, Criterion::l2, Criterion::bn_scale, Criterion::activation})
-    if (text == name(c)) return c;
-  throw Error(Code::unknown_name, fmt::format("there is no criterion '{}'", text), "--criterion",
-              "reconstruction, l1, l2, bn or activation");
-}
-
-std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
-                               const rewrite::Equations& equations, double ridge, rewrite::Activations* now) {
-  if (criterion == Criterion::activation) {
-    TAILOR_CHECK(now != nullptr);
-    if (std::vector<double> worth = activation_worth(present, group, *now); !worth.empty())
-      return ascending(worth);
-    criterion = Criterion::l1;
-  }
-  if (criterion == Criterion::reconstruction) {
-    std::vector<const saliency::NormalEquations*> layers;
-    std::vector<std::vector<std::vector<int>>> of_layer;
-    for (const LinearLayer& layer : readers(present, equations, group)) {
-      layers.push_back(&equations.at(layer.y));
-      of_layer.push_back(blocks(present, input_label(present, layer.node), group));
-    }
-    if (!layers.empty()) return saliency::eliminate(layers, of_layer, ridge).order;
-  }
-  return ascending(
-      magnitude(present, group, criterion == Criterion::reconstruction ? Criterion::l1 : criterion));
-}
-
 Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group,
                     const std::vector<int>& kept, double ridge) {
   Model model = rewrite::cut(present.model, present.shapes, present.channels, {{{group, kept}}});
@@ -392,7 +292,8 @@ Model cut_and_refit(const Subject& present, const rewrite::Equations& equations,
   for (LinearLayer& layer : rewrite::linear_layers(model, graph::infer_shapes(model, present.overrides)))
     after[layer.y] = layer;
   std::vector<bool> keep = rewrite::kept_atoms(present.channels, {{{group, kept}}});
-  for (const LinearLayer& layer : readers(present, equations, group)) {
+  for (const Reader& reader : fitted_readers(present, equations, group)) {
+    const LinearLayer& layer = reader.layer;
     auto it = after.find(layer.y);
     if (it == after.end() || it->second.outputs != layer.outputs) continue;
     Label in = input_label(present, layer.node);

@@ -4,6 +4,7 @@
 /// others are inferred from the error of their fit).
 #pragma once
 
+#include "tailor/pipeline/criterion.h"
 #include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
 #include "tailor/rewrite/taps.h"
@@ -62,24 +63,6 @@ struct CandidateTable {
   std::vector<BranchCandidate> branches;
   std::vector<KernelCandidate> kernels;
 };
-
-/// Whether one of the label's positions belongs to the group; false for no label. O(positions).
-bool contains_group(const graph::Channels& channels, const graph::Label& label, int group);
-
-/// Criterion that orders the units of a group for removal. reconstruction: least squared error of the layers
-/// that read it, refitted (saliency::eliminate); l1, l2: norms of the weights that make a unit; bn_scale: of
-/// its normalisation's scale; activation: activation_worth.h.
-enum class Criterion { reconstruction, l1, l2, bn_scale, activation };
-const char* name(Criterion criterion);
-/// @throws Error unknown_name
-Criterion parse_criterion(const std::string& text);
-
-/// Units of `group` in the order in which they go, first the least worth. Reconstruction and activation fall
-/// back to L1 where no linear layer reads the group.
-/// @param now runs the present network; only activation needs it
-std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,
-                               const rewrite::Equations& equations, double ridge,
-                               rewrite::Activations* now = nullptr);
 
 /// The present network with `group` cut to `kept` and the layers that read it refitted from the equations.
 graph::Model cut_and_refit(const Subject& present, const rewrite::Equations& equations, int group,

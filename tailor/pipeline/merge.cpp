@@ -2,6 +2,7 @@
 // merge           widths, then kernels, then branches; what lies in a branch that goes is forgotten
 #include "tailor/pipeline/merge.h"
 
+#include "tailor/pipeline/readers.h"
 #include "tailor/pipeline/width_problem.h"
 
 #include <algorithm>

@@ -10,6 +10,7 @@
 #include "tailor/base/file.h"
 #include "tailor/base/interrupt.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/counted.h"
 #include "tailor/pipeline/loss.h"
 #include "tailor/runtime/profile.h"
 
@@ -37,6 +38,7 @@ struct Workshop {
   runtime::Profile profile;
   runtime::MeasuringOracle oracle;
   std::unique_ptr<Described> described;  // absent: latency is measured
+  Counted counted;
   LatencyBook book;
   TemporaryFolder scratch{true};
   std::string rule;                   // that made the plan
@@ -50,13 +52,25 @@ struct Workshop {
         oracle(runner, profile, timing(o), o.journal),
         described(o.devices.empty() ? nullptr
                                     : std::make_unique<Described>(o.devices, o.precision, original)),
-        book(described ? static_cast<latency::LatencyOracle&>(*described) : oracle),
+        book(price()),
         rule(name(o.rule)) {}
+
+  latency::LatencyOracle& price() {
+    if (options.goal.macs) return counted;
+    return described ? static_cast<latency::LatencyOracle&>(*described) : oracle;
+  }
+  double macs_ratio(const graph::Model& model) const {
+    return count_macs(model, original.overrides) / count_macs(original.model, original.overrides);
+  }
 
   RoundOptions rounds() const {
     RoundOptions r = options.rounds;
     r.say = options.say;
-    if (described) r.ratio = [this](const graph::Model& model) { return described->ratio(model); };
+    if (options.goal.macs)
+      r.yardstick = {[this](const graph::Model& model) { return macs_ratio(model); }, "counted",
+                     "multiply-accumulates"};
+    if (described)
+      r.yardstick = {[this](const graph::Model& model) { return described->ratio(model); }, "modelled"};
     return r;
   }
 
@@ -97,6 +111,7 @@ double drop_of(const Agreement& a) {
 double ratio_wanted(Workshop& shop) {
   const Goal& goal = shop.options.goal;
   if (goal.ratio) return *goal.ratio;
+  if (goal.macs) return *goal.macs / kAim;  // counted, not measured: nothing to allow for
   if (shop.described)
     return std::min(1.0, *goal.latency_us / shop.described->latencies(shop.original.model)[0].before_us);
   runtime::TimingOptions timing = Workshop::timing(shop.options);
@@ -197,6 +212,7 @@ std::string runtime_text(const Workshop& shop) {
 WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string& goal) {
   WidthPlan plan = describe(shop.original, found.surgery, shop.options.rounds.table.recover);
   plan.runtime = runtime_text(shop);
+  enter_heirs(plan, found.merged);
   if (shop.described) plan.how = How::modelled;
   plan.rule = shop.rule, plan.goal = goal, plan.loss = found.loss, plan.cut_loss = found.cut_loss,
   plan.measured_ratio = found.ratio, plan.rounds = static_cast<int>(found.rounds.size());
@@ -210,18 +226,32 @@ WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string
   return plan;
 }
 
-std::string goal_text(const Goal& goal, Recover recover) {
+std::string goal_text(const Goal& goal) {
   std::string text = goal.fastest      ? "as fast as possible"
                      : goal.ratio      ? fmt::format("at most {:.4g} of the latency", *goal.ratio)
                      : goal.latency_us ? fmt::format("at most {:.4g} us", *goal.latency_us)
+                     : goal.macs       ? fmt::format("at most {:.4g} of the multiply-accumulates", *goal.macs)
                                        : "carry out a plan";
-  if (goal.max_drop) text += fmt::format(", at most {:g} points lost", *goal.max_drop);
-  return recover == Recover::lsq ? text : fmt::format("{}, recovery {}", text, name(recover));
+  return goal.max_drop ? fmt::format("{}, at most {:g} points lost", text, *goal.max_drop) : text;
+}
+
+// What of the way there is not as usual.
+std::string way_text(const OptimizeOptions& o) {
+  const Criterion usual = o.rule.exact() ? Criterion::reconstruction : Criterion::l1,
+                  used = o.rounds.table.criterion;
+  std::string text;
+  if (used != usual && !o.plan) text += fmt::format(", by {}", name(used));
+  if (o.rounds.merge) text += ", merged";
+  if (o.rounds.table.recover != Recover::lsq)
+    text += fmt::format(", recovery {}", name(o.rounds.table.recover));
+  return text;
 }
 
 // Whether the proof meets the goal; if not, why.
 std::string shortfall(const Goal& goal, const Verification& proof) {
   const BenchModel& b = proof.speed.models[1];
+  if (goal.macs && b.to_first.verdict == runtime::Verdict::slower)
+    return fmt::format("fewer multiply-accumulates, and {:.3f} of the latency", b.to_first.ratio);
   if (goal.ratio && b.to_first.ratio > *goal.ratio)
     return fmt::format("{:.3f} of the latency was reached, {:.3f} was asked for", b.to_first.ratio,
                        *goal.ratio);
@@ -305,6 +335,7 @@ std::unique_ptr<onnx::Draft> prove_or_go_on(Workshop& shop, const Calibration& c
 
 void deliver(const OptimizeOptions& o, onnx::Draft& draft, OptimizeResult& result) {
   const runtime::Comparison& speed = result.proof.speed.models[1].to_first;
+  if (o.dry_run && o.goal.macs) return;  // that it is slower is what such a run may be for
   if (speed.verdict == runtime::Verdict::slower)
     throw Error(Code::would_be_slower,
                 fmt::format("the result takes {:.3f} of the original's time", speed.ratio), o.model.string(),
@@ -327,7 +358,7 @@ OptimizeResult optimize(const OptimizeOptions& options) {
   Workshop shop(options);
   Calibration calibration =
       load_calibration(shop.original, options.calibration);  // what is wrong with it, now
-  if (!options.plan && !options.from && !shop.described) regain_layout(shop);
+  if (!options.plan && !options.from && !options.goal.macs && !shop.described) regain_layout(shop);
   check_changeable(shop.original);
   if (options.rounds.table.recover == Recover::bn && normalisations(shop.original.model) == 0)
     shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");
@@ -337,7 +368,9 @@ OptimizeResult optimize(const OptimizeOptions& options) {
   if (!options.plan && !shop.described)
     shop.say(fmt::format("layer timings: {} found in {}, {} measured now", shop.oracle.known(),
                          shop.profile.path().string(), shop.oracle.measured()));
-  result.plan = plan_of(shop, found, goal_text(options.goal, options.rounds.table.recover));
+  result.plan = plan_of(shop, found, goal_text(options.goal) + way_text(options));
+  if (options.goal.macs)  // the plan speaks of latency: nothing was predicted, the proof measured it
+    result.plan.predicted_ratio = result.plan.measured_ratio = result.proof.speed.models[1].to_first.ratio;
   result.rounds = found.rounds;
   result.journal = shop.profile.path();
   if (shop.described) result.journal.clear();

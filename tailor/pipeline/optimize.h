@@ -16,11 +16,12 @@
 
 namespace tailor::pipeline {
 
-/// Exactly one of latency, ratio, fastest.
+/// Exactly one of latency, ratio, fastest, macs.
 struct Goal {
   std::optional<double> latency_us;  // at most this long
   std::optional<double> ratio;       // at most this share of the original's latency
   bool fastest = false;              // as fast as max_drop allows
+  std::optional<double> macs;  // at most this share of the original's multiply-accumulates, whatever the time
   std::optional<double>
       max_drop;  // points of top-1 (labelled) or of agreement with the original (unlabelled)
 };

@@ -1,4 +1,4 @@
-// present_network: apply the surgery, re-estimate normalisations if so recovered, repair by the cascade.
+// present_network: apply the surgery (functions merged before, if so asked), re-estimate normalisations if so recovered, repair by the cascade.
 #include "tailor/pipeline/present.h"
 
 #include "tailor/pipeline/loss.h"
@@ -11,6 +11,13 @@ namespace {
 // Output positions of each sample that a fit looks at: about as many rows whatever the number of samples.
 constexpr std::int64_t kRows = 98304;
 
+graph::Model cut_and_merged(const Subject& original, const Surgery& surgery, rewrite::Activations& wanted,
+                            std::vector<Merged>& merged) {
+  Merging merging = merge_functions(original, surgery.kept, wanted);
+  merged = std::move(merging.merged);
+  return apply(make_subject(std::move(merging.model), original.overrides), surgery);
+}
+
 }  // namespace
 
 int positions(const runtime::NamedTensors& samples, std::int64_t rows) {
@@ -22,10 +29,11 @@ Present present_network(runtime::Runner& runner, const Subject& original, const 
                         const Calibration& calibration, const runtime::NamedTensors& samples,
                         const PresentOptions& options) {
   Present present;
-  graph::Model model = apply(original, surgery);
+  rewrite::Activations wanted(runner, original.shapes, samples, calibration.threads, calibration.memory / 2);
+  graph::Model model =
+      options.merge ? cut_and_merged(original, surgery, wanted, present.merged) : apply(original, surgery);
   graph::Shapes shapes = graph::infer_shapes(model, original.overrides);
   present.kept = kept_values(original, surgery);
-  rewrite::Activations wanted(runner, original.shapes, samples, calibration.threads, calibration.memory / 2);
   if (options.recover == Recover::bn) {
     rewrite::Activations old(runner, shapes, samples, calibration.threads, calibration.memory / 2);
     model = rewrite::reestimate_normalisation(model, old);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/pipeline/candidates.h"
+#include "tailor/pipeline/functional.h"
 #include "tailor/rewrite/repair.h"
 
 namespace tailor::pipeline {
@@ -10,12 +11,14 @@ struct Present {
   Subject subject;
   rewrite::Equations equations;  // of its layers, on the samples of the repair
   rewrite::KeptChannels kept;    // what stays of the original's values
+  std::vector<Merged> merged;    // if it was asked for
 };
 
 struct PresentOptions {
   rewrite::RepairOptions repair;
   Recover recover = Recover::lsq;
   bool equations = true;  // wanted even where nothing is refitted
+  bool merge = false;     // functions of what goes into what stays, before anything else
 };
 
 /// Output positions of each sample to look at, for about `rows` rows in all.

@@ -52,7 +52,7 @@ struct Search {
   }
   Present present(const Surgery& surgery, const runtime::NamedTensors& samples) const {
     PresentOptions how{options.repair, options.table.recover,
-                       options.table.criterion == Criterion::reconstruction};
+                       options.table.criterion == Criterion::reconstruction, options.merge};
     return present_network(runner, original, surgery, calibration, samples, how);
   }
   double ratio(const graph::Model& model) const { return latency_ratio(runner, original, model, options); }
@@ -98,8 +98,9 @@ Trial measured(const Search& search, const Progressing& state, const Round& roun
       search.ratio(final_form(search.original, trial.surgery, apply(search.original, trial.surgery)));
   r.variables = static_cast<int>(round.problem.variables.size());
   for (const plan::Variable& v : round.problem.variables) r.candidates += v.candidates;
-  search.say(fmt::format("predicted {:.3f}, {} {:.3f} of the original's latency, loss {:.4f}", r.predicted,
-                         tailor::name(search.options.how()), r.measured, r.table_loss));
+  search.say(fmt::format("predicted {:.3f}, {} {:.3f} of the original's {}, loss {:.4f}", r.predicted,
+                         search.options.yardstick.how, r.measured, search.options.yardstick.quantity,
+                         r.table_loss));
   return trial;
 }
 
@@ -138,6 +139,13 @@ double present_cost(const Subject& original, const Surgery& surgery, const Subje
   return layers_cost(present, layers, book, widths);
 }
 
+void leave_streams(const Subject& original, const Surgery& surgery, const Subject& present,
+                   std::vector<std::pair<int, std::vector<int>>>& widths) {
+  const std::set<int> streams = stream_groups(original);
+  std::map<int, int> of_original = original_groups(original, surgery, present);
+  std::erase_if(widths, [&](const auto& entry) { return streams.contains(of_original.at(entry.first)); });
+}
+
 // Kernels are for the last round: what is right for a goal half way there would stand in the way of folding
 // branches later (ResNet-56 at 0.50x lost more with them in every round than without).
 void one_round(const Search& search, LatencyBook& book, double aim, bool last, Progressing& state,
@@ -146,6 +154,7 @@ void one_round(const Search& search, LatencyBook& book, double aim, bool last, P
   Round round{aim, search.present(state.surgery, search.calibration.fit), {}, {}};
   const Subject& present = round.present.subject;
   auto widths = worthwhile_widths(present, book, search.options.widths);
+  if (search.options.keep_streams) leave_streams(original, state.surgery, present, widths);
   if (!state.unexplained_us)
     state.unexplained_us =
         state.ratio * state.original_us - present_cost(original, state.surgery, present, book);
@@ -168,8 +177,9 @@ Searched finished(const Search& search, const Surgery& surgery) {
   found.surgery = surgery;
   found.cut_loss = loss_of(search.runner, search.original,
                            final_form(search.original, surgery, apply(search.original, surgery)), c);
-  found.model = final_form(search.original, surgery,
-                           search.present(surgery, c.finish.empty() ? c.fit : c.finish).subject.model);
+  Present present = search.present(surgery, c.finish.empty() ? c.fit : c.finish);
+  found.model = final_form(search.original, surgery, present.subject.model);
+  found.merged = std::move(present.merged);
   found.loss = loss_of(search.runner, search.original, found.model, c);
   return found;
 }
@@ -186,10 +196,15 @@ Start with_whole_kernels(const Search& search, const Start& start) {
 
 }  // namespace
 
+int rounds_for(double ratio, double goal) {
+  if (!(goal > 0 && goal < ratio)) return 1;
+  return static_cast<int>(std::clamp(std::round(std::log(goal / ratio) / std::log(0.85)), 1.0, 5.0));
+}
+
 double latency_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model,
                      const RoundOptions& options) {
-  return options.ratio ? options.ratio(model)
-                       : measure_ratio(runner, original, model, options.threads, options.timing_rounds);
+  if (options.yardstick.ratio) return options.yardstick.ratio(model);
+  return measure_ratio(runner, original, model, options.threads, options.timing_rounds);
 }
 
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,
@@ -217,11 +232,12 @@ Searched search_rounds(runtime::Runner& runner, const Subject& original, const C
   std::vector<RoundReport> reports;
   Start begin = with_whole_kernels(search, start);
   Progressing state{begin.surgery, begin.ratio, present_cost(original, {}, original, book), {}};
-  for (int round = 1; round <= options.rounds; ++round) {
-    double aim = begin.ratio * std::pow(goal / begin.ratio, static_cast<double>(round) / options.rounds);
-    search.say(fmt::format("round {} of {}: aiming at {:.3f} of the original's latency", round,
-                           options.rounds, aim));
-    one_round(search, book, aim, round == options.rounds, state, reports);
+  const int rounds = options.rounds > 0 ? options.rounds : rounds_for(begin.ratio, goal);
+  for (int round = 1; round <= rounds; ++round) {
+    double aim = begin.ratio * std::pow(goal / begin.ratio, static_cast<double>(round) / rounds);
+    search.say(fmt::format("round {} of {}: aiming at {:.3f} of the original's {}", round, options.rounds,
+                           aim, options.yardstick.quantity));
+    one_round(search, book, aim, round == rounds, state, reports);
   }
   Searched found = finished(search, state.surgery);
   found.ratio = state.ratio, found.rounds = std::move(reports);

@@ -78,7 +78,12 @@ RemovalOrders orders_of(runtime::Runner& runner, const Subject& original, const 
   rewrite::Equations equations;
   if (options.table.criterion == Criterion::reconstruction)
     equations = equations_of(runner, original, calibration, options.repair);
-  return removal_orders(original, options.table.criterion, equations, options.table.ridge);
+  rewrite::Activations now(runner, original.shapes, calibration.fit, calibration.threads, calibration.memory);
+  RemovalOrders orders =
+      removal_orders(original, options.table.criterion, {&equations, &now, options.table.ridge});
+  if (options.keep_streams)
+    for (int group : stream_groups(original)) orders.erase(group);
+  return orders;
 }
 
 double measure_surgery(runtime::Runner& runner, const Subject& original, const Surgery& surgery,
@@ -115,12 +120,11 @@ int kept_width(int width, double share, int multiple) {
   return std::max(left / multiple * multiple, multiple);
 }
 
-RemovalOrders removal_orders(const Subject& original, Criterion criterion,
-                             const rewrite::Equations& equations, double ridge) {
+RemovalOrders removal_orders(const Subject& original, Criterion criterion, const Evidence& evidence) {
   RemovalOrders orders;
   for (int g = 0; g < static_cast<int>(original.channels.groups.size()); ++g)
     if (original.channels.groups[static_cast<std::size_t>(g)].changeable())
-      orders[g] = removal_order(original, g, criterion, equations, ridge);
+      orders[g] = removal_order(original, g, criterion, evidence);
   return orders;
 }
 
@@ -194,19 +198,19 @@ RuleSearched search_rule(runtime::Runner& runner, const Subject& original, const
   RemovalOrders orders = orders_of(runner, original, calibration, options);
   auto say = [&](double share, const char* how, double ratio) {
     if (options.say)
-      options.say(fmt::format("{}: {:.1f} % of the channels kept, {} {:.3f} of the original's latency",
-                              name(rule), 100 * share, how, ratio));
+      options.say(fmt::format("{}: {:.1f} % of the channels kept, {} {:.3f} of the original's {}", name(rule),
+                              100 * share, how, ratio, options.yardstick.quantity));
   };
   auto measure = [&](double share) {
     double ratio = measure_surgery(runner, original, surgery_at(orders, share, rule.multiple), options);
-    say(share, "measured", ratio);
+    say(share, options.yardstick.how, ratio);
     return ratio;
   };
   RuleSearched result;
   auto confirm = [&](double share) {
     result.found =
         carry_out(runner, original, calibration, surgery_at(orders, share, rule.multiple), options);
-    say(share, "repaired and measured again", result.found.ratio);
+    say(share, "after repair", result.found.ratio);
     return result.found.ratio;
   };
   result.chosen =

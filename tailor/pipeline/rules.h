@@ -30,9 +30,8 @@ int kept_width(int width, double share, int multiple);
 
 /// Changeable group -> its units, those that go first in front.
 using RemovalOrders = std::map<int, std::vector<int>>;
-/// removal_order of every changeable group. @param equations of the original; only reconstruction needs them
-RemovalOrders removal_orders(const Subject& original, Criterion criterion,
-                             const rewrite::Equations& equations, double ridge);
+/// removal_order of every changeable group. @param evidence of the original
+RemovalOrders removal_orders(const Subject& original, Criterion criterion, const Evidence& evidence);
 
 /// Every group cut to its kept_width; groups that lose nothing are not named.
 Surgery surgery_at(const RemovalOrders& orders, double share, int multiple);

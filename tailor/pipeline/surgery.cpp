@@ -98,6 +98,14 @@ Subject with_shortcuts(const Subject& read) {
   return subject;
 }
 
+std::set<int> stream_groups(const Subject& subject) {
+  std::set<int> groups;
+  for (const rewrite::Branch& branch : subject.branches)
+    if (const graph::Label label = subject.channels.find(branch.name, 1))
+      for (const auto& [group, positions] : subject.channels.composition(label)) groups.insert(group);
+  return groups;
+}
+
 int width_after(const Subject& subject, const Surgery& surgery, int group) {
   auto kept = surgery.kept.find(group);
   auto added = surgery.added.find(group);

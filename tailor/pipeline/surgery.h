@@ -56,6 +56,9 @@ struct Surgery {
   bool empty() const { return *this == Surgery{}; }
 };
 
+/// Groups that a residual sum carries: whatever adds to the stream must keep them. O(branches x channels).
+std::set<int> stream_groups(const Subject& subject);
+
 /// Width of a group after the surgery.
 int width_after(const Subject& subject, const Surgery& surgery, int group);
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <numeric>
 #include <tuple>
 #include <utility>
@@ -28,6 +29,22 @@ Json to_json(const plan::Certificate& c) {
   return {{"optimal", c.optimal}, {"quantum_us", c.quantum_us}, {"loss_bound", c.loss_bound}, {"gap", c.gap}};
 }
 
+Json to_json(const std::vector<Heir>& heirs) {
+  Json list = Json::array();
+  for (const Heir& h : heirs)
+    list.push_back({{"unit", h.unit}, {"into", h.heir}, {"unexplained", h.unexplained}});
+  return list;
+}
+
+std::vector<Heir> heirs_from_json(const Json& json, const std::string& place) {
+  if (!json.is_array()) throw Error(Code::bad_json, "merged channels are a list", place);
+  std::vector<Heir> heirs;
+  for (const Json& h : json)
+    heirs.push_back({static_cast<int>(integer(h, "unit", place)), static_cast<int>(integer(h, "into", place)),
+                     number(h, "unexplained", place)});
+  return heirs;
+}
+
 GroupPlan group_from_json(const Json& json, const std::string& place) {
   GroupPlan g;
   g.group = static_cast<int>(integer(json, "group", place));
@@ -41,6 +58,7 @@ GroupPlan group_from_json(const Json& json, const std::string& place) {
       throw Error(Code::bad_json, "a kept channel is no integer", place + ".kept");
     g.kept.push_back(unit.get<int>());
   }
+  if (json.contains("merged")) g.heirs = heirs_from_json(json["merged"], place + ".merged");
   return g;
 }
 
@@ -151,7 +169,7 @@ WidthPlan describe(const Subject& original, const Surgery& surgery, Recover reco
     auto kept = surgery.kept.find(g);
     auto added = surgery.added.find(g);
     if (kept == surgery.kept.end() && added == surgery.added.end()) continue;
-    GroupPlan p{g, group.name, group.width(), width_after(original, surgery, g), {}, 0, {}};
+    GroupPlan p{g, group.name, group.width(), width_after(original, surgery, g), {}, 0, {}, {}};
     if (kept != surgery.kept.end()) p.kept = kept->second;
     if (added != surgery.added.end()) p.added = added->second;
     p.why = reason(p.before, p.after - p.added, p.added, recover);
@@ -201,7 +219,8 @@ Json to_json(const WidthPlan& plan) {
                       {"after", g.after},
                       {"added", g.added},
                       {"why", g.why},
-                      {"kept", g.kept}});
+                      {"kept", g.kept},
+                      {"merged", to_json(g.heirs)}});
   return {{"schema", "tailor/plan/1"},
           {"model", {{"path", plan.model}, {"sha256", plan.sha256}}},
           {"runtime", plan.runtime},
@@ -221,6 +240,19 @@ Json to_json(const WidthPlan& plan) {
           {"kernels", kernels},
           {"shortcuts", plan.shortcuts},
           {"groups", groups}};
+}
+
+void enter_heirs(WidthPlan& plan, const std::vector<Merged>& merged) {
+  for (GroupPlan& group : plan.groups) {
+    std::map<int, Heir> of_unit;
+    for (const Merged& m : merged)
+      if (m.group == group.group) {
+        Heir& heir = of_unit.try_emplace(m.unit, Heir{m.unit, m.heir, 0}).first->second;
+        heir.unexplained = std::max(heir.unexplained, m.unexplained);
+      }
+    for (const auto& [unit, heir] : of_unit) group.heirs.push_back(heir);
+    if (!of_unit.empty()) group.why += ", their functions are merged into those that stay";
+  }
 }
 
 WidthPlan width_plan_from_json(const Json& json, const std::string& place) {

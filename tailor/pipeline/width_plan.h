@@ -3,6 +3,7 @@
 
 #include "tailor/base/json.h"
 #include "tailor/base/units.h"
+#include "tailor/pipeline/functional.h"
 #include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
 #include "tailor/plan/width_planner.h"
@@ -14,6 +15,12 @@
 
 namespace tailor::pipeline {
 
+/// A unit whose function another one took over.
+struct Heir {
+  int unit = 0, heir = 0;
+  double unexplained = 0;  // share of the unit's variance that is lost, at the reader where it is largest
+};
+
 /// One channel group.
 struct GroupPlan {
   int group = 0;              // of the original
@@ -22,6 +29,7 @@ struct GroupPlan {
   std::vector<int> kept;      // units, increasing; empty if all are kept
   int added = 0;              // channels of zeros
   std::string why;            // one line: what the change buys
+  std::vector<Heir> heirs;    // of units that were merged
 };
 
 /// One convolution with fewer taps.
@@ -49,6 +57,9 @@ struct WidthPlan {
                                                    // "exact" only
   int rounds = 0, candidates = 0;                  // candidates of other rules: surgeries that were measured
 };
+
+/// Who took over what, from what every reader saw, entered into the groups.
+void enter_heirs(WidthPlan& plan, const std::vector<Merged>& merged);
 
 /// Plan of a surgery: groups that change, branches that go. Figures are filled in by whoever measured them.
 WidthPlan describe(const Subject& original, const Surgery& surgery, Recover recover = Recover::lsq);

@@ -4,6 +4,7 @@
 #include "tailor/pipeline/width_problem.h"
 
 #include "tailor/base/error.h"
+#include "tailor/pipeline/readers.h"
 #include "tailor/rewrite/absorb.h"
 
 #include <algorithm>

@@ -132,6 +132,58 @@ TEST(Optimize, GoesOnFromAPlan) {
   EXPECT_EQ(run(arguments).exit, 2);
 }
 
+void expect_refused(std::vector<std::string> more, int code, const std::string& spelled) {
+  TemporaryFolder folder;
+  std::vector<std::string> arguments = {
+      "optimize", kModel, "-o", (folder.path() / "o.onnx").string(), "--calib", images(folder, 12).string()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  Finished finished = run(arguments);
+  EXPECT_EQ(finished.exit, code) << finished.err;
+  EXPECT_NE(finished.err.find(spelled), std::string::npos) << finished.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "o.onnx"));
+}
+
+// What pruning by FLOPs does, to compare with: the budget is counted, the time is measured all the same.
+TEST(Optimize, BudgetsMultiplyAccumulatesForComparison) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::filesystem::path out = folder.path() / "fewer.onnx";
+  std::vector<std::string> arguments = {
+      "optimize", kModel, "-o",    out.string(), "--calib", images(folder, 120).string(),
+      "--time",   "1s",   "--fit", "48",         "--judge", "32"};
+  arguments.insert(arguments.end(),
+                   {"--rule", "uniform", "--macs", "0.8x", "--criterion", "functionality", "--merge",
+                    "--recover", "none", "--keep-streams", "--dry-run", "--json"});
+  Finished finished = run(arguments);
+  ASSERT_TRUE(finished.exit == 0 || finished.exit == 4) << finished.err;
+  EXPECT_NE(finished.err.find("counted 0."), std::string::npos) << finished.err;
+  Json result = document(finished);
+  for (const std::string& line : violations(document(run({"schema", "optimize"})), result))
+    ADD_FAILURE() << line;
+  for (const std::string& line : violations(document(run({"schema", "plan"})), result["plan"]))
+    ADD_FAILURE() << line;
+  EXPECT_NE(result["plan"]["goal"].get<std::string>().find("multiply-accumulates"), std::string::npos);
+  ASSERT_FALSE(result["plan"]["groups"].empty());
+  for (const Json& group : result["plan"]["groups"]) {
+    EXPECT_NE(group["layer"].get<std::string>().find("conv1"), std::string::npos)
+        << "streams stay: " << group["layer"];
+    EXPECT_EQ(group["merged"].size(), group["before"].get<std::size_t>() - group["kept"].size());
+    for (const Json& heir : group["merged"]) {
+      EXPECT_NE(heir["unit"], heir["into"]);
+      EXPECT_LE(heir["unexplained"].get<double>(), 1);
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+TEST(Optimize, WhatSaysNothingIsRefused) {
+  expect_refused({"--macs", "0.5x", "--latency", "0.7x"}, 2, "E2000");
+  expect_refused({"--macs", "1.5x"}, 2, "E2002");
+  expect_refused({"--macs", "0.5x", "-d", "t4"}, 2, "E2000");
+  expect_refused({"--latency", "0.7x", "--merge"}, 2, "E2000");
+  expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
+}
+
 TEST(Optimize, ADryRunWritesNothing) {
   TAILOR_NEEDS_RUNTIME();
   TemporaryFolder folder;
@@ -145,17 +197,6 @@ TEST(Optimize, ADryRunWritesNothing) {
   }
   EXPECT_FALSE(std::filesystem::exists(out));
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "fast.plan.json"));
-}
-
-void expect_refused(std::vector<std::string> more, int code, const std::string& spelled) {
-  TemporaryFolder folder;
-  std::vector<std::string> arguments = {
-      "optimize", kModel, "-o", (folder.path() / "o.onnx").string(), "--calib", images(folder, 12).string()};
-  arguments.insert(arguments.end(), more.begin(), more.end());
-  Finished finished = run(arguments);
-  EXPECT_EQ(finished.exit, code) << finished.err;
-  EXPECT_NE(finished.err.find(spelled), std::string::npos) << finished.err;
-  EXPECT_FALSE(std::filesystem::exists(folder.path() / "o.onnx"));
 }
 
 // Without recovery, carrying out a plan is the surgery that plan apply does, byte by byte.

@@ -77,7 +77,7 @@ TEST(ActivationWorth, IsWhatTheReadersSeeTimesHowTheyReadIt) {
         expected += mean_abs(f, i) * std::abs(rows[static_cast<std::size_t>(3 * i + o)]);
     EXPECT_NEAR(worth[static_cast<std::size_t>(c)], expected, 1e-5 * expected) << c;
   }
-  std::vector<int> order = removal_order(s.subject, group, Criterion::activation, {}, 1e-4, &now);
+  std::vector<int> order = removal_order(s.subject, group, Criterion::activation, {nullptr, &now});
   for (std::size_t i = 1; i < order.size(); ++i)
     EXPECT_LE(worth[static_cast<std::size_t>(order[i - 1])], worth[static_cast<std::size_t>(order[i])]);
 }

@@ -41,7 +41,7 @@ std::vector<Subject> made_graphs() {
   return graphs;
 }
 
-RemovalOrders l1_orders(const Subject& subject) { return removal_orders(subject, Criterion::l1, {}, 1e-4); }
+RemovalOrders l1_orders(const Subject& subject) { return removal_orders(subject, Criterion::l1, {}); }
 
 int group_of(const Subject& subject, const std::string& value) {
   return subject.channels.atoms[subject.channels.find(value, 1)->at(0)].group;

@@ -1,0 +1,76 @@
+/// \file What channels do, as their readers see it, and which of them do what another one does already.
+///
+/// Filters that answer alike are redundant however large their weights are, and can go without loss if one of them
+/// keeps the function (Qin et al., "Functionality-Oriented Convolutional Filter Pruning", arXiv:1810.07322; the workshop
+/// version, arXiv:1811.02639). There the function of a filter is the picture that excites it most, and pictures are
+/// clustered by k-means. Here it is the filter's responses on samples, which need no gradients, and clusters grow one by
+/// one: the unit goes whose function another unit takes over at the least cost. So for every width there is one survivor
+/// per cluster, and the survivors of a smaller width are among those of a larger one.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace tailor::saliency {
+
+/// What one reader sees: `units` rows of `samples` values. A unit that owns several inputs has them one behind another
+/// in its row.
+struct Responses {
+  int units = 0;
+  std::size_t samples = 0;
+  std::vector<float> values;
+};
+
+/// How one unit's responses are best had from another's: gain * x + offset, and the share of the variance that this
+/// leaves (1 - squared correlation; 0 for a unit that is constant).
+struct Line {
+  double gain = 0, offset = 0, unexplained = 1;
+};
+
+/// Means and covariances of the units of one reader. O(units^2 samples).
+class Moments {
+ public:
+  explicit Moments(const Responses& responses);
+  int units() const { return units_; }
+  double variance(int unit) const { return covariance(unit, unit); }
+  /// Least squares of `removed` on `heir`. A heir that is constant explains nothing but the mean.
+  Line line(int removed, int heir) const;
+
+ private:
+  double covariance(int a, int b) const;
+
+  int units_;
+  std::vector<double> mean_, covariance_;
+};
+
+/// units x units, row-major: what the readers lose if `row` goes and `column` takes over its function.
+struct TakeOver {
+  int units = 0;
+  std::vector<double> cost;
+
+  double at(int removed, int heir) const {
+    return cost[static_cast<std::size_t>(removed) * static_cast<std::size_t>(units) +
+                static_cast<std::size_t>(heir)];
+  }
+};
+
+/// Adds a reader: what is left of a unit's variance, times the squared weights that read it, as a share of what all
+/// units bring to the reader. Readers of nothing (all units constant, or all weights zero) add nothing.
+/// @param weight per unit, sum of the squares of the weights that read it @pre as many as units
+void add_reader(TakeOver& costs, const Moments& moments, const std::vector<double>& weight);
+
+/// In which order units go, and which of those that stay takes over each.
+struct Redundancy {
+  std::vector<int> order;    // all units, those that go first in front; the last one is the last survivor
+  std::vector<int> heir;     // heir[i] takes over order[i]; for the last, itself
+  std::vector<double> cost;  // that order[i] adds, what it had taken over before included
+};
+/// Each step removes the unit whose function, with those that it took over, another one takes over at the least cost.
+/// O(units^2) for most costs, O(units^3) at worst. @pre costs.units >= 1
+Redundancy remove_repeats(TakeOver costs);
+
+/// For units that go while `kept` stay: the kept one that takes over each at the least cost; kept ones have themselves.
+/// O(units^2). @pre kept is not empty and increasing
+std::vector<int> heirs(const TakeOver& costs, const std::vector<int>& kept);
+
+}  // namespace tailor::saliency
