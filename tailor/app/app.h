@@ -66,6 +66,7 @@ struct OptimizeArguments {
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
   bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false;
   std::string macs;
+  std::filesystem::path widths_from;
 };
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare; results for a table

@@ -124,6 +124,9 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_option(
       "--macs", o.macs,
       "goal, for comparison: at most 0.5x of the multiply-accumulates, whatever that does to the time");
+  sub.add_option("--widths-from", o.widths_from,
+                 "goal: faster than the widths in this file (a plan, or {\"widths\": {\"layer\": 11}}), at "
+                 "no more loss");
   sub.add_option("--as-fast-as", o.as_fast_as,
                  "goal: the share of the latency that this result of optimize --json reached");
   sub.add_option("--rule", o.rule,

@@ -25,32 +25,48 @@ double reached(const std::filesystem::path& result, const std::filesystem::path&
   return other.proof.speed.models[1].to_first.ratio;
 }
 
-pipeline::Goal goal_of(const OptimizeArguments& a) {
-  pipeline::Goal goal;
-  int goals =
-      !a.latency.empty() + !a.speedup.empty() + !a.plan.empty() + !a.as_fast_as.empty() + !a.macs.empty();
-  if (goals != 1)
-    throw Error(Code::usage,
-                goals ? "--latency, --speedup, --macs, --as-fast-as and --plan exclude each other"
-                      : "no goal is given",
-                "command line",
-                "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
+bool exact_rule(const OptimizeArguments& a) { return a.rule.empty() || a.rule == "exact"; }
+
+void check_one_goal(const OptimizeArguments& a) {
+  const int goals = !a.latency.empty() + !a.speedup.empty() + !a.plan.empty() + !a.as_fast_as.empty() +
+                    !a.macs.empty() + !a.widths_from.empty();
+  if (goals == 1) return;
+  throw Error(
+      Code::usage,
+      goals ? "--latency, --speedup, --macs, --as-fast-as, --widths-from and --plan exclude each other"
+            : "no goal is given",
+      "command line", "give --latency 0.68x, --latency 5ms, --speedup 1.4x, --speedup max or --plan FILE");
+}
+
+// Options that would say nothing beside the others.
+void check_words(const OptimizeArguments& a) {
   const OptimizeArguments untouched;
-  if (!a.plan.empty() &&
-      (!a.criterion.empty() || a.rounds != untouched.rounds || a.widths != untouched.widths))
-    throw Error(Code::usage,
-                "--plan leaves nothing to search: --criterion, --rounds and --widths say nothing",
-                "command line", "leave them out");
-  if (!a.from.empty() && (!a.plan.empty() || a.speedup == "max"))
-    throw Error(Code::usage, "--from begins a search for a certain latency", "command line",
-                "give --latency, --speedup 1.4x or --as-fast-as with it");
-  if (!a.plan.empty() && (a.fresh || a.resume))
-    throw Error(Code::usage, "--plan times no layers: --fresh and --resume say nothing", "command line",
-                "leave them away");
-  bool exact = a.plan.empty() && (a.rule.empty() || a.rule == "exact");
-  if (!exact && (a.keep_branches || a.keep_kernels))
-    throw Error(Code::usage, "--keep-branches and --keep-kernels are for a search by the rule exact",
-                "command line", "leave them out");
+  const bool searches = a.rounds != untouched.rounds || a.widths != untouched.widths,
+             keeps = a.keep_branches || a.keep_kernels, plan = !a.plan.empty(), near = !a.widths_from.empty();
+  auto refuse_if = [](bool said, const char* why, const char* next) {
+    if (said) throw Error(Code::usage, why, "command line", next);
+  };
+  refuse_if(plan && (!a.criterion.empty() || searches || a.keep_streams),
+            "--plan leaves nothing to search: --criterion, --rounds, --widths and --keep-streams say nothing",
+            "leave them out");
+  refuse_if(!a.from.empty() && (plan || a.speedup == "max"), "--from begins a search for a certain latency",
+            "give --latency, --speedup 1.4x or --as-fast-as with it");
+  refuse_if(near && (!exact_rule(a) || !a.from.empty() || searches || keeps || a.keep_streams),
+            "--widths-from looks at the widths near the given ones, once, by the exact planner",
+            "leave --rule, --from, --rounds, --widths, --keep-... out");
+  refuse_if(plan && (a.fresh || a.resume), "--plan times no layers: --fresh and --resume say nothing",
+            "leave them away");
+  refuse_if((plan || !exact_rule(a)) && keeps,
+            "--keep-branches and --keep-kernels are for a search by the rule exact", "leave them out");
+  refuse_if(a.merge && exact_rule(a) && !plan,
+            "the exact planner refits readers from all channels that stay, which is more than --merge",
+            "give a simple rule (--rule uniform) or a plan with it");
+}
+
+pipeline::Goal goal_of(const OptimizeArguments& a) {
+  check_one_goal(a);
+  check_words(a);
+  pipeline::Goal goal;
   if (!a.max_drop.empty()) goal.max_drop = parse_points(a.max_drop, "--max-drop");
   if (a.speedup == "max")
     goal.fastest = true;
@@ -89,10 +105,6 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   auto refuse = [](const char* option, const char* why) { throw Error(Code::bad_value, why, option); };
   if (goal.macs && !(*goal.macs > 0 && *goal.macs <= 1))
     refuse("--macs", "a share of the model's: 0.5x for instance");
-  if (a.merge && (a.rule.empty() || a.rule == "exact") && a.plan.empty())
-    throw Error(Code::usage,
-                "the exact planner refits readers from all channels that stay, which is more than a merge",
-                "--merge", "give a simple rule (--rule uniform) or a plan with it");
   if (goal.ratio && !(*goal.ratio > 0 && *goal.ratio <= 1))
     refuse(!a.as_fast_as.empty() ? "--as-fast-as"
            : a.latency.empty()   ? "--speedup"
@@ -139,6 +151,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.model = a.model, o.out = a.out, o.plan_out = a.plan_out, o.eval = a.eval, o.profile = a.profile;
   if (!a.plan.empty()) o.plan = a.plan;
   if (!a.from.empty()) o.from = a.from;
+  if (!a.widths_from.empty()) o.widths_from = a.widths_from;
   o.rounds.table.recover = pipeline::parse_recover(a.recover);
   o.journal = journal_of(a.fresh, a.resume);
   o.label_offset = a.label_offset;
@@ -194,6 +207,10 @@ std::string describe(const pipeline::OptimizeResult& r, const std::string& preci
     text += fmt::format("latency   {} -> {}   {:.3f}x [{:.3f}, {:.3f}]  {}\n", duration(a.summary.median),
                         duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,
                         runtime::name(b.to_first.verdict));
+  if (r.given)
+    text +=
+        fmt::format("as given  {:.3f}x, divergence {:.3g}; of their widths {} were moved down and {} up\n",
+                    r.given->ratio, r.given->loss, r.given->moved_down, r.given->moved_up);
   text += recover_text(r);
   text +=
       fmt::format("repair    divergence from the original {:.3g} -> {:.3g}\n", r.plan.cut_loss, r.plan.loss);

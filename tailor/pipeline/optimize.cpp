@@ -43,6 +43,7 @@ struct Workshop {
   TemporaryFolder scratch{true};
   std::string rule;                   // that made the plan
   std::optional<ChosenShare> chosen;  // by a simple rule
+  std::optional<TailFree> tail_free;  // from given widths
 
   explicit Workshop(const OptimizeOptions& o)
       : options(o),
@@ -184,6 +185,12 @@ Start start_from(Workshop& shop, const fs::path& path) {
   return start;
 }
 
+Searched search_near(Workshop& shop, const Calibration& calibration, const RoundOptions& rounds) {
+  const GivenWidths given = read_widths(*shop.options.widths_from, shop.original);
+  shop.tail_free = make_tail_free(shop.runner, shop.original, calibration, shop.book, given, rounds);
+  return shop.tail_free->found;
+}
+
 Searched search(Workshop& shop, const Calibration& calibration) {
   const RoundOptions rounds = shop.rounds();
   if (shop.options.plan) {
@@ -192,6 +199,7 @@ Searched search(Workshop& shop, const Calibration& calibration) {
     Surgery surgery = surgery_of(shop.original, plan);
     return carry_out(shop.runner, shop.original, calibration, surgery, rounds);
   }
+  if (shop.options.widths_from) return search_near(shop, calibration, rounds);
   if (shop.options.goal.fastest) return search_fastest(shop, calibration);
   double ratio = ratio_wanted(shop);
   if (ratio >= 1) return carry_out(shop.runner, shop.original, calibration, {}, rounds);
@@ -220,17 +228,23 @@ WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string
     plan.predicted_ratio = found.rounds.back().predicted, plan.certificate = found.rounds.back().certificate;
     for (const RoundReport& round : found.rounds) plan.candidates += round.candidates;
   }
+  if (shop.tail_free)
+    plan.predicted_ratio = found.ratio, plan.certificate = shop.tail_free->certificate,
+    plan.candidates = shop.tail_free->candidates;
   if (shop.chosen)
     plan.predicted_ratio = shop.chosen->ratio, plan.candidates = shop.chosen->measured,
     plan.certificate = {false, 0, 0, 1};  // nothing is proved
   return plan;
 }
 
-std::string goal_text(const Goal& goal) {
+std::string goal_text(const OptimizeOptions& o) {
+  const Goal& goal = o.goal;
   std::string text = goal.fastest      ? "as fast as possible"
                      : goal.ratio      ? fmt::format("at most {:.4g} of the latency", *goal.ratio)
                      : goal.latency_us ? fmt::format("at most {:.4g} us", *goal.latency_us)
                      : goal.macs       ? fmt::format("at most {:.4g} of the multiply-accumulates", *goal.macs)
+                     : o.widths_from   ? fmt::format("faster than the widths of {}, at no more loss",
+                                                     o.widths_from->filename().string())
                                        : "carry out a plan";
   return goal.max_drop ? fmt::format("{}, at most {:g} points lost", text, *goal.max_drop) : text;
 }
@@ -311,11 +325,15 @@ std::unique_ptr<onnx::Draft> prove(Workshop& shop, const Searched& found, Optimi
                                 : verify(o.model, draft->path(), proof_options(o));
   result.proof.b = o.out, result.proof.speed.models[1].path = o.out;
   result.why_not = shortfall(o.goal, result.proof);
+  if (shop.tail_free && !shop.tail_free->better)
+    result.why_not = "no widths near the given ones are faster at their loss";
   result.goal_met = result.why_not.empty();
   return draft;
 }
 
-bool searches_for_latency(const OptimizeOptions& o) { return !o.plan && !o.goal.fastest && o.rule.exact(); }
+bool searches_for_latency(const OptimizeOptions& o) {
+  return !o.plan && !o.widths_from && !o.goal.fastest && o.rule.exact();
+}
 
 // What a search measured on the way and what the proof measures differ by up to a percent.
 std::unique_ptr<onnx::Draft> prove_or_go_on(Workshop& shop, const Calibration& calibration, Searched& found,
@@ -347,6 +365,14 @@ void deliver(const OptimizeOptions& o, onnx::Draft& draft, OptimizeResult& resul
   result.written = o.out;
 }
 
+Json given_json(const std::optional<GivenShare>& given) {
+  if (!given) return nullptr;
+  return {{"ratio", given->ratio},
+          {"loss", given->loss},
+          {"moved_down", given->moved_down},
+          {"moved_up", given->moved_up}};
+}
+
 }  // namespace
 
 std::optional<double> further(const Goal& goal, double ratio, double us) {
@@ -368,9 +394,12 @@ OptimizeResult optimize(const OptimizeOptions& options) {
   if (!options.plan && !shop.described)
     shop.say(fmt::format("layer timings: {} found in {}, {} measured now", shop.oracle.known(),
                          shop.profile.path().string(), shop.oracle.measured()));
-  result.plan = plan_of(shop, found, goal_text(options.goal) + way_text(options));
+  result.plan = plan_of(shop, found, goal_text(options) + way_text(options));
   if (options.goal.macs)  // the plan speaks of latency: nothing was predicted, the proof measured it
     result.plan.predicted_ratio = result.plan.measured_ratio = result.proof.speed.models[1].to_first.ratio;
+  if (shop.tail_free)
+    result.given = {shop.tail_free->given_ratio, shop.tail_free->given_loss, shop.tail_free->moved_down,
+                    shop.tail_free->moved_up};
   result.rounds = found.rounds;
   result.journal = shop.profile.path();
   if (shop.described) result.journal.clear();
@@ -409,6 +438,7 @@ Json to_json(const OptimizeResult& result) {
           {"timings",
            {{"journal", result.journal.string()}, {"known", result.known}, {"measured", result.measured}}},
           {"recover", {{"method", name(result.recover)}, {"normalisations", result.normalisations}}},
+          {"given", given_json(result.given)},
           {"devices", devices},
           {"rounds", rounds},
           {"plan", to_json(result.plan)},

@@ -5,6 +5,7 @@
 #include "tailor/pipeline/described.h"
 #include "tailor/pipeline/rounds.h"
 #include "tailor/pipeline/rules.h"
+#include "tailor/pipeline/tail_free.h"
 #include "tailor/pipeline/verify.h"
 #include "tailor/pipeline/width_plan.h"
 #include "tailor/runtime/profile.h"
@@ -16,7 +17,7 @@
 
 namespace tailor::pipeline {
 
-/// Exactly one of latency, ratio, fastest, macs.
+/// Exactly one of latency, ratio, fastest, macs; none where there is a plan, or widths to start from.
 struct Goal {
   std::optional<double> latency_us;  // at most this long
   std::optional<double> ratio;       // at most this share of the original's latency
@@ -31,6 +32,8 @@ struct OptimizeOptions {
   std::filesystem::path plan_out;             // empty: OUT with .plan.json for its extension
   std::optional<std::filesystem::path> plan;  // a plan to carry out instead of searching
   std::optional<std::filesystem::path> from;  // a plan whose decisions stand: the search goes on from there
+  std::optional<std::filesystem::path>
+      widths_from;  // widths to make tail-free, tail_free.h; a goal of its own
   Goal goal;
   Rule rule;  // how widths are chosen; without a plan, and not for Goal::fastest
   CalibrationOptions calibration;
@@ -50,6 +53,13 @@ struct OptimizeOptions {
   std::function<void(const std::string&)> say = {};
 };
 
+/// What widths that were given reach by themselves.
+struct GivenShare {
+  double ratio = 1;                  // latency over the original's
+  double loss = 0;                   // divergence, repaired
+  int moved_down = 0, moved_up = 0;  // groups whose width was moved
+};
+
 struct OptimizeResult {
   WidthPlan plan;
   Verification proof;  // the written file against the original
@@ -57,6 +67,7 @@ struct OptimizeResult {
   std::filesystem::path journal;
   std::size_t known = 0, measured = 0;  // layer timings found in the journal, and measured now
   Recover recover = Recover::lsq;
+  std::optional<GivenShare> given;     // of widths that were given
   std::vector<DeviceLatency> devices;  // modelled; empty where latency was measured
   int normalisations = 0;              // nodes whose statistics `bn` estimated again
   bool goal_met = false;

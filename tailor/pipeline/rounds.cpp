@@ -198,7 +198,8 @@ Start with_whole_kernels(const Search& search, const Start& start) {
 
 int rounds_for(double ratio, double goal) {
   if (!(goal > 0 && goal < ratio)) return 1;
-  return static_cast<int>(std::clamp(std::round(std::log(goal / ratio) / std::log(0.85)), 1.0, 5.0));
+  const double steps = std::log(goal / ratio) / std::log(0.85);
+  return static_cast<int>(std::clamp(goal < 0.5 ? std::ceil(steps) : std::round(steps), 1.0, 5.0));
 }
 
 double latency_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model,
@@ -235,8 +236,8 @@ Searched search_rounds(runtime::Runner& runner, const Subject& original, const C
   const int rounds = options.rounds > 0 ? options.rounds : rounds_for(begin.ratio, goal);
   for (int round = 1; round <= rounds; ++round) {
     double aim = begin.ratio * std::pow(goal / begin.ratio, static_cast<double>(round) / rounds);
-    search.say(fmt::format("round {} of {}: aiming at {:.3f} of the original's {}", round, options.rounds,
-                           aim, options.yardstick.quantity));
+    search.say(fmt::format("round {} of {}: aiming at {:.3f} of the original's {}", round, rounds, aim,
+                           options.yardstick.quantity));
     one_round(search, book, aim, round == rounds, state, reports);
   }
   Searched found = finished(search, state.surgery);

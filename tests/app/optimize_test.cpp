@@ -176,12 +176,50 @@ TEST(Optimize, BudgetsMultiplyAccumulatesForComparison) {
   EXPECT_FALSE(std::filesystem::exists(out));
 }
 
+// Widths as somebody else chose them: an odd number of channels inside two blocks.
+TEST(Optimize, MakesGivenWidthsFit) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  const std::filesystem::path out = folder.path() / "fits.onnx", widths = folder.path() / "widths.json";
+  write_file(widths, R"({"widths": {"/blocks/blocks.1/conv1/Conv": 29, "/blocks/blocks.3/conv1/Conv": 51}})");
+  std::vector<std::string> arguments = {"optimize",  kModel,
+                                        "-o",        out.string(),
+                                        "--calib",   images(folder, 120).string(),
+                                        "--time",    "1s",
+                                        "--fit",     "48",
+                                        "--judge",   "32",
+                                        "--profile", (folder.path() / "profile.jsonl").string()};
+  arguments.insert(arguments.end(), {"--widths-from", widths.string(), "--best-effort", "--json"});
+  const Finished finished = run(arguments);
+  if (refused_as_slower(finished, out)) GTEST_SKIP() << "SKIPPED: this machine is too noisy now";
+  ASSERT_TRUE(finished.exit == 0 || finished.exit == 4) << finished.err;
+  const Json result = document(finished);
+  for (const std::string& line : violations(document(run({"schema", "optimize"})), result))
+    ADD_FAILURE() << line;
+  EXPECT_GT(result["given"]["ratio"].get<double>(), 0);
+  EXPECT_GE(result["given"]["ratio"].get<double>(),
+            result["plan"]["latency"]["predicted_ratio"].get<double>());
+  EXPECT_NE(result["plan"]["goal"].get<std::string>().find("widths.json"), std::string::npos);
+  const std::size_t moved =
+      result["given"]["moved_down"].get<std::size_t>() + result["given"]["moved_up"].get<std::size_t>();
+  EXPECT_LE(moved, 2u);
+  for (const std::string bad : {R"({"widths": {"nowhere": 3}})", R"({"widths": {"/stem/Conv": 900}})"}) {
+    write_file(widths, bad);
+    EXPECT_EQ(run(arguments).exit, 3) << bad;
+  }
+  write_file(widths, R"({"widths": {"/stem/Conv": "many"}})");
+  EXPECT_NE(run(arguments).exit, 0);
+}
+
 TEST(Optimize, WhatSaysNothingIsRefused) {
   expect_refused({"--macs", "0.5x", "--latency", "0.7x"}, 2, "E2000");
   expect_refused({"--macs", "1.5x"}, 2, "E2002");
   expect_refused({"--macs", "0.5x", "-d", "t4"}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--merge"}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
+  expect_refused({"--widths-from", "any.json", "--rounds", "2"}, 2, "E2000");
+  expect_refused({"--widths-from", "any.json", "--keep-streams"}, 2, "E2000");
+  expect_refused({"--widths-from", "none.json"}, 2, "E2101");
 }
 
 TEST(Optimize, ADryRunWritesNothing) {
@@ -258,6 +296,9 @@ TEST(Optimize, RefusesWhatCannotBe) {
   expect_refused({"--latency", "1.7x"}, 2, "E2002");
   expect_refused({"--latency", "fast"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--criterion", "luck"}, 2, "E2001");
+  expect_refused({"--widths-from", "any.json", "--rounds", "2"}, 2, "E2000");
+  expect_refused({"--widths-from", "any.json", "--keep-streams"}, 2, "E2000");
+  expect_refused({"--widths-from", "none.json"}, 2, "E2101");
   expect_refused({"--latency", "0.7x", "--recover", "luck"}, 2, "E2001");
   expect_refused({"--latency", "0.7x", "--fresh", "--resume"}, 2, "E2000");
   expect_refused({"--plan", "p.json", "--resume"}, 2, "E2000");
