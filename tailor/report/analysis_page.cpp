@@ -135,7 +135,7 @@ Section nodes_section(const Json& document, const std::string& place) {
 
 std::string verdict_of(const std::string& model, const Totals& totals) {
   const double share = share_of(totals.recoverable, totals.network);
-  const std::string time = fmt::format("{} takes {}", model, console::duration(totals.network));
+  const std::string time = fmt::format("{} takes {}", file_name(model), console::duration(totals.network));
   if (share < 0.005) return time + ", and no other width gives anything back.";
   return fmt::format("{}; {} of it ({}) would come back with widths that fit this processor.", time,
                      console::duration(totals.recoverable), percent(share));

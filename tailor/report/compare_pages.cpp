@@ -32,13 +32,15 @@ std::vector<Pair> pairs_of(const Json& speed, const std::string& place) {
   return pairs;
 }
 
-std::string sentence(const Pair& a, const Pair& b) {
-  if (b.verdict == "FASTER" && b.ratio > 0)
-    return fmt::format("{} is {:.2f}x as fast as {}.", b.path, 1 / b.ratio, a.path);
-  if (b.verdict == "SLOWER") return fmt::format("{} takes {:.2f}x as long as {}.", b.path, b.ratio, a.path);
-  if (b.verdict == "SAME") return fmt::format("{} is as fast as {}, within 1 %.", b.path, a.path);
-  return fmt::format("{} against {}: a difference of 1 % can be neither shown nor ruled out.", b.path,
-                     a.path);
+std::string sentence(const Pair& first, const Pair& second) {
+  const bool alike = file_name(first.path) == file_name(second.path);
+  const std::string a = alike ? first.path : file_name(first.path),
+                    b = alike ? second.path : file_name(second.path);
+  if (second.verdict == "FASTER" && second.ratio > 0)
+    return fmt::format("{} is {:.2f}x as fast as {}.", b, 1 / second.ratio, a);
+  if (second.verdict == "SLOWER") return fmt::format("{} takes {:.2f}x as long as {}.", b, second.ratio, a);
+  if (second.verdict == "SAME") return fmt::format("{} is as fast as {}, within 1 %.", b, a);
+  return fmt::format("{} against {}: a difference of 1 % can be neither shown nor ruled out.", b, a);
 }
 
 std::vector<Card> cards_of(const std::vector<Pair>& pairs) {
@@ -90,6 +92,7 @@ Content bench_content(const Json& document, const std::string& place) {
   if (pairs.size() == 1)
     content.verdict = fmt::format("{} takes {}.", pairs[0].path, console::duration(pairs[0].us));
   content.cards = cards_of(pairs);
+  content.limits_title = "Can it be trusted?";
   content.limits = trust_of(document, place);
   content.sections = {speed_section(document, place)};
   content.method = speed_method(document, place);
@@ -108,6 +111,7 @@ Content verify_content(const Json& document, const std::string& place) {
   if (!accuracy.empty()) content.verdict += fmt::format(" Outputs: {}.", accuracy);
   content.cards = cards_of(pairs);
   if (!accuracy.empty()) content.cards.push_back({"outputs", accuracy, ""});
+  content.limits_title = "Can it be trusted?";
   content.limits = trust_of(speed, at);
   content.sections = {gates_section(document, place),
                       samples_section(list(document, "samples", place), member_place(place, "samples")),

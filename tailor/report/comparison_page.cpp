@@ -23,7 +23,7 @@ struct Listing {
 };
 
 Listing layers_of(const Json& document, const std::string& place, bool modelled) {
-  Listing listing{"layer", "us", {}, 0, modelled ? "sum of layers" : "one run"};
+  Listing listing{"layer", "us", {}, 0, modelled ? "Sum of layers" : "One run"};
   const Json& layers = list(document, "layers", place);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const std::string at = item_place(place, "layers", i);
@@ -37,7 +37,7 @@ Listing layers_of(const Json& document, const std::string& place, bool modelled)
 }
 
 Listing models_of(const Json& speed, const std::string& place) {
-  Listing listing{"model", "us", {}, 0, "last model"};
+  Listing listing{"model", "us", {}, 0, "Last model"};
   const Json& models = list(speed, "models", place);
   for (std::size_t i = 0; i < models.size(); ++i) {
     const std::string at = item_place(place, "models", i);
@@ -49,7 +49,7 @@ Listing models_of(const Json& speed, const std::string& place) {
 
 // Widths after; what does not change is in neither.
 Listing groups_of(const Json& document, const std::string& place) {
-  Listing listing{"channel group", "channels", {}, 0, "latency, share of the original's"};
+  Listing listing{"channel group", "channels", {}, 0, "Latency, share of the original's"};
   const Json& plan = member(document, "plan", place);
   const std::string at = member_place(place, "plan");
   const Json& groups = list(plan, "groups", at);
@@ -63,7 +63,7 @@ Listing groups_of(const Json& document, const std::string& place) {
 }
 
 Listing mappings_of(const Json& document, const std::string& place) {
-  Listing listing{"mapping", "us", {}, 0, "chosen mapping"};
+  Listing listing{"mapping", "us", {}, 0, "Chosen mapping"};
   const Json& baselines = list(document, "baselines", place);
   for (std::size_t i = 0; i < baselines.size(); ++i) {
     const std::string at = item_place(place, "baselines", i);
@@ -145,6 +145,7 @@ Content comparison_content(const Json& before, const std::string& name_before, c
                                       total_text(a), total_text(b), 100 * (b.total / a.total - 1))
                         : fmt::format("{}: {} in the second run.", a.total_name, total_text(b));
   content.cards = {{"first run", total_text(a), name_before}, {"second run", total_text(b), name_after}};
+  content.limits_title = "What the difference holds";
   if (content.stamp.starts_with("measured"))
     content.limits = {
         "The two runs were not interleaved: what the machine did meanwhile is part of the difference. "

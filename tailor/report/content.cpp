@@ -18,7 +18,7 @@ std::string ratio_text(double ratio, double lo, double hi) {
 Row speed_row(const Json& model, const std::string& at, std::size_t index) {
   const Json& s = member(model, "summary_us", at);
   const Json& first = member(model, "to_first", at);
-  Row row{{name_cell(text(model, "path", at))}, index};
+  Row row{{name_cell(text(model, "path", at))}, {}};
   for (const char* key : {"min", "p10", "median", "q3", "max"})
     row.cells.push_back(number_cell(number(s, key, member_place(at, "summary_us")), 1));
   row.cells.push_back(number_cell(100 * number(model, "spread", at), 1));
@@ -84,6 +84,13 @@ Cell step_cell(const Json& object, const char* key, const std::string& place) {
                       -100 * number(step, "saved_share", at)),
           width};
 }
+
+std::string file_name(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return name.empty() ? path : name;
+}
+
+Cell ratio_cell(double ratio) { return {fmt::format("{:.3f}x", ratio), ratio}; }
 
 std::string width_text(const std::string& workload) {
   try {

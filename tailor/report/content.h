@@ -28,6 +28,7 @@ struct Content {
   std::string verdict;  // one sentence
   std::string stamp;    // how the numbers came to be
   std::vector<Card> cards = {};
+  std::string limits_title = "What limits it";
   std::vector<std::string> limits = {};                        // what stands in the way of more, sentences
   std::vector<std::pair<std::string, std::string>> next = {};  // a command, and what it is for
   std::vector<Section> sections = {};
@@ -55,6 +56,10 @@ std::string item_place(const std::string& place, const char* key, std::size_t in
 std::string member_place(const std::string& place, const char* key);
 /// The width of a step and what it saves, "-" for null. @throws Error bad_json
 Cell step_cell(const Json& object, const char* key, const std::string& place);
+/// The last part of a path, for sentences.
+std::string file_name(const std::string& path);
+/// "0.594x", exact number kept.
+Cell ratio_cell(double ratio);
 /// "64 > 128", or the text as it is where it is no workload.
 std::string width_text(const std::string& workload);
 /// "12 %" of a share.

@@ -78,6 +78,25 @@ std::vector<std::string> limits_of(const Json& document, const std::string& plac
   return lines;
 }
 
+// Where layers do not fill the device, its batch is looked at; else widths are.
+std::vector<std::pair<std::string, std::string>> next_of(const Json& document, const std::string& place,
+                                                         const std::string& model,
+                                                         const std::string& device) {
+  const double total = number(document, "total_us", place), back = number(document, "recoverable_us", place);
+  const std::string precision = shell_word(text(document, "precision", place));
+  const Json& layers = list(document, "layers", place);
+  if (text(document, "lever", place).find("wrong lever") != std::string::npos && !layers.empty())
+    return {
+        {fmt::format("tailor analyze {} -d {} --precision {} --layer {} --over mb", model, device, precision,
+                     shell_word(text(layers[0], "name", item_place(place, "layers", 0)).substr(0, 200))),
+         "what a larger batch costs: the staircase of the first layer over it"}};
+  const double share = total > 0 ? back / total : 0;
+  return {
+      {fmt::format("tailor optimize {} -o faster.onnx -d {} --precision {} --latency {:.2f}x --calib DATA",
+                   model, device, precision, share < 0.02 ? 0.8 : 1 - share),
+       "widths for this device; the latency stays modelled until the model is run there"}};
+}
+
 }  // namespace
 
 Content device_content(const Json& document, const std::string& place) {
@@ -89,8 +108,8 @@ Content device_content(const Json& document, const std::string& place) {
   const double share = total > 0 ? back / total : 0;
   Content content{
       fmt::format("Analysis of {} on {}", model, title),
-      fmt::format("{} would take {} on {} in {}, by the model; {}.", model, console::duration(total), title,
-                  precision,
+      fmt::format("{} would take {} on {} in {}, by the model; {}.", file_name(model),
+                  console::duration(total), title, precision,
                   share < 0.005 ? "no other width gives anything back"
                                 : fmt::format("{} of it ({}) would come back with widths that fit",
                                               console::duration(back), percent(share))),
@@ -101,10 +120,7 @@ Content device_content(const Json& document, const std::string& place) {
       {"layers", std::to_string(list(document, "layers", place).size()),
        fmt::format("{} other nodes are taken to be fused", integer(document, "unpriced_nodes", place))}};
   content.limits = limits_of(document, place, total);
-  content.next = {
-      {fmt::format("tailor optimize {} -o faster.onnx -d {} --precision {} --latency {:.2f}x --calib DATA",
-                   shell_word(model), shell_word(name), precision, share < 0.02 ? 0.8 : 1 - share),
-       "widths for this device; the latency stays modelled until the model is run there"}};
+  content.next = next_of(document, place, shell_word(model), shell_word(name));
   content.sections = {layers_section(document, place)};
   content.method = {{"device", title + " (" + name + ")"},
                     {"precision", precision},

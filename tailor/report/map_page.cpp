@@ -162,7 +162,7 @@ Content map_content(const Json& document, const std::string& place) {
   } else {
     const std::string at = member_place(place, "chosen");
     const double us = number(chosen, "latency_us", at);
-    content.verdict = fmt::format("{} takes {} on {} with its layers split over the units", model,
+    content.verdict = fmt::format("{} takes {} on {} with its layers split over the units", file_name(model),
                                   console::duration(us), platform);
     if (!baselines.empty() && us > 0) {
       const double first = number(baselines[0], "latency_us", item_place(place, "baselines", 0));

@@ -13,9 +13,15 @@ struct Gain {
   double ratio = 1;
 };
 
+// Absent in documents of before: then latency was measured.
+const Json& devices_of(const Json& document, const std::string& place) {
+  static const Json none = Json::array();
+  return document.is_object() && !document.contains("devices") ? none : list(document, "devices", place);
+}
+
 // Where the latency was modelled, of the first device; else of the final comparison.
 Gain gain_of(const Json& document, const std::string& place) {
-  const Json& devices = list(document, "devices", place);
+  const Json& devices = devices_of(document, place);
   if (!devices.empty()) {
     const std::string at = item_place(place, "devices", 0);
     const Json& d = devices[0];
@@ -113,7 +119,7 @@ Section search_section(const Json& document, const std::string& place) {
     const Json& r = rounds[i];
     Row row{{{std::to_string(i + 1)}}, {}};
     for (const char* key : {"goal", "predicted", "measured"})
-      row.cells.push_back(number_cell(number(r, key, at), 3, "x"));
+      row.cells.push_back(ratio_cell(number(r, key, at)));
     for (const char* key : {"loss_before", "table_loss"}) {
       const double loss = number(r, key, at);
       row.cells.push_back({fmt::format("{:.3g}", loss), loss});
@@ -135,9 +141,9 @@ std::string verdict_of(const Json& document, const std::string& place, const Gai
   const std::string model =
       text(member(plan, "model", member_place(place, "plan")), "path", place + ".plan.model");
   std::string text = gain.ratio > 0 && gain.ratio < 1
-                         ? fmt::format("{} runs {:.2f}x as fast ({} instead of {}, {})", model,
+                         ? fmt::format("{} runs {:.2f}x as fast ({} instead of {}, {})", file_name(model),
                                        1 / gain.ratio, gain.after_text, gain.before_text, gain.how)
-                         : fmt::format("{} did not become faster ({})", model, gain.how);
+                         : fmt::format("{} did not become faster ({})", file_name(model), gain.how);
   if (!accuracy.empty()) text += "; " + accuracy;
   return text + (boolean(document, "goal_met", place) ? "." : ". The goal was not met.");
 }
@@ -167,13 +173,12 @@ std::vector<std::string> limits_of(const Json& document, const std::string& plac
 Section devices_section(const Json& document, const std::string& place) {
   Section section{"Devices", "Latency by the wave model; nothing was run there."};
   Table table{"Modelled latency", {{"device"}, {"before us", true}, {"after us", true}, {"ratio", true}}, {}};
-  const Json& devices = list(document, "devices", place);
+  const Json& devices = devices_of(document, place);
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const std::string at = item_place(place, "devices", i);
     table.rows.push_back(
         {{name_cell(text(devices[i], "title", at)), number_cell(number(devices[i], "before_us", at), 1),
-          number_cell(number(devices[i], "after_us", at), 1),
-          number_cell(number(devices[i], "ratio", at), 3, "x")},
+          number_cell(number(devices[i], "after_us", at), 1), ratio_cell(number(devices[i], "ratio", at))},
          {}});
   }
   section.table = std::move(table);
@@ -211,11 +216,11 @@ Content optimize_content(const Json& document, const std::string& place) {
   content.next = next_of(document, place);
   content.sections = {widths_section(plan, plan_place), others_section(plan, plan_place),
                       search_section(document, place)};
-  if (!list(document, "devices", place).empty()) content.sections.push_back(devices_section(document, place));
+  if (!devices_of(document, place).empty()) content.sections.push_back(devices_section(document, place));
   content.sections.push_back(samples_section(samples, member_place(proof_place, "samples")));
   const Json& speed = member(proof, "speed", proof_place);
   const std::string speed_place = member_place(proof_place, "speed");
-  if (list(document, "devices", place).empty()) {
+  if (devices_of(document, place).empty()) {
     content.sections.push_back(speed_section(speed, speed_place));
     content.method = speed_method(speed, speed_place);
   }

@@ -79,7 +79,8 @@ std::string cards_html(const std::vector<Card>& cards) {
 std::string advice_html(const Content& content) {
   if (content.limits.empty() && content.next.empty()) return {};
   std::string text = "<div class=\"advice\">\n";
-  if (!content.limits.empty()) text += "<section><h2>What limits it</h2>\n<ul>\n";
+  if (!content.limits.empty())
+    text += fmt::format("<section><h2>{}</h2>\n<ul>\n", escaped(content.limits_title));
   for (const std::string& line : content.limits) text += fmt::format("<li>{}</li>\n", escaped(line));
   if (!content.limits.empty()) text += "</ul></section>\n";
   if (!content.next.empty()) text += "<section><h2>What to try next</h2>\n";

@@ -56,7 +56,7 @@ export function drawGantt({documents, selection, width}) {
   return figure("Which unit waits?", `Layers one after the other, parts of a layer side by side.${rest}`, [{label: "part of a layer, modelled; neighbours differ in shade", colour: colours.fresh, dashed: true}, {label: "selected", colour: colours.chosen}], selects(chart, selection));
 }
 
-export function drawSpeed({documents, selection, width}) {
+export function drawSpeed({documents, width}) {
   const d = documents[0];
   const speed = d.models ? d : d.speed || d.proof.speed;
   const models = speed.models.map((m, layer) => ({...m.summary_us, ...m.to_first, n: m.n, layer, name: m.path}));
@@ -76,7 +76,7 @@ export function drawSpeed({documents, selection, width}) {
     ],
   });
   const ratios = models.slice(1).map((m) => `${short(m.name, 40)}: ${percent(m.ratio)} of the first's time [${percent(m.lo)}, ${percent(m.hi)}], ${m.verdict}.`).join(" ");
-  return figure("Which is faster?", `Box: quartiles; tick: median; line: least to most, cut four boxes behind the upper quartile. ${ratios}`, [{label: "reference", colour: colours.old}, {label: "compared", colour: colours.fresh}], selects(chart, selection));
+  return figure("Which is faster?", `Box: quartiles; tick: median; line: least to most, cut four boxes behind the upper quartile. ${ratios}`, [{label: "reference", colour: colours.old}, {label: "compared", colour: colours.fresh}], chart);
 }
 
 const kMostPairs = 40;
