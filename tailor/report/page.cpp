@@ -110,8 +110,8 @@ std::string charts_note(const std::string& code) {
   return code.empty()
              ? "<p class=\"remark\">This page has no charts: the program that wrote it was built without the "
                "chart library. The tables hold every number.</p>\n"
-             : "<noscript><p class=\"remark\">Charts need JavaScript. The tables hold every number of "
-               "them.</p></noscript>\n";
+             : "<p class=\"remark\" id=\"plain\">Charts need JavaScript. The tables hold every number of "
+               "them.</p>\n";
 }
 
 std::string data_html(const Json& runs, const std::string& code) {

@@ -28,6 +28,7 @@ function draw(figure) {
 const figures = [...document.querySelectorAll("figure[data-figure]")];
 const redraw = () => figures.forEach(draw);
 
+document.getElementById("plain").remove();
 enhanceTables(selection);
 redraw();
 selection.listen(redraw);
