@@ -3,6 +3,8 @@
 #   make test     all tests
 #   make compare MODEL=net.onnx OUT=folder GOALS="0.8 0.68" ARGS="--calib train.bin --eval test.bin"
 #                 the exact planner beside simple rules at equal latency, as a table (scripts/compare)
+#   make gallery  pages of analyze, optimize and map of the demonstration's network in build/gallery; also of
+#                 MODEL=net.onnx, optimized where CALIB=samples (and EVAL=labelled samples) are given
 #   make learn    installs libtorch and builds tailor-learn: train, finetune, distill, evaluate
 #   make format   clang-format on every source
 #   make clean    removes the build (not the downloads in deps/)
@@ -10,7 +12,7 @@ PRESET ?= release
 BUILD  := build/$(PRESET)
 JOBS   ?= $(shell nproc)
 
-.PHONY: all demo test compare learn format clean ready
+.PHONY: all demo test compare gallery learn format clean ready
 all: ready
 	cmake --build $(BUILD) -j $(JOBS)
 
@@ -28,6 +30,10 @@ test: all
 compare: ready
 	cmake --build $(BUILD) -j $(JOBS) --target tailor
 	TAILOR=$(BUILD)/bin/tailor scripts/compare "$(MODEL)" "$(OUT)" "$(GOALS)" -- $(ARGS)
+
+gallery: ready
+	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-demo-shapes
+	scripts/gallery $(BUILD)/bin $(MODEL) $(CALIB) $(EVAL)
 
 learn:
 	@TAILOR_LEARN=1 scripts/bootstrap

@@ -45,6 +45,12 @@ std::string with_notes(std::string_view table, const std::vector<std::string>& n
   return text;
 }
 
+std::string bar_text(double value, double most, std::size_t columns) {
+  if (!(value > 0) || !(most > 0)) return {};
+  const double length = std::min(1.0, value / most) * static_cast<double>(columns);
+  return std::string(std::max<std::size_t>(1, static_cast<std::size_t>(length + 0.5)), '#');
+}
+
 std::string width_text(const latency::Workload& w) {
   return w.g > 1 && w.g == w.ic ? fmt::format("{} dw", w.ic) : fmt::format("{} > {}", w.ic, w.oc);
 }

@@ -11,6 +11,9 @@
 
 namespace tailor::app {
 
+/// Columns of the bars that picture the time of layers.
+inline constexpr std::size_t kBar = 6;
+
 /// "16 (-21 us, -19 %)", "-" for none. @param decimals of the microseconds
 std::string step_text(const std::optional<pipeline::WidthStep>& step, int decimals);
 
@@ -22,6 +25,9 @@ std::string edges_text(const std::vector<pipeline::GroupSweep>& sweeps);
 
 /// A table's lines, each row with its note below it, set in and wrapped; "": none. @param notes one per row
 std::string with_notes(std::string_view table, const std::vector<std::string>& notes, std::size_t width);
+
+/// A picture of a share in characters: "####  " of `most` that fill `columns`; anything above 0 shows.
+std::string bar_text(double value, double most, std::size_t columns);
 
 /// "64 > 128", "96 dw"
 std::string width_text(const latency::Workload& workload);

@@ -32,6 +32,10 @@ struct Global : console::Voice {
   runtime::RunnerOptions runner = {};
 };
 
+/// A page of what a verb found: --report of several verbs.
+struct PageArguments {
+  std::filesystem::path report = {};
+};
 /// Options of the verbs, as they were written; each verb makes sense of its own.
 struct InspectOptions {
   std::filesystem::path model;
@@ -46,6 +50,7 @@ struct BenchArguments {
   int threads = 1, rounds = 0;
   std::uint64_t seed = 0;
   std::string time = "3s", max_noise = "2%";
+  PageArguments page;
 };
 struct VerifyArguments {
   std::filesystem::path eval, calib;
@@ -67,6 +72,7 @@ struct OptimizeArguments {
   bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false;
   std::string macs;
   std::filesystem::path widths_from;
+  PageArguments page;
 };
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare; results for a table
@@ -82,6 +88,12 @@ struct AnalyzeArguments {
   int threads = 1, top = 10;
   std::uint64_t seed = 0;
   bool all = false, fresh = false, resume = false;
+  PageArguments page;
+  std::filesystem::path netron, trace, csv;
+};
+struct ReportArguments {
+  std::vector<std::filesystem::path> runs;
+  std::filesystem::path out;
 };
 struct DeviceArguments {
   std::string name;
@@ -100,6 +112,7 @@ struct MapArguments {
   std::vector<std::string> shapes;
   int threads = 1;
   bool pareto = false;
+  PageArguments page;
 };
 struct PlaceArguments {
   std::filesystem::path workload;
@@ -131,6 +144,7 @@ int plan_show(const Global& global, const PlanArguments& arguments);
 int plan_diff(const Global& global, const PlanArguments& arguments);
 int plan_table(const Global& global, const PlanArguments& arguments);
 int plan_apply(const Global& global, const ApplyArguments& arguments);
+int report_runs(const Global& global, const ReportArguments& arguments);
 int explain_code(const Global& global, const std::string& code);
 int print_schema(const Global& global, const std::string& name);
 int print_version(const Global& global);
@@ -147,6 +161,14 @@ int run(int count, char** arguments, Global& global);
 
 /// Name and text of every schema in schemas/, sorted by name.
 const std::vector<std::pair<std::string_view, std::string_view>>& schemas();
+
+/// Targets that --report and its like name are found unwritable before the work. @throws Error write_failed
+void check_page(const PageArguments& page);
+/// The page of a document, if one is asked for. @throws Error write_failed
+void write_page(const Global& global, const PageArguments& page, const Json& document);
+/// --netron, --trace and --csv of analyze, before the work and after it. @throws Error write_failed
+void check_exports(const AnalyzeArguments& arguments);
+void write_exports(const Global& global, const AnalyzeArguments& arguments, const Json& document);
 
 /// Every --shape. @throws Error bad_value, also for a name given twice
 graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts);

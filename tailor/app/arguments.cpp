@@ -1,7 +1,10 @@
 // The command line: what each verb takes, in CLI11's words. Options that several programs share, and what becomes of
 // CLI11's complaints, are in console/command_line.cpp.
 #include "tailor/app/app.h"
+#include "tailor/app/version.h"
 #include "tailor/console/command_line.h"
+#include "tailor/device/device.h"
+#include "tailor/device/platform.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -60,6 +63,10 @@ void add_journal(CLI::App& sub, bool& fresh, bool& resume) {
                "go on from an earlier run's layer timings, as always, but refuse to start without any");
 }
 
+void add_page(CLI::App& sub, PageArguments& page) {
+  sub.add_option("--report", page.report, "also write a page for people: one HTML file, charts and tables");
+}
+
 void add_analyze(CLI::App& app, Invocation& invocation) {
   auto [sub, o] =
       verb<AnalyzeArguments>(app, invocation, "analyze",
@@ -82,6 +89,20 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
   sub->add_flag("--all", o->all, "show all layers, and what else is executed");
   add_journal(*sub, o->fresh, o->resume);
   sub->add_option("--seed", o->seed, "of the order and the random inputs")->capture_default_str();
+  add_page(*sub, o->page);
+  sub->add_option("--netron", o->netron, "also write figures of the layers for Netron's side bar (JSON)");
+  sub->add_option("--trace", o->trace,
+                  "also write what was executed as a trace for Perfetto or Chrome (JSON)");
+  sub->add_option("--csv", o->csv, "also write the table of layers, every layer, as CSV");
+}
+
+void add_report(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] = verb<ReportArguments>(app, invocation, "report",
+                                        "a page for people from results that --json printed", report_runs);
+  sub->add_option("RUNS", o->runs, "one JSON file, or two of one kind to compare")
+      ->required()
+      ->expected(1, 2);
+  sub->add_option("-o,--output", o->out, "HTML file to write")->required();
 }
 
 void add_timing(CLI::App& sub, BenchArguments& o) {
@@ -91,6 +112,7 @@ void add_timing(CLI::App& sub, BenchArguments& o) {
   sub.add_option("--rounds", o.rounds, "measure so many rounds instead of a time");
   sub.add_option("--max-noise", o.max_noise, "widest 95 % interval that is trusted")->capture_default_str();
   sub.add_option("--seed", o.seed, "of the order and the random inputs")->capture_default_str();
+  add_page(sub, o.page);
 }
 
 void add_bench(CLI::App& app, Invocation& invocation) {
@@ -194,7 +216,8 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   sub->add_option("--profile", o->profile, "journal of measured layers (default: in the cache folder)");
   add_journal(*sub, o->fresh, o->resume);
   sub->add_flag("--best-effort", o->best_effort, "write the nearest model if the goal is not met");
-  sub->add_flag("--dry-run", o->dry_run, "search and verify, write nothing");
+  sub->add_flag("--dry-run", o->dry_run, "search and verify, write no model");
+  add_page(*sub, o->page);
 }
 
 void add_plan(CLI::App& app, Invocation& invocation) {
@@ -274,6 +297,7 @@ void add_map(CLI::App& app, Invocation& invocation) {
   sub->add_flag("--pareto", o->pareto, "show the front");
   sub->add_option("-o,--output", o->out,
                   "write the model with its weights rounded as the chosen units keep them");
+  add_page(*sub, o->page);
 }
 
 void add_place(CLI::App& app, Invocation& invocation) {
@@ -308,6 +332,43 @@ void add_global(CLI::App& app, Global& global, bool& version) {
   app.add_option("--ort-library", global.runner.library, "libonnxruntime.so to use");
 }
 
+// Names that options of this program take, besides those that CLI11 checks.
+void add_values(console::VerbOutline& outline) {
+  std::vector<std::string> devices, platforms;
+  for (const device::Device& device : device::known_devices()) devices.push_back(device.name);
+  for (const auto& [name, text] : device::presets()) platforms.emplace_back(name);
+  for (console::OptionOutline& option : outline.options)
+    for (const std::string& name : option.names)
+      if (name == "--device" || name == "--like" || name == "--platform")
+        option.values = name == "--platform" ? platforms : devices;
+  for (console::OptionOutline& option : outline.options)
+    if (option.names.back() == "--device") option.values.insert(option.values.begin(), "cpu");
+  for (console::VerbOutline& verb : outline.verbs) add_values(verb);
+}
+
+console::VerbOutline outline_of(const CLI::App& app) {
+  console::VerbOutline outline = console::outline_of(app);
+  add_values(outline);
+  return outline;
+}
+
+// Verbs whose result is the command line itself.
+void add_outlines(CLI::App& app, Invocation& invocation) {
+  auto shell = std::make_shared<std::string>();
+  CLI::App* completion = app.add_subcommand("completion", "a script that completes this command line");
+  completion->add_option("SHELL", *shell, "bash, zsh or fish")->required();
+  completion->callback([&app, &invocation, shell] {
+    invocation = {"completion", [&app, shell](const Global&) {
+                    return print(console::completion_script(outline_of(app), *shell)), 0;
+                  }};
+  });
+  app.add_subcommand("man", "the manual page, for man -l -")->callback([&app, &invocation] {
+    invocation = {"man", [&app](const Global&) {
+                    return print(console::manual_page(outline_of(app), kVersion, app.get_footer())), 0;
+                  }};
+  });
+}
+
 int print_help(const CLI::App& app, const CLI::CallForHelp&) {
   print(app.help());
   return 0;
@@ -337,9 +398,11 @@ int run(int count, char** arguments, Global& global) {
   add_plan(app, invocation);
   add_map(app, invocation);
   add_place(app, invocation);
+  add_report(app, invocation);
   add_word(app, invocation, "explain", "what an error code means", "CODE", true, explain_code);
   add_word(app, invocation, "schema", "print the schema of a --json document, or list them", "NAME", false,
            print_schema);
+  add_outlines(app, invocation);
   for (const auto& [name, help] : learning_verbs()) app.add_subcommand(name, help);
   if (is_learning_verb(console::first_word(app, count, arguments))) start_learning(count, arguments);
   console::check_names(app, count, arguments);

@@ -39,6 +39,7 @@ std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t 
                {"width", Align::right},
                {"us", Align::right},
                {"share", Align::right},
+               {""},
                {"MMAC", Align::right},
                {"GFLOP/s", Align::right},
                {"recover", Align::right},
@@ -48,11 +49,13 @@ std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t 
   std::vector<std::size_t> order = ranked(analysis);
   order.resize(rows);
   std::vector<std::string> notes;
+  double most = 0;
+  for (const AnalyzedLayer& layer : analysis.layers) most = std::max(most, layer.us);
   for (std::size_t i : order) {
     const AnalyzedLayer& l = analysis.layers[i];
     notes.push_back(note(l));
     table.row({l.name, width_text(l.workload), fmt::format("{:.1f}{}", l.us, l.in_place ? "" : "*"),
-               fmt::format("{:.1f} %", 100 * l.share),
+               fmt::format("{:.1f} %", 100 * l.share), bar_text(l.us, most, kBar),
                fmt::format("{:.2f}", static_cast<double>(latency::macs(l.workload)) / 1e6),
                fmt::format("{:.0f}", l.gflops),
                l.recoverable_us == 0 ? "-" : fmt::format("{:.1f}", l.recoverable_us),
@@ -214,10 +217,13 @@ Analysis analyzed(const pipeline::Subject& subject, pipeline::AnalyzeOptions opt
 int analyze(const Global& global, const AnalyzeArguments& arguments) {
   check(arguments);
   check_half(arguments);
+  check_page(arguments.page), check_exports(arguments);
   if (arguments.device != "cpu") return analyze_described(global, arguments);
   const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
   const Analysis analysis = analyzed(subject, options_of(global, arguments));
-  global.json ? print_document(to_json(analysis)) : print(text_of(analysis, arguments));
+  const Json document = to_json(analysis);
+  global.json ? print_document(document) : print(text_of(analysis, arguments));
+  write_page(global, arguments.page, document), write_exports(global, arguments, document);
   const double difference = analysis.in_place.difference();
   if (std::abs(difference) <= kMostDifference) return 0;
   Error error(Code::not_trustworthy,

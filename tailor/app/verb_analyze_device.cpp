@@ -23,12 +23,13 @@ std::vector<std::size_t> ranked(const DeviceAnalysis& analysis) {
   return ranking(keys);
 }
 
-std::vector<std::string> row_of(const DeviceLayer& l) {
+std::vector<std::string> row_of(const DeviceLayer& l, double most) {
   const latency::ModelledLayer& m = l.model;
   return {l.name,
           width_text(l.workload),
           fmt::format("{:.1f}", m.us),
           fmt::format("{:.1f} %", 100 * l.share),
+          bar_text(m.us, most, kBar),
           latency::to_string(m.kernel),
           fmt::format("{:.2f}", m.waves.count()),
           fmt::format("{:.0f} %", 100 * m.waves.efficiency()),
@@ -43,6 +44,7 @@ std::string layer_table(const DeviceAnalysis& analysis, std::size_t rows, std::s
                {"width", Align::right},
                {"us", Align::right},
                {"share", Align::right},
+               {""},
                {"kernel"},
                {"waves", Align::right},
                {"full", Align::right},
@@ -53,8 +55,10 @@ std::string layer_table(const DeviceAnalysis& analysis, std::size_t rows, std::s
   std::vector<std::size_t> order = ranked(analysis);
   order.resize(rows);
   std::vector<std::string> notes;
+  double most = 0;
+  for (const DeviceLayer& layer : analysis.layers) most = std::max(most, layer.model.us);
   for (std::size_t i : order) {
-    table.row(row_of(analysis.layers[i]));
+    table.row(row_of(analysis.layers[i], most));
     notes.push_back(analysis.layers[i].why);
   }
   return with_notes(table.text({}, width), notes, width);
@@ -82,26 +86,9 @@ std::string shares_text(const DeviceAnalysis& a) {
   return text;
 }
 
-// What to do about the verdict that takes most of the time.
-std::string advice(const DeviceAnalysis& a) {
-  const double total = std::max(a.total_us(), 1e-9);
-  const double narrow = (a.us_of(DeviceVerdict::sub_wave) + a.us_of(DeviceVerdict::launch)) / total;
-  const double bytes = a.us_of(DeviceVerdict::memory) / total;
-  if (narrow >= 0.35)
-    return fmt::format(
-        "{:.0f} % of the time is in layers that do not fill the device once: width is the wrong lever; "
-        "a larger batch, a split of the reduction, or sharing the device is the right one",
-        100 * narrow);
-  if (bytes >= 0.5)
-    return fmt::format(
-        "{:.0f} % of the time moves bytes: a smaller precision or fused layers win more than widths",
-        100 * bytes);
-  return "widths are the right lever";
-}
-
 std::string totals_text(const DeviceAnalysis& a) {
   std::string text = fmt::format("sum of layers     {}\nverdicts          {}\nlever             {}\n",
-                                 duration(a.total_us()), shares_text(a), advice(a));
+                                 duration(a.total_us()), shares_text(a), pipeline::lever(a));
   const std::string edges = edges_text(a.groups);
   text += edges.empty()
               ? "recoverable       nothing: no width lies just past an edge\n"
@@ -148,7 +135,9 @@ int analyze_described(const Global& global, const AnalyzeArguments& arguments) {
   if (!arguments.precision.empty()) options.precision = arguments.precision;
   if (!arguments.over.empty()) options.axis = pipeline::parse_axis(arguments.over);
   const DeviceAnalysis analysis = pipeline::analyze_on(subject, device, options);
-  global.json ? print_document(to_json(analysis)) : print(text_of(analysis, arguments));
+  const Json document = to_json(analysis);
+  global.json ? print_document(document) : print(text_of(analysis, arguments));
+  write_page(global, arguments.page, document), write_exports(global, arguments, document);
   return 0;
 }
 

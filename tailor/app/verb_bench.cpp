@@ -90,6 +90,7 @@ pipeline::BenchOptions bench_options(const Global& global, const BenchArguments&
 
 int bench(const Global& global, const BenchArguments& arguments) {
   pipeline::BenchOptions options = bench_options(global, arguments);
+  check_page(arguments.page);
   std::vector<runtime::Job> jobs = pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));
   for (const runtime::Job& job : jobs) say(global, 1, describe(job));
   pipeline::BenchResult result;
@@ -98,7 +99,9 @@ int bench(const Global& global, const BenchArguments& arguments) {
     options.progress = [&](double done) { progress.update(100 * done, 100); };
     result = pipeline::bench(jobs, options);
   }
-  global.json ? print_document(to_json(result)) : print(bench_text(result));
+  const Json document = to_json(result);
+  global.json ? print_document(document) : print(bench_text(result));
+  write_page(global, arguments.page, document);
   if (result.trustworthy()) return 0;
   Error error(Code::not_trustworthy,
               fmt::format("the widest 95 % interval is {:.1f} %, and --max-noise allows {:.1f} %",

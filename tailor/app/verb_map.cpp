@@ -177,6 +177,7 @@ pipeline::MapOptions options_of(const Global& global, const MapArguments& a) {
 int map(const Global& global, const MapArguments& arguments) {
   pipeline::MapOptions options = options_of(global, arguments);
   if (!arguments.out.empty()) check_target(arguments.out);
+  check_page(arguments.page);
   MapResult result;
   {
     Progress progress("map");
@@ -189,13 +190,15 @@ int map(const Global& global, const MapArguments& arguments) {
     pipeline::Subject subject = pipeline::read_subject(arguments.model, options.samples.overrides);
     onnx::write(pipeline::deployed_model(subject, result, result.chosen->mapping, options), arguments.out);
   }
+  const Json document = to_json(result);
   if (global.json) {
-    print_document(to_json(result));
+    print_document(document);
   } else {
     print(head_text(result) + comparison_text(result) +
           (arguments.pareto ? "\n" + front_text(result) : std::string()) +
           (result.chosen ? "\n" + layers_text(result) : std::string()) + free_text(result));
   }
+  write_page(global, arguments.page, document);
   if (result.chosen) return 0;
   Error missed(Code::goal_not_met, result.why, arguments.model.string(),
                "relax the goal as the message says");

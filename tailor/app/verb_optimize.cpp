@@ -225,6 +225,7 @@ std::string describe(const pipeline::OptimizeResult& r, const std::string& preci
 
 int optimize(const Global& global, const OptimizeArguments& arguments) {
   pipeline::OptimizeOptions options = options_of(global, arguments);
+  check_page(arguments.page);
   pipeline::OptimizeResult result;
   {
     Progress progress("optimize");
@@ -237,7 +238,9 @@ int optimize(const Global& global, const OptimizeArguments& arguments) {
     options.bench.progress = [&](double done) { progress.update(100 * done, 100, "final comparison"); };
     result = pipeline::optimize(options);
   }
-  global.json ? print_document(to_json(result)) : print(describe(result, options.precision));
+  const Json document = to_json(result);
+  global.json ? print_document(document) : print(describe(result, options.precision));
+  write_page(global, arguments.page, document);
   if (result.goal_met) return 0;
   print_error(global, Error(Code::goal_not_met, result.why_not, arguments.model.string(),
                             result.written.empty() ? "--best-effort writes the nearest model"

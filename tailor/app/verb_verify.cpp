@@ -80,6 +80,7 @@ int conclude(const Global& global, const pipeline::Verification& v) {
 
 int verify(const Global& global, const VerifyArguments& arguments) {
   pipeline::VerifyOptions options = options_of(global, arguments);
+  check_page(arguments.bench.page);
   pipeline::Verification result;
   {
     Progress progress("verify");
@@ -89,7 +90,9 @@ int verify(const Global& global, const VerifyArguments& arguments) {
     options.bench.progress = [&](double done) { progress.update(100 * done, 100, "speed"); };
     result = pipeline::verify(arguments.bench.models[0], arguments.bench.models[1], options);
   }
-  global.json ? print_document(to_json(result)) : print(describe(result));
+  const Json document = to_json(result);
+  global.json ? print_document(document) : print(describe(result));
+  write_page(global, arguments.bench.page, document);
   return conclude(global, result);
 }
 

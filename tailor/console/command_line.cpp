@@ -38,7 +38,42 @@ const char* help_line(const CLI::App& app) {
   return app.get_subcommands().empty() ? "tailor --help" : "tailor VERB --help lists the options";
 }
 
+// The list that CLI11 shows for a checked option, "TEXT:{auto,always,never}".
+std::vector<std::string> listed_values(const std::string& type) {
+  const std::size_t open = type.find('{'), close = type.find('}');
+  std::vector<std::string> values;
+  if (open == std::string::npos || close == std::string::npos || close < open) return values;
+  for (std::size_t at = open + 1; at <= close;) {
+    const std::size_t end = std::min(type.find(',', at), close);
+    values.push_back(type.substr(at, end - at));
+    at = end + 1;
+  }
+  return values;
+}
+
+OptionOutline option_outline(const CLI::Option& option) {
+  OptionOutline outline{{},
+                        option.get_description(),
+                        option.get_items_expected_max() > 0,
+                        listed_values(option.get_type_name())};
+  for (const std::string& name : option.get_snames()) outline.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) outline.names.push_back("--" + name);
+  return outline;
+}
+
 }  // namespace
+
+VerbOutline outline_of(const CLI::App& app) {
+  VerbOutline outline{app.get_name(), app.get_description()};
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->nonpositional())
+      outline.operands += (outline.operands.empty() ? "" : " ") + option->get_name(true);
+    else
+      outline.options.push_back(option_outline(*option));
+  }
+  for (const CLI::App* verb : app.get_subcommands({})) outline.verbs.push_back(outline_of(*verb));
+  return outline;
+}
 
 void add_voice(CLI::App& app, Voice& voice) {
   app.add_flag("--json", voice.json, "print exactly one JSON document (tailor schema lists the schemas)");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "tailor/console/console.h"
+#include "tailor/console/outline.h"
 
 namespace CLI {
 class App;
@@ -22,6 +23,9 @@ void check_names(const CLI::App& app, int count, char** arguments);
 
 /// The first argument that is neither an option of `app` nor the value of one; "" if there is none.
 std::string first_word(const CLI::App& app, int count, char** arguments);
+
+/// The command line as a value: verbs, options, what they may be.
+VerbOutline outline_of(const CLI::App& app);
 
 /// CLI11's complaint as ours. @throws Error usage, bad_value
 [[noreturn]] void rethrow(const CLI::App& app, const CLI::ParseError& error);

@@ -183,6 +183,7 @@ ModelledLayer model_layer(const Device& d, const Workload& w, const std::string&
   ModelledLayer layer{kernel, {s.blocks, d.sm.count}, serial_rounds(s.blocks, d.sm.count)};
   layer.aligned = s.n == p.n && (w.ic / w.g) % aligned_to == 0;
   if (kernel.path != Path::direct) layer.tile_efficiency = tile_efficiency(p.m, p.n, kernel.tile);
+  layer.paid_rounds = rounds_of(d, kernel, s);
   layer.launch_us = d.launch_us;
   layer.adding_us = adding_us(d, p, kernel, bytes);
   layer.compute_us = compute_us(d, kernel, s, precision);

@@ -55,6 +55,7 @@ struct ModelledLayer {
   GpuKernel kernel;
   Waves waves;  // of one block per multiprocessor
   std::int64_t rounds = 0;
+  double paid_rounds = 0;  // that are paid for: fewer than `rounds` where the kernel shares its tail out
   double us = 0, launch_us = 0, compute_us = 0, operand_us = 0, memory_us = 0;
   double adding_us = 0;        // of the kernel that adds the parts of a split reduction
   double tile_efficiency = 1;  // share of the tiles that is output

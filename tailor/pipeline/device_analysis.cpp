@@ -187,6 +187,29 @@ Axis parse_axis(const std::string& text) {
               "oc (output width), ic (input width), mb (batch) or sm (multiprocessors)");
 }
 
+Spent spent(const ModelledLayer& m) {
+  const double working = m.paid_rounds > 0 ? std::min(1.0, m.waves.count() / m.paid_rounds) : 1;
+  const double busy = m.compute_us * working;
+  return {busy * m.tile_efficiency, m.compute_us - busy, busy * (1 - m.tile_efficiency),
+          m.us - m.launch_us - m.adding_us - m.compute_us, m.launch_us + m.adding_us};
+}
+
+std::string lever(const DeviceAnalysis& a) {
+  const double total = std::max(a.total_us(), 1e-9);
+  const double narrow = (a.us_of(DeviceVerdict::sub_wave) + a.us_of(DeviceVerdict::launch)) / total;
+  const double bytes = a.us_of(DeviceVerdict::memory) / total;
+  if (narrow >= 0.35)
+    return fmt::format(
+        "{:.0f} % of the time is in layers that do not fill the device once: width is the wrong lever; "
+        "a larger batch, a split of the reduction, or sharing the device is the right one",
+        100 * narrow);
+  if (bytes >= 0.5)
+    return fmt::format(
+        "{:.0f} % of the time moves bytes: a smaller precision or fused layers win more than widths",
+        100 * bytes);
+  return "widths are the right lever";
+}
+
 double DeviceAnalysis::total_us() const {
   double sum = 0;
   for (const DeviceLayer& layer : layers) sum += layer.model.us;

@@ -30,6 +30,16 @@ inline constexpr std::array kDeviceVerdicts = {DeviceVerdict::launch,   DeviceVe
 const char* name(DeviceVerdict verdict);
 DeviceVerdict judge(const latency::ModelledLayer& layer);
 
+/// A layer's time by what it is spent on; the parts add up to it.
+struct Spent {
+  double work_us = 0;     // arithmetic on outputs that are wanted
+  double idle_us = 0;     // multiprocessors without a block in the last wave
+  double padding_us = 0;  // arithmetic on parts of tiles that reach over the output
+  double bytes_us = 0;    // waiting for operands and memory beyond the arithmetic
+  double launch_us = 0;   // of the kernel, and of the one that adds the parts of a split reduction
+};
+Spent spent(const latency::ModelledLayer& layer);
+
 struct DeviceLayer {
   std::string name, op;
   latency::Workload workload;
@@ -57,6 +67,9 @@ struct DeviceAnalysis {
   double us_of(DeviceVerdict verdict) const;
   double recoverable_us() const;
 };
+
+/// What to do about the verdicts that take most of the time, in a sentence without a full stop.
+std::string lever(const DeviceAnalysis& analysis);
 
 /// What a staircase is drawn over: output width, input width, batch, multiprocessors.
 enum class Axis { outputs, inputs, batch, multiprocessors };

@@ -22,26 +22,42 @@ Json model_json(const latency::ModelledLayer& m) {
           {"adding_us", m.adding_us}};
 }
 
+Json spent_json(const Spent& s) {
+  return {{"work_us", s.work_us},
+          {"idle_us", s.idle_us},
+          {"padding_us", s.padding_us},
+          {"bytes_us", s.bytes_us},
+          {"launch_us", s.launch_us}};
+}
+
 Json layer_json(const DeviceLayer& layer) {
   Json json = {{"name", layer.name},
                {"op", layer.op},
                {"workload", latency::to_string(layer.workload)},
                {"group", layer.out_group},
+               {"macs", latency::macs(layer.workload)},
                {"share", layer.share},
                {"verdict", name(layer.verdict)},
                {"why", layer.why},
                {"narrower", to_json(layer.down)},
                {"free_up_to", to_json(layer.up)},
                {"recoverable_us", layer.recoverable_us}};
-  json["model"] = model_json(layer.model);
+  json["model"] = model_json(layer.model), json["spent"] = spent_json(spent(layer.model));
   return json;
 }
 
+Json device_json(const device::Device& device, const std::string& precision) {
+  return {{"name", device.name},
+          {"title", device.title},
+          {"multiprocessors", device.sm.count},
+          {"gbytes_per_s", device.gbytes_per_s},
+          {"peak_tflops", device.peak_tflops.at(precision)}};
+}
+
 Json group_json(const GroupSweep& sweep) {
-  return {{"name", sweep.name},          {"width", sweep.width},
-          {"widths", sweep.widths},      {"us", sweep.us},
-          {"down", to_json(sweep.down)}, {"up", to_json(sweep.up)},
-          {"edge", to_json(sweep.edge)}};
+  return {{"name", sweep.name},      {"width", sweep.width},       {"widths", sweep.widths},
+          {"us", sweep.us},          {"layers", sweep.layers},     {"down", to_json(sweep.down)},
+          {"up", to_json(sweep.up)}, {"edge", to_json(sweep.edge)}};
 }
 
 Json picture_json(const DeviceAnalysis& analysis) {
@@ -63,13 +79,14 @@ Json to_json(const DeviceAnalysis& analysis) {
   for (DeviceVerdict verdict : kDeviceVerdicts) verdicts[name(verdict)] = analysis.us_of(verdict);
   Json json = {{"schema", "tailor/device-analysis/1"},
                {"how", tailor::name(How::modelled)},
-               {"device", {{"name", analysis.device.name}, {"title", analysis.device.title}}},
+               {"device", device_json(analysis.device, analysis.precision)},
                {"precision", analysis.precision},
                {"model", analysis.model.string()},
                {"sha256", analysis.sha256},
                {"total_us", analysis.total_us()},
                {"recoverable_us", analysis.recoverable_us()},
                {"us_by_verdict", verdicts},
+               {"lever", lever(analysis)},
                {"unpriced_nodes", analysis.unpriced}};
   const auto error = analysis.device.error.find(analysis.precision);
   json["median_error"] = error == analysis.device.error.end() ? Json(nullptr) : Json(error->second);

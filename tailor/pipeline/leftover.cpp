@@ -26,13 +26,16 @@ void allow_only(plan::Problem& problem, int variable, int candidate) {
   problem.factors.push_back(std::move(only));
 }
 
-std::optional<plan::Point> best_point(const plan::Problem& problem, double budget_us) {
+std::optional<Chosen> best_point(const plan::Problem& problem, double budget_us) {
   plan::PlannerOptions options;
   if (budget_us <= 0) return std::nullopt;
   options.budget_us = budget_us;
   plan::Front front = plan::plan_widths(problem, options);
   const plan::Point* point = front.best_within(budget_us);
-  return point ? std::optional(*point) : std::nullopt;
+  if (!point) return std::nullopt;
+  Chosen chosen{*point, {}};
+  for (const plan::Point& p : front.points) chosen.front.push_back(p.cost);
+  return chosen;
 }
 
 }  // namespace
@@ -55,16 +58,16 @@ void Leftover::learn(const std::vector<int>& choice, double us) {
   known_[key(choice)] = us;
 }
 
-plan::Point Leftover::choose(const plan::Problem& problem, double budget_us) const {
-  std::optional<plan::Point> best = best_point(problem, budget_us - otherwise_);
-  if (best && known_.contains(key(best->choice))) best.reset();  // another leftover holds there
+Chosen Leftover::choose(const plan::Problem& problem, double budget_us) const {
+  std::optional<Chosen> best = best_point(problem, budget_us - otherwise_);
+  if (best && known_.contains(key(best->point.choice))) best.reset();  // another leftover holds there
   for (const auto& [widths, us] : known_) {
     plan::Problem fixed = problem;
     for (std::size_t i = 0; i < hubs_.size(); ++i) allow_only(fixed, hubs_[i], widths[i]);
-    auto point = best_point(fixed, budget_us - us);
-    if (point && (!best || point->cost.loss < best->cost.loss)) best = std::move(point);
+    auto chosen = best_point(fixed, budget_us - us);
+    if (chosen && (!best || chosen->point.cost.loss < best->point.cost.loss)) best = std::move(chosen);
   }
-  return best ? *best : plan::plan_widths(problem).points.front();
+  return best ? *best : Chosen{plan::plan_widths(problem).points.front(), {}};
 }
 
 }  // namespace tailor::pipeline

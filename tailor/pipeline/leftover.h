@@ -12,6 +12,12 @@
 
 namespace tailor::pipeline {
 
+/// A choice, and the front that it was taken from: points up to the budget, by rising latency.
+struct Chosen {
+  plan::Point point;
+  std::vector<plan::Cost> front;
+};
+
 class Leftover {
  public:
   /// @param us what is assumed where nothing was measured yet
@@ -24,7 +30,7 @@ class Leftover {
 
   /// The point of `problem` that loses least among those whose layers and leftover take at most `budget_us`; the
   /// fastest one if there is none. One plan per choice of hubs that is known, and one for the others.
-  plan::Point choose(const plan::Problem& problem, double budget_us) const;
+  Chosen choose(const plan::Problem& problem, double budget_us) const;
 
   const std::vector<int>& hubs() const { return hubs_; }
 

@@ -14,6 +14,12 @@ std::vector<std::string> choice_names(const MapResult& result) {
   return names;
 }
 
+std::vector<std::string> unit_names(const MapResult& result) {
+  std::vector<std::string> names;
+  for (const device::Unit& unit : result.platform.units) names.push_back(unit.name);
+  return names;
+}
+
 Json accuracy_json(const MappingAccuracy& accuracy) {
   Json json = {{"source", accuracy.source},
                {"samples", accuracy.samples},
@@ -89,8 +95,11 @@ Json to_json(const MapResult& result) {
   return {{"schema", "tailor/map/1"},
           {"model", result.model.string()},
           {"platform", result.platform.name},
+          {"frequency_mhz", result.platform.frequency_mhz},
+          {"units", unit_names(result)},
           {"how", "modelled"},
           {"objective", result.objective == plan::Objective::latency ? "latency" : "energy"},
+          {"budget", result.budget ? Json(*result.budget) : Json(nullptr)},
           {"loss", result.measured_loss ? "measured divergence of single layers" : "lost energy of weights"},
           {"recover", name(result.recover)},
           {"options", choice_names(result)},

@@ -131,7 +131,7 @@ std::optional<NamedMapping> least_cost_within_drop(const Run& run, const std::ve
 }
 
 void choose(Run& run) {
-  std::optional<double> budget = budget_of(run);
+  const std::optional<double> budget = run.result.budget = budget_of(run);
   std::vector<plan::Point> points = run.front.points;
   if (budget) {
     std::optional<plan::Point> exact = within_budget(run, *budget);

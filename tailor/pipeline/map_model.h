@@ -73,6 +73,7 @@ struct MapResult {
   std::vector<MappedLayer> layers;
   std::vector<std::string> elsewhere;  // layers that no unit computes; not in any number here
   int other_nodes = 0;                 // additions, pooling ...; not in any number here
+  std::optional<double> budget;        // most cost asked for, in microseconds or microjoules
   int step = 1;                        // of plan::Splits: 1 if every split was looked at
   std::vector<NamedMapping> front;     // by rising cost: at most 20 points, spread over it
   std::vector<NamedMapping> baselines;

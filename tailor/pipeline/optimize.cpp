@@ -421,7 +421,8 @@ Json to_json(const OptimizeResult& result) {
                       {"optimal", r.certificate.optimal},
                       {"gap", r.certificate.gap},
                       {"variables", r.variables},
-                      {"candidates", r.candidates}});
+                      {"candidates", r.candidates},
+                      {"front", r.front}});
   Json devices = Json::array();
   for (const DeviceLatency& d : result.devices)
     devices.push_back({{"device", d.device},
@@ -445,6 +446,16 @@ Json to_json(const OptimizeResult& result) {
           {"proof", to_json(result.proof)}};
 }
 
+namespace {
+
+std::pair<double, double> front_point(const Json& point, const std::string& place) {
+  if (!point.is_array() || point.size() != 2 || !point[0].is_number() || !point[1].is_number())
+    throw Error(Code::bad_json, "a point of a front is two numbers", place);
+  return {point[0].get<double>(), point[1].get<double>()};
+}
+
+}  // namespace
+
 OptimizeResult optimize_result_from_json(const Json& json, const std::string& place) {
   OptimizeResult result;
   result.goal_met = boolean(json, "goal_met", place), result.why_not = text(json, "why_not", place);
@@ -457,6 +468,8 @@ OptimizeResult optimize_result_from_json(const Json& json, const std::string& pl
     round.certificate.optimal = boolean(r, "optimal", place), round.certificate.gap = number(r, "gap", place);
     round.variables = static_cast<int>(integer(r, "variables", place));
     round.candidates = static_cast<int>(integer(r, "candidates", place));
+    if (r.contains("front"))  // absent in documents of before
+      for (const Json& point : r["front"]) round.front.push_back(front_point(point, place + ".rounds"));
     result.rounds.push_back(round);
   }
   result.plan = width_plan_from_json(member(json, "plan", place), place + ".plan");

@@ -87,7 +87,21 @@ struct Trial {
   }
 };
 
-Trial measured(const Search& search, const Progressing& state, const Round& round, const plan::Point& point) {
+// Points spread over a front, its ends among them, as what the table promises and loses.
+std::vector<std::pair<double, double>> promised(const Progressing& state,
+                                                const std::vector<plan::Cost>& front) {
+  constexpr std::size_t kPoints = 60;
+  std::vector<std::pair<double, double>> points;
+  const std::size_t all = front.size(), count = std::min(all, kPoints);
+  for (std::size_t i = 0; i < count; ++i) {
+    const plan::Cost& cost = front[count == 1 ? 0 : i * (all - 1) / (count - 1)];
+    points.emplace_back((cost.latency_us + *state.unexplained_us) / state.original_us, cost.loss);
+  }
+  return points;
+}
+
+Trial measured(const Search& search, const Progressing& state, const Round& round, const Chosen& chosen) {
+  const plan::Point& point = chosen.point;
   Trial trial{
       merge(search.original, state.surgery, round.present.subject, round.table, point.choice), {}, point};
   RoundReport& r = trial.report;
@@ -97,6 +111,7 @@ Trial measured(const Search& search, const Progressing& state, const Round& roun
   r.measured =
       search.ratio(final_form(search.original, trial.surgery, apply(search.original, trial.surgery)));
   r.variables = static_cast<int>(round.problem.variables.size());
+  r.front = promised(state, chosen.front);
   for (const plan::Variable& v : round.problem.variables) r.candidates += v.candidates;
   search.say(fmt::format("predicted {:.3f}, {} {:.3f} of the original's {}, loss {:.4f}", r.predicted,
                          search.options.yardstick.how, r.measured, search.options.yardstick.quantity,
@@ -110,10 +125,11 @@ Trial settle(const Search& search, Progressing& state, const Round& round) {
   std::optional<Trial> best;
   std::set<std::vector<int>> tried;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    plan::Point point = leftover.choose(round.problem, round.goal * state.original_us);
+    const Chosen chosen = leftover.choose(round.problem, round.goal * state.original_us);
+    const plan::Point& point = chosen.point;
     if (!tried.insert(point.choice).second) break;
     state.unexplained_us = leftover.at(point.choice);
-    Trial trial = measured(search, state, round, point);
+    Trial trial = measured(search, state, round, chosen);
     double us = trial.report.measured * state.original_us - point.cost.latency_us;
     leftover.learn(point.choice, us);
     if (!best || trial.better_than(*best)) best = trial;

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tailor::pipeline {
@@ -54,6 +55,8 @@ struct RoundReport {
   double table_loss = 0;  // what the planner expected to lose
   plan::Certificate certificate;
   int variables = 0, candidates = 0;
+  /// The planner's front at the choice: ratio that the table promises, loss. At most 60 points up to the goal.
+  std::vector<std::pair<double, double>> front = {};
 };
 
 struct Searched {

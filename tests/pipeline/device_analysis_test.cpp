@@ -45,6 +45,30 @@ TEST(DeviceVerdict, IsDecidedInOrder) {
   EXPECT_EQ(judge(m), DeviceVerdict::pad);
 }
 
+// 130 blocks on 100 multiprocessors pay two rounds, so 70 of 200 places are idle; a quarter of the rest is padding.
+TEST(DeviceAnalysis, TimeIsAccountedFor) {
+  latency::ModelledLayer m = layer(130, 3, 40, 1);
+  m.us = 48, m.adding_us = 2, m.paid_rounds = 2, m.tile_efficiency = 0.75;
+  const Spent parts = spent(m);
+  EXPECT_DOUBLE_EQ(parts.idle_us, 40 * 0.35);
+  EXPECT_DOUBLE_EQ(parts.padding_us, 40 * 0.65 * 0.25);
+  EXPECT_DOUBLE_EQ(parts.work_us, 40 * 0.65 * 0.75);
+  EXPECT_DOUBLE_EQ(parts.launch_us, 5);
+  EXPECT_DOUBLE_EQ(parts.bytes_us, 3);
+  for (const char* precision : {"f32", "f16"}) {
+    DeviceAnalysisOptions options;
+    options.precision = precision;
+    for (const char* name : {"v100", "h100", "t4"})
+      for (const DeviceLayer& l : analyze_on(small(130, 64), find_device(name), options).layers) {
+        const Spent s = spent(l.model);
+        EXPECT_NEAR(s.work_us + s.idle_us + s.padding_us + s.bytes_us + s.launch_us, l.model.us,
+                    1e-9 * l.model.us);
+        for (double part : {s.work_us, s.idle_us, s.padding_us, s.bytes_us, s.launch_us})
+          EXPECT_GE(part, -1e-9);
+      }
+  }
+}
+
 TEST(DeviceAnalysis, LayersAreTheWaveModels) {
   const Subject subject = small(18);
   const device::Device v100 = find_device("v100");

@@ -69,7 +69,7 @@ TEST(Leftover, ChoosesTheLeastLossThatFits) {
     auto total = [&](const std::vector<int>& choice) {
       return plan::evaluate(problem, choice).latency_us + leftover.at(choice);
     };
-    plan::Point chosen = leftover.choose(problem, budget);
+    plan::Point chosen = leftover.choose(problem, budget).point;
     std::vector<int> choice(10);
     for (int bits = 0; bits < 1024; ++bits) {
       for (std::size_t v = 0; v < 10; ++v) choice[v] = bits >> v & 1;

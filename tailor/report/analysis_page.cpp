@@ -1,0 +1,174 @@
+// The page of tailor analyze, measured: totals, what each layer could give back, every executed node.
+#include "tailor/console/console.h"
+#include "tailor/report/content.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <map>
+
+namespace tailor::report {
+namespace {
+
+// Verdict -> what to say of layers with it, when they are the most of what does not fit.
+const std::map<std::string, std::string, std::less<>>& meanings() {
+  static const std::map<std::string, std::string, std::less<>> list = {
+      {"fallback", "their input width keeps them off the runtime's fast path"},
+      {"launch",
+       "starting them costs as much as their work: fewer or larger layers help, other widths do not"},
+      {"pad", "their width lies inside a step: they pay for channels that they do not have"},
+      {"memory",
+       "they move bytes as fast as the processor streams them: a smaller precision or fusion helps, "
+       "narrower layers help only by their smaller tensors"},
+      {"ok", "they run as fast as their work allows: only less work makes them faster"}};
+  return list;
+}
+
+struct Totals {
+  double network = 0, recoverable = 0;
+  std::map<std::string, std::pair<int, double>> verdicts;  // count, us
+};
+
+Totals totals_of(const Json& document, const std::string& place) {
+  const Json& json = member(document, "totals", place);
+  const std::string at = member_place(place, "totals");
+  Totals totals{number(json, "network_us", at), number(json, "recoverable_us", at), {}};
+  const Json& layers = list(document, "layers", place);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string layer = item_place(place, "layers", i);
+    auto& [count, us] = totals.verdicts[text(layers[i], "verdict", layer)];
+    ++count, us += number(layers[i], "us", layer);
+  }
+  return totals;
+}
+
+double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
+
+std::vector<std::string> limits_of(const Totals& totals) {
+  std::vector<std::pair<double, std::string>> order;
+  for (const auto& [verdict, sum] : totals.verdicts) order.emplace_back(sum.second, verdict);
+  std::sort(order.rbegin(), order.rend());
+  std::vector<std::string> lines;
+  for (const auto& [us, verdict] : order) {
+    const auto meaning = meanings().find(verdict);
+    lines.push_back(fmt::format("{} of the time in {} layer{} judged {}{}.",
+                                percent(share_of(us, totals.network)), totals.verdicts.at(verdict).first,
+                                totals.verdicts.at(verdict).first == 1 ? "" : "s", verdict,
+                                meaning == meanings().end() ? "" : ": " + meaning->second));
+    if (lines.size() == 3) break;
+  }
+  return lines;
+}
+
+std::vector<std::pair<std::string, std::string>> next_of(const std::string& model, const Totals& totals) {
+  const double share = share_of(totals.recoverable, totals.network);
+  if (share < 0.02)
+    return {{fmt::format("tailor optimize {} -o faster.onnx --speedup max --max-drop 0.5 --calib DATA",
+                         shell_word(model)),
+             "no width lies just past an edge, so time has to be bought with channels: this finds how much "
+             "half a "
+             "point of accuracy buys"}};
+  return {{fmt::format("tailor optimize {} -o faster.onnx --latency {:.2f}x --calib DATA", shell_word(model),
+                       1 - share),
+           "writes a model with widths that fit, and proves its speed and its accuracy"}};
+}
+
+Row layer_row(const Json& layer, const std::string& at, std::size_t index) {
+  return {{name_cell(text(layer, "name", at)),
+           {width_text(text(layer, "workload", at))},
+           number_cell(number(layer, "us", at), 1),
+           number_cell(100 * number(layer, "share", at), 1),
+           number_cell(number(layer, "macs", at) / 1e6, 2),
+           number_cell(number(layer, "gflops", at), 0),
+           number_cell(number(layer, "recoverable_us", at), 1),
+           {text(layer, "verdict", at)},
+           step_cell(layer, "down", at),
+           step_cell(layer, "up", at),
+           {text(layer, "why", at)}},
+          index};
+}
+
+Section layers_section(const Json& document, const std::string& place) {
+  Section section{
+      "Layers",
+      "What each layer takes in the running network, and what comes back if all channel groups that lie "
+      "just past an edge go back to it. Select a layer to see its staircase.",
+      {"recoverable", "stairs", "roofline"}};
+  Table table{"Layers in the model's order",
+              {{"layer"},
+               {"width", false, "channels in > out"},
+               {"us", true, "in the running network"},
+               {"share %", true},
+               {"MMAC", true},
+               {"GFLOP/s", true},
+               {"recoverable us", true},
+               {"verdict"},
+               {"narrower", true, "widest narrower width of the group that surely saves 2 %"},
+               {"free up to", true, "widest width of the group that costs at most 1 % more"},
+               {"why"}},
+              {}};
+  const Json& layers = list(document, "layers", place);
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    table.rows.push_back(layer_row(layers[i], item_place(place, "layers", i), i));
+  section.table = std::move(table);
+  return section;
+}
+
+Section nodes_section(const Json& document, const std::string& place) {
+  Section section{"What was executed", "Every node as the runtime ran it after its own fusions, in order."};
+  Table table{"Executed nodes", {{"node"}, {"operator"}, {"kind"}, {"us", true}}, {}};
+  const Json& profile = member(document, "in_place", place);
+  const std::string at = member_place(place, "in_place");
+  const Json& nodes = list(profile, "nodes", at);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const std::string node = item_place(at, "nodes", i);
+    table.rows.push_back({{name_cell(text(nodes[i], "name", node)),
+                           {text(nodes[i], "op", node)},
+                           {text(nodes[i], "kind", node)},
+                           number_cell(number(nodes[i], "us", node), 2)},
+                          {}});
+  }
+  section.table = std::move(table);
+  return section;
+}
+
+std::string verdict_of(const std::string& model, const Totals& totals) {
+  const double share = share_of(totals.recoverable, totals.network);
+  const std::string time = fmt::format("{} takes {}", file_name(model), console::duration(totals.network));
+  if (share < 0.005) return time + ", and no other width gives anything back.";
+  return fmt::format("{}; {} of it ({}) would come back with widths that fit this processor.", time,
+                     console::duration(totals.recoverable), percent(share));
+}
+
+}  // namespace
+
+Content analysis_content(const Json& document, const std::string& place) {
+  const Totals totals = totals_of(document, place);
+  const std::string model = text(member(document, "model", place), "path", member_place(place, "model"));
+  const Json& in_place = member(document, "in_place", place);
+  const std::string at = member_place(place, "in_place");
+  Content content{"Analysis of " + model, verdict_of(model, totals), "measured"};
+  content.cards = {
+      {"one run takes", console::duration(totals.network),
+       fmt::format("{} runs without the profiler", integer(in_place, "unprofiled_runs", at))},
+      {"recoverable", console::duration(totals.recoverable),
+       percent(share_of(totals.recoverable, totals.network), 1) + " of the time, layer by layer"},
+      {"with widths that fit", console::duration(totals.network - totals.recoverable),
+       "expected, not yet measured as a whole"},
+      {"layers", std::to_string(list(document, "layers", place).size()),
+       fmt::format("nodes add up to {:+.1f} % of the network", 100 * number(in_place, "difference", at))}};
+  content.limits = limits_of(totals);
+  content.next = next_of(model, totals);
+  content.sections = {layers_section(document, place), nodes_section(document, place)};
+  content.method = {
+      {"runtime", text(document, "runtime", place) + " " + text(document, "version", place)},
+      {"processor", text(document, "processor", place) + ", " + text(document, "isa", place)},
+      {"threads", std::to_string(integer(document, "threads", place))},
+      {"streaming", fmt::format("{:.0f} GB/s", number(document, "streaming_gbytes", place))},
+      {"layer timings", fmt::format("{} measured, {} found", integer(document, "measured", place),
+                                    integer(document, "known", place))}};
+  return content;
+}
+
+}  // namespace tailor::report

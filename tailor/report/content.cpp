@@ -1,0 +1,194 @@
+// What the pages of all kinds share: reading documents with care, cells, the sections on speed and on samples.
+#include "tailor/report/content.h"
+
+#include "tailor/base/error.h"
+#include "tailor/console/console.h"
+#include "tailor/latency/workload.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace tailor::report {
+namespace {
+
+std::string ratio_text(double ratio, double lo, double hi) {
+  return fmt::format("{:.3f}x [{:.3f}, {:.3f}]", ratio, lo, hi);
+}
+
+Row speed_row(const Json& model, const std::string& at, std::size_t index) {
+  const Json& s = member(model, "summary_us", at);
+  const Json& first = member(model, "to_first", at);
+  Row row{{name_cell(text(model, "path", at))}, {}};
+  for (const char* key : {"min", "p10", "median", "q3", "max"})
+    row.cells.push_back(number_cell(number(s, key, member_place(at, "summary_us")), 1));
+  row.cells.push_back(number_cell(100 * number(model, "spread", at), 1));
+  row.cells.push_back(number_cell(static_cast<double>(integer(model, "n", at)), 0));
+  const std::string to = member_place(at, "to_first");
+  const double ratio = number(first, "ratio", to);
+  row.cells.push_back(
+      {index == 0 ? "1" : ratio_text(ratio, number(first, "lo", to), number(first, "hi", to)), ratio});
+  row.cells.push_back({index == 0 ? "reference" : text(first, "verdict", to)});
+  return row;
+}
+
+// A member that is a number, or null where it could not be computed.
+Cell maybe_number(const Json& object, const char* key, const std::string& at, const char* format) {
+  const Json& value = member(object, key, at);
+  if (value.is_null()) return {"-"};
+  const double found = number(object, key, at);
+  return {fmt::format(fmt::runtime(format), found), found};
+}
+
+void add_labels(Row& row, const Json& samples, const std::string& at) {
+  if (!samples.contains("labelled") || samples["labelled"].is_null()) {
+    for (int i = 0; i < 3; ++i) row.cells.push_back({"-"});
+    return;
+  }
+  const Json& labelled = samples["labelled"];
+  const std::string place = member_place(at, "labelled");
+  const double a = number(labelled, "top1_a", place), b = number(labelled, "top1_b", place);
+  row.cells.push_back({percent(a, 2), a});
+  row.cells.push_back({percent(b, 2), b});
+  const double p = number(labelled, "mcnemar_p", place);
+  row.cells.push_back({fmt::format("{:.2g}", p), p});
+}
+
+}  // namespace
+
+std::string kind_of(const Json& document, const std::string& place) {
+  const std::string schema = text(document, "schema", place);
+  constexpr std::string_view kHead = "tailor/", kTail = "/1";
+  if (!schema.starts_with(kHead) || !schema.ends_with(kTail) || schema.size() <= kHead.size() + kTail.size())
+    throw Error(Code::bad_json, fmt::format("'{}' is no schema of a result", schema), place);
+  return schema.substr(kHead.size(), schema.size() - kHead.size() - kTail.size());
+}
+
+const Json& list(const Json& object, const char* key, const std::string& place) {
+  const Json& found = member(object, key, place);
+  if (!found.is_array()) throw Error(Code::bad_json, fmt::format("'{}' must be an array", key), place);
+  return found;
+}
+
+std::string item_place(const std::string& place, const char* key, std::size_t index) {
+  return fmt::format("{}.{}[{}]", place, key, index);
+}
+
+std::string member_place(const std::string& place, const char* key) { return place + "." + key; }
+
+Cell step_cell(const Json& object, const char* key, const std::string& place) {
+  const Json& step = member(object, key, place);
+  if (step.is_null()) return {"-"};
+  const std::string at = member_place(place, key);
+  const auto width = static_cast<double>(integer(step, "width", at));
+  return {fmt::format("{} ({:+.1f} us, {:+.0f} %)", width, -number(step, "saved_us", at),
+                      -100 * number(step, "saved_share", at)),
+          width};
+}
+
+std::string file_name(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return name.empty() ? path : name;
+}
+
+Cell ratio_cell(double ratio) { return {fmt::format("{:.3f}x", ratio), ratio}; }
+
+std::string width_text(const std::string& workload) {
+  try {
+    const latency::Workload w = latency::parse_workload(workload);
+    return w.g > 1 && w.g == w.ic ? fmt::format("{} depthwise", w.ic) : fmt::format("{} > {}", w.ic, w.oc);
+  } catch (const Error&) {
+    return workload;
+  }
+}
+
+std::string percent(double share, int decimals) { return fmt::format("{:.{}f} %", 100 * share, decimals); }
+
+Section speed_section(const Json& speed, const std::string& place) {
+  Section section{"Speed",
+                  "All models were timed in the same interleaved rounds. A ratio below 1 is faster; its "
+                  "interval holds the median of the paired ratios with 95 %."};
+  section.figures = {"speed"};
+  Table table{"Time per run in microseconds",
+              {{"model"},
+               {"min", true},
+               {"p10", true},
+               {"median", true},
+               {"q3", true},
+               {"max", true},
+               {"spread %", true, "distance of the quartiles over the median"},
+               {"n", true, "rounds"},
+               {"time / first", true, "median of the paired ratios, 95 % interval"},
+               {"verdict"}},
+              {}};
+  const Json& models = list(speed, "models", place);
+  for (std::size_t i = 0; i < models.size(); ++i)
+    table.rows.push_back(speed_row(models[i], item_place(place, "models", i), i));
+  section.table = std::move(table);
+  return section;
+}
+
+std::vector<std::pair<std::string, std::string>> speed_method(const Json& speed, const std::string& place) {
+  return {{"runtime", text(speed, "runtime", place) + " " + text(speed, "version", place)},
+          {"processor", text(speed, "processor", place) + ", " + text(speed, "isa", place)},
+          {"threads", std::to_string(integer(speed, "threads", place))},
+          {"clock", text(speed, "clock", place)},
+          {"processes", std::to_string(integer(speed, "processes", place))},
+          {"widest interval",
+           fmt::format("{} (at most {} was to be trusted)", percent(number(speed, "noise", place), 1),
+                       percent(number(speed, "max_noise", place), 1))}};
+}
+
+Section samples_section(const Json& samples, const std::string& place) {
+  Section section{"Outputs",
+                  "Both models on the same samples. Divergence is the squared difference of the outputs over "
+                  "their variance."};
+  Table table{"What both models answer",
+              {{"samples"},
+               {"n", true},
+               {"largest difference", true},
+               {"cosine", true},
+               {"divergence", true},
+               {"same class", true},
+               {"top-1 of the first", true},
+               {"top-1 of the second", true},
+               {"McNemar p", true, "probability of such a difference if both were equally good"}},
+              {}};
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const Json& s = samples[i];
+    const std::string at = fmt::format("{}[{}]", place, i);
+    Row row{{name_cell(text(s, "source", at)), number_cell(static_cast<double>(integer(s, "samples", at)), 0),
+             maybe_number(s, "max_difference", at, "{:.3g}"), maybe_number(s, "cosine", at, "{:.6f}"),
+             maybe_number(s, "divergence", at, "{:.3g}")},
+            {}};
+    if (s.contains("top1") && !s["top1"].is_null()) {
+      const double agreement = number(s["top1"], "agreement", member_place(at, "top1"));
+      row.cells.push_back({percent(agreement, 2), agreement});
+    } else {
+      row.cells.push_back({"-"});
+    }
+    add_labels(row, s, at);
+    table.rows.push_back(std::move(row));
+  }
+  section.table = std::move(table);
+  return section;
+}
+
+std::string accuracy_text(const Json& samples, const std::string& place) {
+  if (samples.empty()) return {};
+  const Json& s = samples[0];
+  const std::string at = place + "[0]";
+  if (s.contains("labelled") && !s["labelled"].is_null()) {
+    const std::string labels = member_place(at, "labelled");
+    return fmt::format("top-1 {} -> {}", percent(number(s["labelled"], "top1_a", labels), 2),
+                       percent(number(s["labelled"], "top1_b", labels), 2));
+  }
+  if (s.contains("top1") && !s["top1"].is_null() && text(s, "source", at) != "random")
+    return fmt::format("same class for {} of the samples",
+                       percent(number(s["top1"], "agreement", member_place(at, "top1")), 2));
+  const Json& divergence = member(s, "divergence", at);
+  return divergence.is_number()
+             ? fmt::format("outputs differ by {:.3g} of their variance", divergence.get<double>())
+             : std::string();
+}
+
+}  // namespace tailor::report

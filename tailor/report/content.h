@@ -1,0 +1,76 @@
+/// \file What a page says, before it is HTML; one function per kind of document. Private.
+#pragma once
+
+#include "tailor/base/json.h"
+#include "tailor/report/markup.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tailor::report {
+
+/// One figure that a reader should not miss.
+struct Card {
+  std::string label, value, note = {};
+};
+
+/// A part of the page: charts, then the table that holds their numbers.
+struct Section {
+  std::string title, note;
+  std::vector<std::string> figures = {};  // names that the page's script knows
+  std::optional<Table> table = {};
+};
+
+struct Content {
+  std::string title;    // what kind of run, of what
+  std::string verdict;  // one sentence
+  std::string stamp;    // how the numbers came to be
+  std::vector<Card> cards = {};
+  std::string limits_title = "What limits it";
+  std::vector<std::string> limits = {};                        // what stands in the way of more, sentences
+  std::vector<std::pair<std::string, std::string>> next = {};  // a command, and what it is for
+  std::vector<Section> sections = {};
+  std::vector<std::pair<std::string, std::string>> method = {};  // how and where, word and value
+};
+
+/// Each: @throws Error bad_json where the document is not what its schema says
+Content analysis_content(const Json& document, const std::string& place);
+Content device_content(const Json& document, const std::string& place);
+Content bench_content(const Json& document, const std::string& place);
+Content verify_content(const Json& document, const std::string& place);
+Content optimize_content(const Json& document, const std::string& place);
+Content map_content(const Json& document, const std::string& place);
+/// Of two documents of one kind.
+Content comparison_content(const Json& before, const std::string& name_before, const Json& after,
+                           const std::string& name_after);
+
+/// "analysis" of "tailor/analysis/1". @throws Error bad_json for anything else
+std::string kind_of(const Json& document, const std::string& place);
+/// An array member. @throws Error bad_json
+const Json& list(const Json& object, const char* key, const std::string& place);
+/// "place.layers[3]"
+std::string item_place(const std::string& place, const char* key, std::size_t index);
+/// "place.totals"
+std::string member_place(const std::string& place, const char* key);
+/// The width of a step and what it saves, "-" for null. @throws Error bad_json
+Cell step_cell(const Json& object, const char* key, const std::string& place);
+/// The last part of a path, for sentences.
+std::string file_name(const std::string& path);
+/// "0.594x", exact number kept.
+Cell ratio_cell(double ratio);
+/// "64 > 128", or the text as it is where it is no workload.
+std::string width_text(const std::string& workload);
+/// "12 %" of a share.
+std::string percent(double share, int decimals = 0);
+/// The timing of models against each other: what bench prints, and verify and optimize end with.
+Section speed_section(const Json& speed, const std::string& place);
+/// Environment of a timing for Content::method.
+std::vector<std::pair<std::string, std::string>> speed_method(const Json& speed, const std::string& place);
+/// Accuracy of two models on samples, as verify and optimize measure it.
+Section samples_section(const Json& samples, const std::string& place);
+/// "top-1 94.20 % -> 93.81 %", or what else is known of the first samples; "" without samples.
+std::string accuracy_text(const Json& samples, const std::string& place);
+
+}  // namespace tailor::report

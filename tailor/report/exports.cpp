@@ -1,0 +1,147 @@
+// Netron's attachment, a trace of Chrome's format, a table in commas.
+#include "tailor/report/exports.h"
+
+#include "tailor/base/error.h"
+#include "tailor/report/content.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <functional>
+#include <optional>
+
+namespace tailor::report {
+namespace {
+
+// A layer of either kind of document.
+struct Layer {
+  std::string name, op, workload, verdict, why, how;
+  double us = 0, share = 0, recoverable_us = 0;
+  std::optional<std::int64_t> narrower = {}, free_up_to = {};  // widths
+};
+
+std::optional<std::int64_t> width_of(const Json& layer, const char* key, const std::string& at) {
+  const Json& step = member(layer, key, at);
+  if (step.is_null()) return std::nullopt;
+  return integer(step, "width", member_place(at, key));
+}
+
+Layer layer_of(const Json& json, const std::string& at, bool modelled) {
+  const Json& timed = modelled ? member(json, "model", at) : json;
+  return {text(json, "name", at),
+          text(json, "op", at),
+          text(json, "workload", at),
+          text(json, "verdict", at),
+          text(json, "why", at),
+          modelled ? std::string("modelled") : "measured " + text(json, "how", at),
+          number(timed, "us", at),
+          number(json, "share", at),
+          number(json, "recoverable_us", at),
+          width_of(json, modelled ? "narrower" : "down", at),
+          width_of(json, modelled ? "free_up_to" : "up", at)};
+}
+
+bool is_modelled(const Json& analysis, const std::string& place) {
+  const std::string kind = kind_of(analysis, place);
+  if (kind != "analysis" && kind != "device-analysis")
+    throw Error(Code::bad_json, fmt::format("this is a result of kind {}, not an analysis", kind), place);
+  return kind == "device-analysis";
+}
+
+void for_each_layer(const Json& analysis, const std::string& place,
+                    const std::function<void(const Layer&)>& act) {
+  const bool modelled = is_modelled(analysis, place);
+  const Json& layers = list(analysis, "layers", place);
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    act(layer_of(layers[i], item_place(place, "layers", i), modelled));
+}
+
+Json event(const std::string& name, const std::string& category, double begin, double us, Json arguments) {
+  return {{"name", name}, {"cat", category}, {"ph", "X"}, {"ts", begin},
+          {"dur", us},    {"pid", 1},        {"tid", 1},  {"args", std::move(arguments)}};
+}
+
+Json name_event(const char* what, const std::string& name) {
+  return {{"name", what}, {"ph", "M"}, {"pid", 1}, {"tid", 1}, {"args", {{"name", name}}}};
+}
+
+void add_nodes(Json& events, const Json& analysis, const std::string& place) {
+  const std::string at = member_place(place, "in_place");
+  const Json& nodes = list(member(analysis, "in_place", place), "nodes", at);
+  double begin = 0;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const std::string node = item_place(at, "nodes", i);
+    const double us = number(nodes[i], "us", node);
+    const std::string op = text(nodes[i], "op", node), name = text(nodes[i], "name", node);
+    events.push_back(event(name.empty() ? op : name, text(nodes[i], "kind", node), begin, us,
+                           {{"operator", op}, {"inputs", text(nodes[i], "shapes", node)}}));
+    begin += us;
+  }
+}
+
+void add_layers(Json& events, const Json& analysis, const std::string& place) {
+  double begin = 0;
+  for_each_layer(analysis, place, [&](const Layer& layer) {
+    events.push_back(event(layer.name, layer.verdict, begin, layer.us,
+                           {{"operator", layer.op}, {"workload", layer.workload}, {"why", layer.why}}));
+    begin += layer.us;
+  });
+}
+
+std::string quoted(const std::string& field) {
+  if (field.find_first_of(",\"\r\n") == std::string::npos) return field;
+  std::string text = "\"";
+  for (char c : field) text += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return text + "\"";
+}
+
+std::string width_or_nothing(std::optional<std::int64_t> width) {
+  return width ? std::to_string(*width) : std::string();
+}
+
+}  // namespace
+
+Json netron_attachment(const Json& analysis, const std::string& place) {
+  Json metrics = Json::array();
+  for_each_layer(analysis, place, [&](const Layer& layer) {
+    auto add = [&](const char* name, Json value, const char* type) {
+      metrics.push_back({{"kind", "node"},
+                         {"target", layer.name},
+                         {"name", name},
+                         {"value", std::move(value)},
+                         {"type", type}});
+    };
+    add("latency_us", layer.us, "float64");
+    add("share_percent", 100 * layer.share, "float64");
+    add("recoverable_us", layer.recoverable_us, "float64");
+    add("verdict", layer.verdict, "string");
+    add("how", layer.how, "string");
+    if (layer.narrower) add("narrower_width", *layer.narrower, "int64");
+    if (layer.free_up_to) add("free_up_to", *layer.free_up_to, "int64");
+  });
+  return {{"signature", "netron:attachment"}, {"metadata", Json::array()}, {"metrics", std::move(metrics)}};
+}
+
+Json trace(const Json& analysis, const std::string& place) {
+  const bool modelled = is_modelled(analysis, place);
+  Json events = Json::array();
+  events.push_back(
+      name_event("process_name", modelled ? "tailor analyze (modelled)" : "tailor analyze (measured)"));
+  events.push_back(name_event("thread_name", modelled ? "layers" : "executed nodes"));
+  modelled ? add_layers(events, analysis, place) : add_nodes(events, analysis, place);
+  return {{"displayTimeUnit", "ns"}, {"traceEvents", std::move(events)}};
+}
+
+std::string csv(const Json& analysis, const std::string& place) {
+  std::string text =
+      "layer,operator,workload,us,share,verdict,recoverable_us,narrower_width,free_up_to,how,why\r\n";
+  for_each_layer(analysis, place, [&](const Layer& l) {
+    text += fmt::format("{},{},{},{},{},{},{},{},{},{},{}\r\n", quoted(l.name), quoted(l.op),
+                        quoted(l.workload), Json(l.us).dump(), Json(l.share).dump(), quoted(l.verdict),
+                        Json(l.recoverable_us).dump(), width_or_nothing(l.narrower),
+                        width_or_nothing(l.free_up_to), quoted(l.how), quoted(l.why));
+  });
+  return text;
+}
+
+}  // namespace tailor::report

@@ -1,0 +1,108 @@
+#include "tailor/report/markup.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+
+namespace tailor::report {
+namespace {
+
+// The shortest decimal text that reads back as the same number.
+std::string exactly(double value) { return Json(value).dump(); }
+
+std::string cell_html(const Cell& cell, const char* tag) {
+  std::string attributes;
+  if (cell.value && std::isfinite(*cell.value))
+    attributes += fmt::format(" class=\"n\" data-v=\"{}\"", exactly(*cell.value));
+  else if (cell.name)
+    attributes += " class=\"name\"";
+  if (std::string_view(tag) == "th") attributes += " scope=\"row\"";
+  const std::string text = cell.name ? fmt::format("<bdi>{}</bdi>", escaped(cell.text)) : escaped(cell.text);
+  return fmt::format("<{0}{1}>{2}</{0}>", tag, attributes, text);
+}
+
+std::string head_html(const std::vector<Column>& columns) {
+  std::string cells;
+  for (const Column& column : columns)
+    cells += fmt::format("<th scope=\"col\"{}{}>{}</th>", column.number ? " class=\"n\"" : "",
+                         column.hint.empty() ? "" : fmt::format(" title=\"{}\"", escaped(column.hint)),
+                         escaped(column.title));
+  return "<thead><tr>" + cells + "</tr></thead>\n";
+}
+
+std::string row_html(const Row& row) {
+  std::string text = row.layer ? fmt::format("<tr data-layer=\"{}\">", *row.layer) : "<tr>";
+  for (std::size_t i = 0; i < row.cells.size(); ++i) text += cell_html(row.cells[i], i == 0 ? "th" : "td");
+  return text + "</tr>\n";
+}
+
+}  // namespace
+
+std::string escaped(std::string_view text) {
+  std::string result;
+  result.reserve(text.size());
+  for (char c : text) switch (c) {
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      case '\'':
+        result += "&#39;";
+        break;
+      default:
+        result += static_cast<unsigned char>(c) < 32 || c == 127 ? ' ' : c;
+    }
+  return result;
+}
+
+std::string for_script(const Json& json) {
+  const std::string text = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string result;
+  result.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view three = std::string_view(text).substr(i, 3);
+    if (text[i] == '<') {
+      result += "\\u003c";
+    } else if (three == "\xE2\x80\xA8" || three == "\xE2\x80\xA9") {  // U+2028 and U+2029
+      result += three[2] == '\xA8' ? "\\u2028" : "\\u2029";
+      i += 2;
+    } else {
+      result += text[i];
+    }
+  }
+  return result;
+}
+
+std::string shell_word(const std::string& word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
+  std::string quoted = "'";
+  for (char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+std::string html(const Table& table) {
+  std::string text =
+      fmt::format("<div class=\"scroll\"><table>\n<caption>{}</caption>\n", escaped(table.caption));
+  text += head_html(table.columns) + "<tbody>\n";
+  for (const Row& row : table.rows) text += row_html(row);
+  return text + "</tbody>\n</table></div>\n";
+}
+
+Cell number_cell(double value, int decimals, std::string_view unit) {
+  return {fmt::format("{:.{}f}{}{}", value, decimals, unit.empty() ? "" : " ", unit), value};
+}
+
+Cell name_cell(std::string name) { return {std::move(name), {}, true}; }
+
+}  // namespace tailor::report

@@ -1,0 +1,30 @@
+/// \file A page for people out of a result that --json printed: one HTML file that asks for nothing else.
+///
+/// The documents of schemas/*.json are the only source, so every number on a page is a number of the document. The page
+/// is complete without its script: verdict, cards and tables are plain HTML. The script draws charts (Observable Plot,
+/// bundled when the program was built) and links them: a layer selected anywhere is selected everywhere. A content
+/// security policy names the one style and the one script by their SHA-256 and allows nothing else, no request either.
+#pragma once
+
+#include "tailor/base/json.h"
+
+#include <string>
+#include <vector>
+
+namespace tailor::report {
+
+/// Kinds that have a page, by the name of their schema: "analysis", "bench" ...
+const std::vector<std::string>& kinds_with_page();
+
+/// The page of one document. @param name where it came from, for the heading and for messages. O(size)
+/// @throws Error bad_json for another kind of document, or one that is not what its schema says
+std::string page(const Json& document, const std::string& name);
+
+/// Two runs of one kind side by side. @throws Error bad_json as page(), and for documents of different kinds
+std::string comparison_page(const Json& before, const std::string& name_before, const Json& after,
+                            const std::string& name_after);
+
+/// True if this build has the charts.
+bool has_charts();
+
+}  // namespace tailor::report

@@ -1,0 +1,79 @@
+// What else could have been had: loss against latency.
+import * as Plot from "@observablehq/plot";
+import {colours, figure, number, percent, short} from "./marks.js";
+
+export function drawFront({documents, width}) {
+  const {rounds} = documents[0];
+  if (!rounds.length) return null;
+  const last = rounds[rounds.length - 1];
+  const front = (last.front || []).map(([ratio, loss]) => ({ratio, loss}));
+  const tried = rounds.map((r, i) => ({ratio: r.measured, predicted: r.predicted, loss: r.table_loss, round: i + 1}));
+  const chosen = tried[tried.length - 1];
+  const title = (p) => `${p.round ? `round ${p.round}: ` : "promised by the table: "}${percent(p.ratio)} of the latency\nloss ${number(p.loss)}`;
+  const chart = Plot.plot({
+    width,
+    height: 320,
+    marginLeft: 70,
+    r: {type: "identity"},
+    x: {label: "share of the original's latency", tickFormat: "%", grid: true, nice: true},
+    y: {label: "loss expected", zero: true, grid: true, tickFormat: (v) => number(v)},
+    marks: [
+      Plot.ruleX([last.goal], {stroke: colours.idle, strokeWidth: 2}),
+      Plot.text([last], {x: "goal", text: () => "goal", frameAnchor: "top", dx: 4, textAnchor: "start", fill: colours.idle}),
+      Plot.line(front, {x: "ratio", y: "loss", curve: "step-after", stroke: colours.fresh, strokeDasharray: "5 3"}),
+      Plot.link(tried, {x1: "predicted", x2: "ratio", y1: "loss", y2: "loss", stroke: "currentColor", strokeOpacity: 0.5}),
+      Plot.dot([...front, ...tried], {x: "ratio", y: "loss", r: (p) => (p.round ? 4.5 : 2), fill: (p) => (p.round ? "currentColor" : colours.fresh), title, tip: true}),
+      Plot.dot([chosen], {x: "ratio", y: "loss", r: 9, stroke: colours.chosen, strokeWidth: 2.5}),
+    ],
+  });
+  return figure(
+    "What else could have been had?",
+    "The loss of a round counts from the network that the round began with. A line leads from what the table promised to what was found.",
+    [
+      ...(front.length ? [{label: "front of the last round, promised", colour: colours.fresh, line: true, dashed: true}] : []),
+      {label: "rounds, as found", colour: "currentColor"},
+      {label: "chosen", colour: colours.chosen, line: true},
+      {label: "goal", colour: colours.idle, line: true},
+    ],
+    chart
+  );
+}
+
+export function drawMappings({documents, width}) {
+  const d = documents[0];
+  const cost = (m) => (d.objective === "energy" ? m.energy_uj : m.latency_us);
+  const unit = d.objective === "energy" ? "uJ" : "us";
+  const point = (m, kind) => ({kind, name: m.name, cost: cost(m), loss: m.loss});
+  const front = d.front.map((m) => point(m, "front")), baselines = d.baselines.map((m) => point(m, "baseline"));
+  const chosen = d.chosen ? [point(d.chosen, "chosen")] : [];
+  const title = (p) => `${p.kind}: ${short(p.name, 60)}\n${number(p.cost, 4)} ${unit}\nloss ${number(p.loss)}`;
+  const chart = Plot.plot({
+    width,
+    height: 320,
+    marginLeft: 70,
+    marginRight: 120,
+    x: {label: `${unit}, modelled`, grid: true, nice: true},
+    y: {label: "loss", grid: true, zero: true, tickFormat: (v) => number(v)},
+    marks: [
+      d.budget !== null && d.budget !== undefined ? Plot.ruleX([d.budget], {stroke: colours.idle, strokeWidth: 2}) : null,
+      Plot.line(front, {x: "cost", y: "loss", curve: "step-after", stroke: colours.fresh, strokeDasharray: "5 3"}),
+      Plot.dot([...front, ...baselines], {
+        x: "cost", y: "loss", r: 4, symbol: (p) => (p.kind === "front" ? "circle" : "square"), fill: (p) => (p.kind === "front" ? colours.fresh : "none"),
+        stroke: (p) => (p.kind === "front" ? colours.fresh : "currentColor"), title, tip: true,
+      }),
+      Plot.text(baselines, {x: "cost", y: "loss", text: (p) => short(p.name, 24), dx: 8, textAnchor: "start", fill: "currentColor"}),
+      Plot.dot(chosen, {x: "cost", y: "loss", r: 9, stroke: colours.chosen, strokeWidth: 2.5}),
+    ],
+  });
+  return figure(
+    "What else could have been had?",
+    "No mapping lies below the front.",
+    [
+      {label: "front", colour: colours.fresh, line: true, dashed: true},
+      {label: "simple mappings", colour: "currentColor"},
+      {label: "chosen", colour: colours.chosen, line: true},
+      ...(d.budget !== null && d.budget !== undefined ? [{label: `budget, ${number(d.budget, 4)} ${unit}`, colour: colours.idle, line: true}] : []),
+    ],
+    chart
+  );
+}

@@ -1,0 +1,47 @@
+// The page's script: tables that sort and filter, charts, and one selected layer that all of them share.
+// Everything that comes from the document is written with textContent; nothing of it is ever parsed as HTML.
+import {drawers} from "./figures.js";
+import {mark} from "./marks.js";
+import {makeSelection} from "./selection.js";
+import {enhanceTables} from "./tables.js";
+
+const source = document.getElementById("runs").textContent;
+const runs = JSON.parse(source);
+const selection = makeSelection();
+
+// A failure to draw is said where the chart would stand, and leaves the rest of the page alone.
+function draw(figure) {
+  const drawer = drawers[figure.dataset.figure];
+  const width = Math.max(320, Math.min(1140, figure.parentElement.clientWidth));
+  let parts;
+  try {
+    parts = drawer ? drawer({documents: runs.map((run) => run.document), selection, width}) : null;
+  } catch (error) {
+    parts = [mark("p", {class: "remark-small"}, `This chart could not be drawn: ${error.message}`)];
+  }
+  figure.hidden = !parts;
+  const focused = figure.contains(document.activeElement) ? document.activeElement.id : "";
+  figure.replaceChildren(...(parts || []));
+  if (focused) document.getElementById(focused)?.focus();
+}
+
+const figures = [...document.querySelectorAll("figure[data-figure]")];
+const redraw = () => figures.forEach(draw);
+
+document.getElementById("plain").remove();
+enhanceTables(selection);
+redraw();
+selection.listen(redraw);
+
+let pending = 0;
+window.addEventListener("resize", () => {
+  clearTimeout(pending);
+  pending = setTimeout(redraw, 150);
+});
+
+const details = document.getElementById("source");
+details.addEventListener("toggle", () => {
+  const pre = details.querySelector("pre");
+  if (!pre.textContent) pre.textContent = JSON.stringify(runs.map((run) => run.document), null, 1);
+});
+document.body.dataset.ready = "1";

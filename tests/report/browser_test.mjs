@@ -1,0 +1,192 @@
+// node browser_test.mjs SAMPLE_PAGES PACKAGES FOLDER: writes the pages and looks at each in a browser without a window.
+// Prints "SKIPPED: why" where playwright-core or a browser is missing. Screenshots stay in FOLDER.
+import assert from "node:assert/strict";
+import {execFileSync} from "node:child_process";
+import {existsSync, readFileSync, statSync} from "node:fs";
+import {createRequire} from "node:module";
+import {join, resolve} from "node:path";
+import {pathToFileURL} from "node:url";
+
+const [samplePages, packages, folder] = process.argv.slice(2).map((path) => resolve(path));
+
+function skip(why) {
+  console.log(`SKIPPED: ${why}`);
+  process.exit(0);
+}
+
+function findBrowser() {
+  const names = [process.env.TAILOR_BROWSER, "/usr/bin/chromium-headless-shell", "/usr/bin/chromium", "/usr/bin/google-chrome"];
+  return names.find((name) => name && existsSync(name));
+}
+
+if (!existsSync(join(packages, "node_modules/playwright-core"))) skip("no playwright-core (scripts/get-browser)");
+const executablePath = findBrowser();
+if (!executablePath) skip("no Chromium (Debian: chromium-headless-shell, or TAILOR_BROWSER)");
+if (execFileSync(samplePages, [folder], {encoding: "utf8"}).trim() !== "charts") skip("this build has no charts (scripts/get-charts)");
+
+const {chromium} = createRequire(join(packages, "package.json"))("playwright-core");
+const browser = await chromium.launch({executablePath, args: ["--no-sandbox"]});
+const pages = ["analysis", "device", "bench", "verify", "optimize", "map", "difference", "hostile", "large"];
+const charts = {analysis: 3, device: 5, bench: 1, verify: 1, optimize: 3, map: 2, difference: 1, hostile: 3, large: 3};
+
+// A page that was loaded without a network; what it asked for and what it complained about.
+async function open(name, options = {}) {
+  const context = await browser.newContext({offline: true, viewport: {width: 1200, height: 900}, ...options});
+  const page = await context.newPage();
+  const requests = [], complaints = [];
+  page.on("request", (request) => requests.push(request.url()));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  const url = pathToFileURL(join(folder, `${name}.html`)).href;
+  await page.goto(url);
+  return {page, requests, complaints, url, close: () => context.close()};
+}
+
+const document_ = (name) => JSON.parse(readFileSync(join(folder, `${name}.json`), "utf8"));
+const tests = [];
+const test = (name, run) => tests.push([name, run]);
+
+for (const name of pages)
+  test(`${name}: one request, no complaint, all charts`, async () => {
+    const seen = await open(name);
+    await seen.page.waitForSelector('body[data-ready="1"]');
+    assert.deepEqual(seen.requests, [seen.url]);
+    assert.deepEqual(seen.complaints, []);
+    assert.equal(await seen.page.locator("figure .chart > svg").count(), charts[name]);
+    assert.equal(await seen.page.getByText("could not be drawn").count(), 0);
+    await seen.page.screenshot({path: join(folder, `${name}.png`), fullPage: name !== "large"});
+    await seen.close();
+  });
+
+for (const name of ["analysis", "device", "optimize", "map"])
+  test(`${name}: dark, and on paper`, async () => {
+    const dark = await open(name, {colorScheme: "dark"});
+    const ground = await dark.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    assert.equal(ground, "rgb(22, 24, 27)");
+    await dark.page.screenshot({path: join(folder, `${name}-dark.png`), fullPage: true});
+    await dark.page.emulateMedia({media: "print", colorScheme: "dark"});
+    const paper = await dark.page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    assert.equal(paper, "rgb(255, 255, 255)");
+    const pdf = await dark.page.pdf({format: "A4"});
+    assert.ok(pdf.length > 20000 && pdf.subarray(0, 5).toString() === "%PDF-", `${pdf.length} bytes`);
+    assert.deepEqual(dark.complaints, []);
+    await dark.close();
+  });
+
+for (const name of ["analysis", "device", "optimize", "map", "hostile"])
+  test(`${name}: tables without JavaScript`, async () => {
+    const plain = await open(name, {javaScriptEnabled: false});
+    const names = document_(name);
+    const layers = names.layers || names.plan.groups.map((g) => ({name: g.layer}));
+    const cells = await plain.page.locator("tr[data-layer] > th").allInnerTexts();
+    const flat = (text) => text.replace(/[\s\u0000-\u001f]+/g, " ").trim();
+    assert.deepEqual(cells.slice(0, layers.length).map(flat), layers.map((l) => flat(l.name)));
+    assert.ok(await plain.page.getByText("Charts need JavaScript").isVisible());
+    await plain.close();
+  });
+
+test("analysis: numbers of the page are the document's", async () => {
+  const seen = await open("analysis");
+  const {layers} = document_("analysis");
+  const values = await seen.page.locator("tr[data-layer] > td:nth-child(3)").evaluateAll((cells) => cells.map((c) => Number(c.dataset.v)));
+  assert.deepEqual(values, layers.map((l) => l.us));
+  await seen.close();
+});
+
+test("analysis: hover tells the number of the bar", async () => {
+  const seen = await open("analysis");
+  const bar = seen.page.locator('figure[data-figure="recoverable"] g[aria-label="bar"] rect').first();
+  await bar.hover();
+  const tip = seen.page.locator('figure[data-figure="recoverable"] g[aria-label="tip"]');
+  await tip.waitFor();
+  const {layers} = document_("analysis");
+  const best = layers.reduce((a, b) => (b.recoverable_us > a.recoverable_us || (b.recoverable_us === a.recoverable_us && b.us > a.us) ? b : a));
+  const text = (await tip.textContent()) || "";
+  assert.ok(text.includes(`${Number(best.us.toPrecision(4))} us`), text);
+  assert.ok(text.includes("recoverable"), text);
+  await seen.close();
+});
+
+test("analysis: a layer selected anywhere is selected everywhere", async () => {
+  const seen = await open("analysis");
+  const {page} = seen;
+  const {layers} = document_("analysis");
+  const current = () => page.locator('tr[aria-current="true"]').evaluateAll((rows) => rows.map((r) => r.dataset.layer));
+  await page.locator('figure[data-figure="recoverable"] g[aria-label="bar"] rect').first().click();
+  const [first] = await current();
+  assert.ok(first !== undefined);
+  assert.equal(await page.locator("#stairs-layer").inputValue(), first);
+  await page.locator('tr[data-layer="5"] > td').first().click();
+  assert.deepEqual(await current(), ["5"]);
+  assert.equal(await page.locator("#stairs-layer").inputValue(), "5");
+  assert.ok((await page.locator("#selected").innerText()).includes(layers[5].name));
+  await page.locator('tr[data-layer="7"]').focus();
+  await page.keyboard.press("Enter");
+  assert.deepEqual(await current(), ["7"]);
+  await page.locator("#stairs-layer").focus();
+  await page.locator("#stairs-layer").selectOption("2");
+  assert.deepEqual(await current(), ["2"]);
+  assert.equal(await page.evaluate(() => document.activeElement.id), "stairs-layer", "the focus stays");
+  await page.locator("#selected button").click();
+  assert.deepEqual(await current(), []);
+  assert.deepEqual(seen.complaints, []);
+  await seen.close();
+});
+
+test("device: the staircase and the waves follow the selection", async () => {
+  const seen = await open("device");
+  const {layers, device} = document_("device");
+  await seen.page.locator('tr[data-layer="0"] > td').first().click();
+  const waves = seen.page.locator('figure[data-figure="waves"]');
+  assert.ok((await waves.innerText()).includes(`${layers[0].model.blocks} blocks`));
+  const paid = Math.max(1, Math.ceil(layers[0].model.blocks / device.multiprocessors));
+  const cells = await waves.locator('g[aria-label="cell"] rect').count();
+  assert.equal(cells, Math.min(6, paid) * device.multiprocessors);
+  await seen.close();
+});
+
+test("analysis: tables sort and filter", async () => {
+  const seen = await open("analysis");
+  const {layers} = document_("analysis");
+  await seen.page.locator("table").first().getByRole("button", {name: "us", exact: true}).click();
+  const values = await seen.page.locator("tr[data-layer] > td:nth-child(3)").evaluateAll((cells) => cells.map((c) => Number(c.dataset.v)));
+  assert.deepEqual(values, layers.map((l) => l.us).sort((a, b) => b - a));
+  await seen.page.locator("input[type=search]").first().fill("blocks/11/");
+  assert.equal(await seen.page.locator("tr[data-layer]:visible").count(), 1);
+  await seen.close();
+});
+
+test("hostile names run nothing and change nothing", async () => {
+  const seen = await open("hostile");
+  for (let layer = 0; layer < 8; ++layer) {
+    await seen.page.locator(`tr[data-layer="${layer}"] > td`).first().click();
+    assert.equal(await seen.page.locator("img").count(), 0);
+  }
+  assert.notEqual(await seen.page.title(), "taken");
+  assert.equal(await seen.page.evaluate(() => document.querySelectorAll("script").length), 2);
+  assert.deepEqual(seen.complaints, []);
+  await seen.close();
+});
+
+test("large: two thousand layers are drawn", async () => {
+  const begin = Date.now();
+  const seen = await open("large");
+  await seen.page.waitForSelector('body[data-ready="1"]');
+  const drawn = Math.round(await seen.page.evaluate(() => performance.now()));
+  console.log(`    ready after ${drawn} ms (${Date.now() - begin} with a new window), ${statSync(join(folder, "large.html")).size} bytes`);
+  assert.equal(await seen.page.locator("tr[data-layer]").count(), 2000);
+  await seen.close();
+});
+
+let failures = 0;
+for (const [name, run] of tests) {
+  try {
+    await run();
+    console.log(`ok   ${name}`);
+  } catch (error) {
+    ++failures;
+    console.log(`FAIL ${name}\n${error.stack}`);
+  }
+}
+await browser.close();
+process.exit(failures ? 1 : 0);

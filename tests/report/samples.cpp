@@ -1,0 +1,170 @@
+#include "tests/report/samples.h"
+
+#include "tailor/base/file.h"
+#include "tailor/pipeline/analyze.h"
+#include "tailor/pipeline/device_analysis.h"
+#include "tailor/pipeline/map_model.h"
+#include "tailor/pipeline/optimize.h"
+#include "tests/app/models.h"
+
+#include <nlohmann/json.hpp>
+
+namespace tailor::testing {
+namespace {
+
+using pipeline::Analysis;
+using pipeline::AnalyzedLayer;
+using pipeline::GroupSweep;
+using pipeline::LayerVerdict;
+
+std::string layer_name(const std::vector<std::string>& names, int i) {
+  if (names.empty()) return "/blocks/" + std::to_string(i) + "/conv/Conv";
+  return names[static_cast<std::size_t>(i) % names.size()];
+}
+
+// A sweep whose time jumps behind every multiple of 16.
+GroupSweep sweep_of(int index, int width, const std::string& name) {
+  GroupSweep sweep{index, name, width, {}, {}, {}, {}, {index}, {}, {}, {}};
+  for (int w = width - 16; w <= width + 16; w += 2) {
+    const double us = 10.25 * ((w + 15) / 16);
+    sweep.widths.push_back(w), sweep.us.push_back(us);
+    sweep.lo.push_back(us * 0.98), sweep.hi.push_back(us * 1.03);
+  }
+  pipeline::find_steps(sweep);
+  return sweep;
+}
+
+AnalyzedLayer layer_of(int i, const std::string& name, const GroupSweep& sweep) {
+  AnalyzedLayer layer;
+  layer.name = layer.out_group = name, layer.op = "Conv";
+  layer.workload.ic = 32, layer.workload.oc = sweep.width, layer.workload.ih = layer.workload.iw = 14;
+  layer.workload.oh = layer.workload.ow = 14, layer.workload.kh = layer.workload.kw = 3;
+  layer.workload.pt = layer.workload.pl = layer.workload.pb = layer.workload.pr = 1;
+  layer.in_place = true, layer.us = sweep.us_at(sweep.width) + 0.1 * (i % 7), layer.alone_us = layer.us;
+  layer.gflops = 40 + i % 60, layer.gbytes = 3 + i % 9;
+  layer.verdict =
+      std::array{LayerVerdict::ok, LayerVerdict::pad, LayerVerdict::fallback, LayerVerdict::memory}[i % 4];
+  layer.why = i % 4 == 1 ? "34 channels lie just past 32" : "";
+  layer.down = sweep.down, layer.up = sweep.up;
+  layer.recoverable_us = sweep.edge ? sweep.edge->saved_us : 0;
+  return layer;
+}
+
+pipeline::BenchModel timed(const std::string& path, double us, double ratio) {
+  pipeline::BenchModel model;
+  model.path = path, model.inputs = {{"x", {1, 3, 32, 32}}};
+  for (int i = 0; i < 40; ++i) model.us.push_back(us * (1 + 0.002 * (i * 7 % 11)));
+  model.summary = runtime::summarize(model.us);
+  model.own = {1, 0.998, 1.002, runtime::Verdict::same};
+  model.to_first = {ratio, ratio * 0.997, ratio * 1.004,
+                    ratio < 1 ? runtime::Verdict::faster : runtime::Verdict::same};
+  return model;
+}
+
+pipeline::BenchResult speed() {
+  pipeline::BenchResult result{"onnxruntime", "1.30.0", "avx2", "a processor", "thread cpu", 1, 1, 0.02, {}};
+  result.models = {timed("original.onnx", 400, 1), timed("faster.onnx", 280, 0.7)};
+  return result;
+}
+
+pipeline::Verification verification() {
+  pipeline::Agreement agreement;
+  agreement.source = "test.bin", agreement.samples = 500, agreement.max_difference = 0.31,
+  agreement.cosine = 0.9987, agreement.mean_divergence = 0.004;
+  agreement.score = {500, 490, 500, 461, 459, 7, 5, 0.1, 0.2};
+  return {"original.onnx",
+          "faster.onnx",
+          {agreement},
+          speed(),
+          {{"min-speedup", ">= 1.3x", "1.43x [1.42, 1.44]", pipeline::Outcome::pass}}};
+}
+
+pipeline::RoundReport round_of(double goal, double loss) {
+  pipeline::RoundReport round;
+  round.goal = goal, round.predicted = goal * 0.999, round.measured = goal * 1.001,
+  round.base_loss = loss / 3;
+  round.table_loss = loss, round.certificate.optimal = true, round.variables = 9, round.candidates = 52;
+  for (int i = 0; i < 20; ++i) round.front.emplace_back(goal * (0.8 + 0.01 * i), loss * (3 - 0.1 * i));
+  return round;
+}
+
+}  // namespace
+
+const std::vector<std::string>& hostile_names() {
+  static const std::vector<std::string> names = {"</script><script>document.title='taken'</script>",
+                                                 "\"><img src=x onerror=\"document.title='taken'\">",
+                                                 "' onmouseover='document.title=1' x='",
+                                                 std::string(10000, 'x'),
+                                                 "<!--<script>",
+                                                 "back\\slash\nnew line\ttab\x01",
+                                                 "\xE2\x80\xAEright to left",
+                                                 "{{template}} ${literal} %n &lt;"};
+  return names;
+}
+
+Json analysis_document(int layers, const std::vector<std::string>& names) {
+  Analysis a;
+  a.runtime = "onnxruntime", a.version = "1.30.0", a.isa = "avx2", a.processor = "a processor";
+  a.model = names.empty() ? "network.onnx" : names.front() + ".onnx", a.sha256 = std::string(64, 'a');
+  a.streaming_gbytes = 41, a.measured = 120, a.known = 7;
+  for (int i = 0; i < layers; ++i) {
+    const std::string name = layer_name(names, i);
+    a.groups.push_back(sweep_of(i, i % 3 ? 34 : 32, name));
+    a.layers.push_back(layer_of(i, name, a.groups.back()));
+    a.in_place.nodes.push_back(
+        {name, "Conv", "layer", a.layers.back().us + 0.4, a.layers.back().us, i, "name", "[]"});
+    a.in_place.sum_us += a.layers.back().us;
+  }
+  a.in_place.network_us = a.in_place.sum_us * 1.01, a.in_place.reported_us = a.in_place.sum_us * 1.05;
+  a.in_place.runs = 80, a.in_place.unprofiled_runs = 81;
+  for (AnalyzedLayer& layer : a.layers) layer.share = layer.us / a.in_place.network_us;
+  return to_json(a);
+}
+
+Json device_document() {
+  pipeline::DeviceAnalysisOptions options;
+  options.precision = "f16", options.layer = "second";
+  const pipeline::Subject subject =
+      pipeline::make_subject(with_free_batch(small_model(130)), {{"x", {64, 3, 32, 32}}});
+  return to_json(pipeline::analyze_on(subject, device::find_device("v100"), options));
+}
+
+Json bench_document() { return to_json(speed()); }
+
+Json verify_document() { return to_json(verification()); }
+
+Json optimize_document() {
+  pipeline::OptimizeResult result;
+  result.plan.model = "original.onnx", result.plan.sha256 = std::string(64, 'b'),
+  result.plan.runtime = "onnxruntime";
+  result.plan.goal = "at most 0.7 of the latency", result.plan.measured_ratio = 0.7;
+  for (int i = 0; i < 8; ++i)
+    result.plan.groups.push_back({i,
+                                  "/blocks/" + std::to_string(i) + "/conv/Conv",
+                                  34 + 2 * i,
+                                  32,
+                                  {},
+                                  i == 3 ? 4 : 0,
+                                  "2 channels go, the readers are refitted"});
+  result.plan.dropped = {"/blocks/9/Add"}, result.plan.folded = {{"/blocks/10/Add", 3}};
+  result.plan.loss = 0.004, result.plan.cut_loss = 0.09, result.plan.certificate.optimal = true;
+  result.plan.rounds = 3;
+  result.rounds = {round_of(0.9, 0.001), round_of(0.8, 0.004), round_of(0.7, 0.011)};
+  result.proof = verification(), result.goal_met = true;
+  result.written = "faster.onnx", result.plan_written = "faster.plan.json", result.journal = "profile.jsonl";
+  return to_json(result);
+}
+
+Json map_document() {
+  TemporaryFolder folder;
+  pipeline::MapOptions options;
+  options.platform = "diana", options.budget_ratio = 0.6;
+  return to_json(pipeline::map_model(write_small(folder.path(), "small.onnx", 40), options));
+}
+
+std::vector<Json> all_documents() {
+  return {analysis_document(12), device_document(),   bench_document(),
+          verify_document(),     optimize_document(), map_document()};
+}
+
+}  // namespace tailor::testing

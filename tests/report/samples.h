@@ -1,0 +1,26 @@
+/// \file One document of each kind that has a page, made without a runtime: values by hand, or modelled.
+#pragma once
+
+#include "tailor/base/json.h"
+
+#include <string>
+#include <vector>
+
+namespace tailor::testing {
+
+/// Names that try to leave their place: end of script, quotes, markup, 10,000 characters, another direction.
+const std::vector<std::string>& hostile_names();
+
+/// Of `layers` layers; their names come from `names`, over and over, or are plain where it is empty.
+Json analysis_document(int layers, const std::vector<std::string>& names = {});
+/// A small model on a described GPU, with the staircase of one layer.
+Json device_document();
+Json bench_document();
+Json verify_document();
+Json optimize_document();
+Json map_document();
+
+/// All of the above.
+std::vector<Json> all_documents();
+
+}  // namespace tailor::testing
