@@ -196,13 +196,12 @@ std::string roff(const std::string& text) {
 
 std::string manual_options(const std::vector<OptionOutline>& options) {
   std::string text;
-  for (const OptionOutline& option : options)
-    text += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(fmt::format("{}", fmt::join(option.names, ", "))),
-                        !option.takes_value ? std::string()
-                        : option.values.empty()
-                            ? std::string(" \\fIVALUE\\fR")
-                            : fmt::format(" {}", roff(fmt::format("{}", fmt::join(option.values, "|")))),
-                        roff(option.help));
+  for (const OptionOutline& option : options) {
+    text += fmt::format(".TP\n\\fB{}\\fR{}\n{}", roff(fmt::format("{}", fmt::join(option.names, ", "))),
+                        option.takes_value ? " \\fIVALUE\\fR" : "", roff(option.help));
+    if (!option.values.empty()) text += roff(fmt::format(": {}", fmt::join(option.values, ", ")));
+    text += "\n";
+  }
   return text;
 }
 

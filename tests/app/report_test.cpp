@@ -126,8 +126,8 @@ TEST_F(ReportVerb, ManualNamesEveryVerb) {
   const Finished manual = run({"man"});
   ASSERT_EQ(manual.exit, 0) << manual.err;
   EXPECT_TRUE(manual.out.starts_with(".TH TAILOR 1"));
-  for (const char* verb :
-       {".SS analyze MODEL", ".SS plan show", ".SS report RUNS", ".SH EXIT STATUS", "\\-\\-report"})
+  for (const char* verb : {".SS tailor analyze MODEL", ".SS tailor plan show", ".SS tailor report RUNS",
+                           ".SH EXIT STATUS", "\\-\\-report"})
     EXPECT_NE(manual.out.find(verb), std::string::npos) << verb;
 }
 
