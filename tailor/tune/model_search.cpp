@@ -24,7 +24,9 @@ constexpr double kClearly = 2;                      // nats of evidence by which
 constexpr std::size_t kOftenUntil = 40;  // trials up to which every decision learns the scales anew
 constexpr std::size_t kForScales = 160;  // trials that scales are learnt from, at most
 constexpr int kSweeps = 3;
-constexpr std::size_t kRanked = 200, kOfBest = 5, kSpread = 60;
+constexpr double kNear = 0.3;  // log times above the best beyond which they count logarithmically
+constexpr double kNoSlope = 0.15;
+constexpr std::size_t kRanked = 200, kOfBest = 5, kSpread = 5;
 
 // E[max(0, best - f)] of f normal.
 double expected_improvement(double best, const Surrogate::Prediction& p) {
@@ -142,7 +144,7 @@ class ByModel : public Searcher {
     std::vector<double> values;
     Line line;
   };
-  Lesson lesson_of(const std::vector<Trial>& trials, bool use_prior) const {
+  Lesson lesson_of(const std::vector<Trial>& trials, bool use_prior, bool squeeze) const {
     Lesson lesson;
     std::vector<double> priors;
     double slowest = -1e300;
@@ -153,9 +155,16 @@ class ByModel : public Searcher {
       lesson.values.push_back(trial.outcome == Outcome::ok ? std::log(trial.us) : slowest);
       priors.push_back(use_prior ? prior_at(trial.configuration) : 0);
     }
+    if (squeeze) compress(lesson.values);
     lesson.line = use_prior ? fit_line(priors, lesson.values) : Line{mean_of(lesson.values), 0};
     for (std::size_t i = 0; i < priors.size(); ++i) lesson.values[i] -= lesson.line.at(priors[i]);
     return lesson;
+  }
+  // What is far from the best only has to be known as such: without this the slowest, which can be a hundred times
+  // slower, would decide the scales.
+  static void compress(std::vector<double>& values) {
+    const double best = *std::min_element(values.begin(), values.end());
+    for (double& value : values) value = best + kNear * std::log1p((value - best) / kNear);
   }
   double prior_at(const Configuration& configuration) const { return prior_ ? (*prior_)(configuration) : 0; }
   SurrogateOptions how(bool use_prior, int sweeps) const {
@@ -170,30 +179,30 @@ class ByModel : public Searcher {
     if (basis == learned_from_ && !scales_.empty()) return;
     learned_from_ = basis;
     const std::vector<Trial> first(told_.begin(), told_.begin() + static_cast<std::ptrdiff_t>(basis));
-    Lesson lesson = lesson_of(lessons(first, kForScales), prior_.has_value());
+    Lesson lesson = lesson_of(lessons(first, kForScales), prior_.has_value(), !prior_);
+    const double slope = lesson.line.b;
     const Surrogate model(std::move(lesson.points), std::move(lesson.values),
                           how(prior_.has_value(), kSweeps));
     scales_ = model.scales();
-    if (prior_ && successes() >= kFewestToJudge) doubt_prior(first, model.evidence());
+    if (prior_ && successes() >= kFewestToJudge) doubt_prior(first, slope, model.evidence());
   }
 
-  // Drops the prior where the trials are clearly better explained without it.
-  void doubt_prior(const std::vector<Trial>& trials, double evidence) {
-    Lesson lesson = lesson_of(lessons(trials, kForScales), false);
+  // Drops the prior where the trials do not follow it, or are clearly better explained without it.
+  void doubt_prior(const std::vector<Trial>& trials, double slope, double evidence) {
+    Lesson lesson = lesson_of(lessons(trials, kForScales), false, false);
     const Surrogate alone(std::move(lesson.points), std::move(lesson.values), how(false, kSweeps));
-    if (alone.evidence() <= evidence + kClearly) return;
-    remark_ = fmt::format(
-        "records of {} are not used any more: {} trials here are better explained without them (by {:.1f} "
-        "nats of "
-        "evidence)",
-        prior_->source(), trials.size(), alone.evidence() - evidence);
+    if (slope >= kNoSlope && alone.evidence() <= evidence + kClearly) return;
+    remark_ = fmt::format("records of {} are not used any more: ", prior_->source());
+    remark_ += slope < kNoSlope
+                   ? fmt::format("the times of {} trials here do not follow them", trials.size())
+                   : fmt::format("{} trials here are better explained without them", trials.size());
     prior_.reset();
     scales_ = alone.scales();
   }
 
   void learn(const std::vector<Trial>& trials) {
-    Lesson lesson =
-        lesson_of(lessons(trials, static_cast<std::size_t>(options_.most_points)), prior_.has_value());
+    Lesson lesson = lesson_of(lessons(trials, static_cast<std::size_t>(options_.most_points)),
+                              prior_.has_value(), !prior_);
     line_ = lesson.line;
     model_.emplace(std::move(lesson.points), std::move(lesson.values), how(prior_.has_value(), 0), scales_);
   }

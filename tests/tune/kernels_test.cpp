@@ -222,9 +222,10 @@ TEST_F(Scheduler, TriesWhatItShouldAndTimesTheBestAlone) {
     EXPECT_GE(task.best->us.size(), 20u);
   }
   std::set<std::pair<std::string, std::string>> seen;
-  for (const Record& record : file.records())
-    if (record.tier == Tier::parallel)
-      EXPECT_TRUE(seen.emplace(record.key.op, to_string(record.configuration)).second) << "tried twice";
+  for (const Record& record : file.records()) {
+    if (record.tier != Tier::parallel) continue;
+    EXPECT_TRUE(seen.emplace(record.key.op, to_string(record.configuration)).second) << "tried twice";
+  }
 }
 
 TEST_F(Scheduler, GoesOnFromItsRecords) {
@@ -239,9 +240,10 @@ TEST_F(Scheduler, GoesOnFromItsRecords) {
   for (const TaskResult& task : result.tasks) EXPECT_GE(task.before, 4u);
   EXPECT_GT(file.records().size(), before);
   std::set<std::pair<std::string, std::string>> seen;
-  for (const Record& record : file.records())
-    if (record.tier == Tier::parallel)
-      EXPECT_TRUE(seen.emplace(record.key.op, to_string(record.configuration)).second) << "tried twice";
+  for (const Record& record : file.records()) {
+    if (record.tier != Tier::parallel) continue;
+    EXPECT_TRUE(seen.emplace(record.key.op, to_string(record.configuration)).second) << "tried twice";
+  }
 }
 
 TEST_F(Scheduler, MoreJobsThanCoresAreRefused) {

@@ -39,8 +39,10 @@ Record round_trip(const Record& r) {
 
 TEST(Records, TextAndBack) {
   EXPECT_EQ(round_trip(record(8, 12.5)), record(8, 12.5));
-  for (Outcome outcome : kOutcomes)
-    if (outcome != Outcome::ok) EXPECT_EQ(round_trip(failed(4, outcome)), failed(4, outcome));
+  for (Outcome outcome : kOutcomes) {
+    if (outcome == Outcome::ok) continue;
+    EXPECT_EQ(round_trip(failed(4, outcome)), failed(4, outcome));
+  }
 }
 
 TEST(Records, WhatIsNoRecordIsRefused) {
