@@ -45,6 +45,14 @@ constexpr std::array kTexts = {
         Code::checkpoint_mismatch, "checkpoint of another run",
         "A checkpoint goes on only with the models, the data and the options that it was made with; anything "
         "else would end with weights that no run repeats."},
+    CodeText{
+        Code::bad_space, "configuration space not usable",
+        "A parameter without values, a name or value given twice, a condition that is not understood, or "
+        "conditions that leave nothing. The message names the place."},
+    CodeText{Code::nothing_to_transfer, "records of no use here",
+             "The records to learn from hold fewer than five configurations that this space has. Take "
+             "records of the "
+             "same operator and kernel, or search without them."},
     CodeText{Code::not_onnx, "not an ONNX model",
              "The bytes of the file are not a serialised ONNX ModelProto."},
     CodeText{Code::truncated, "model is truncated",
@@ -82,6 +90,10 @@ constexpr std::array kTexts = {
         Code::bad_workload, "workload contradicts itself",
         "The graph of operators has a cycle, an edge to an operator that is not there, or colours that tie a "
         "backward operator before its forward one."},
+    CodeText{Code::nothing_to_tune, "nothing to tune",
+             "Kernels are generated for dense convolutions and matrix products in f32; the model has none of "
+             "known "
+             "shape."},
     CodeText{Code::not_trainable, "model cannot be trained",
              "Training runs the operators of convolutional networks and vision transformers in floating "
              "point. The "

@@ -29,6 +29,8 @@ enum class Code : int {
   nothing_to_resume = 2109,    // --resume without a journal or a checkpoint to go on from
   bad_checkpoint = 2201,       // a checkpoint that cannot be read
   checkpoint_mismatch = 2202,  // a checkpoint of another run
+  bad_space = 2301,            // a configuration space that contradicts itself, or conditions not understood
+  nothing_to_transfer = 2302,  // records of another device, share or shape that say nothing about this space
 
   not_onnx = 3001,           // the bytes are no ONNX model
   truncated = 3002,          // a model that ends early
@@ -45,6 +47,7 @@ enum class Code : int {
   bad_cut = 3202,            // a cut that the graph does not allow
   nothing_to_map = 3203,     // no layer that a platform's units compute
   bad_workload = 3204,       // a placement workload that contradicts itself
+  nothing_to_tune = 3205,    // no layer that kernels are generated for
   not_trainable = 3301,      // operators that training cannot run, or nothing that could learn
 
   goal_not_met = 4001,

@@ -34,6 +34,13 @@ std::vector<std::string> verbs_of(const CLI::App& app) {
   return verbs;
 }
 
+// A verb that takes words of its own beside its verbs: tailor tune MODEL, tailor tune show FILE.
+bool takes_words(const CLI::App* verb) {
+  if (!verb) return false;
+  const std::vector<const CLI::Option*> options = verb->get_options();
+  return std::any_of(options.begin(), options.end(), [](const CLI::Option* o) { return o->get_positional(); });
+}
+
 const char* help_line(const CLI::App& app) {
   return app.get_subcommands().empty() ? "tailor --help" : "tailor VERB --help lists the options";
 }
@@ -114,7 +121,9 @@ void check_names(const CLI::App& app, int count, char** arguments) {
       unknown("option", name, names, fmt::format("{} {}--help lists them", app.get_name(), path));
     } else if (std::vector<std::string> verbs = verbs_of(verb ? *verb : app);
                !verbs.empty() && !token.starts_with('-')) {
-      if (std::find(verbs.begin(), verbs.end(), token) == verbs.end())
+      const bool is_verb = std::find(verbs.begin(), verbs.end(), token) != verbs.end();
+      if (!is_verb && takes_words(verb)) continue;
+      if (!is_verb)
         unknown("verb", token, verbs, fmt::format("verbs: {}", fmt::join(verbs, ", ")));
       verb = (verb ? *verb : app).get_subcommand(token), path += token + " ";
     }
@@ -127,7 +136,7 @@ void rethrow(const CLI::App& app, const CLI::ParseError& error) {
   bool value =
       dynamic_cast<const CLI::ConversionError*>(&error) || dynamic_cast<const CLI::ValidationError*>(&error);
   for (const CLI::App* verb : app.get_subcommands())  // "plan" without "show", for instance
-    if (!verb->get_subcommands({}).empty() && verb->get_subcommands().empty())
+    if (verb->get_require_subcommand_min() > 0 && verb->get_subcommands().empty())
       throw Error(Code::usage, fmt::format("'{}' wants a second word", verb->get_name()), "command line",
                   fmt::format("one of {}", fmt::join(verbs_of(*verb), ", ")));
   throw Error(value ? Code::bad_value : Code::usage, message, "command line", help_line(app));

@@ -1,0 +1,183 @@
+// tailor tune MODEL and tune audit: operators tuned on this processor, and whether what was found still holds.
+#include "tailor/app/tune.h"
+#include "tailor/base/file.h"
+#include "tailor/base/progress.h"
+#include "tailor/base/table.h"
+#include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/tune_model.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace tailor::app {
+namespace {
+
+using pipeline::TunedTask;
+
+void require(bool good, const char* option, const char* range) {
+  if (!good) throw Error(Code::bad_value, fmt::format("{} must be {}", option, range), option);
+}
+
+// "25,50,100" -> 0.25, 0.5, 1
+std::vector<double> shares_of(const std::string& text) {
+  std::vector<double> shares;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string word = text.substr(at, end - at);
+    shares.push_back(parse_share(word.ends_with('%') ? word : word + "%", "--share"));
+    at = end + 1;
+  }
+  return shares;
+}
+
+tune::TuneOptions options_of(const TuneArguments& a, Progress& progress, double seconds) {
+  require(a.jobs >= 1, "--jobs", "1 or more");
+  require(a.samples >= 1 && a.samples <= 1000, "--samples", "1 to 1000");
+  require(a.trials >= 0, "--trials", "0 or more");
+  tune::TuneOptions options{
+      .jobs = a.jobs, .seconds = seconds, .searcher = a.searcher, .seed = a.seed, .samples = a.samples};
+  options.per_task.trials = static_cast<std::uint64_t>(a.trials);
+  options.per_task.gain = parse_share(a.gain, "--gain");
+  options.on_status = [&progress, seconds](const tune::TuneOptions::Status& status) {
+    progress.update(std::min(status.seconds, seconds), seconds,
+                    fmt::format("{} trials, {}", status.trials, status.doing));
+  };
+  return options;
+}
+
+std::string time_of(const std::optional<tune::Standing>& standing) {
+  return standing ? duration(standing->time_us()) : "-";
+}
+
+std::string tune_text(const tune::TuneResult& result, const std::vector<TunedTask>& tasks,
+                      const pipeline::TuningPlan& plan) {
+  Table table({{"operator", Align::left, true},
+               {"layers", Align::right},
+               {"share", Align::right},
+               {"trials", Align::right},
+               {"own", Align::right},
+               {"library", Align::right},
+               {"use"},
+               {"configuration", Align::left, true}});
+  for (const TunedTask& task : tasks) {
+    const tune::TaskResult& r = task.result;
+    table.row({r.key.op, std::to_string(r.task.layers), fmt::format("{:.3g} %", 100 * r.task.share),
+               fmt::format("{}", r.before + r.trials), time_of(task.own), time_of(task.library),
+               task.use_library() ? "library"
+               : task.own         ? "own"
+                                  : "-",
+               task.own ? tune::to_string(task.own->configuration) : r.stopped});
+  }
+  std::string text = fmt::format(
+      "{} trials in {:.0f} s ({:.1f} a minute), {} measured again because the core's speed changed\n",
+      result.trials, result.seconds, 60 * static_cast<double>(result.trials) / std::max(result.seconds, 1e-9),
+      result.repeated);
+  for (const pipeline::LeftOut& left : plan.left_out)
+    text += fmt::format("{} layer{} left out: {}\n", left.layers, left.layers == 1 ? "" : "s", left.reason);
+  return text + table.text({}, output_width());
+}
+
+Json audit_json(const tune::Audit& audit) {
+  Json entries = Json::array();
+  for (const tune::Audit::Entry& entry : audit.entries)
+    entries.push_back({{"configuration", entry.configuration},
+                       {"recorded_us", entry.recorded_us},
+                       {"now_us", std::isfinite(entry.now_us) ? Json(entry.now_us) : Json(nullptr)}});
+  return {
+      {"op", audit.key.op},
+      {"share", audit.key.share},
+      {"skipped", audit.skipped.empty() ? Json(nullptr) : Json(audit.skipped)},
+      {"regret", audit.skipped.empty() && std::isfinite(audit.regret) ? Json(audit.regret) : Json(nullptr)},
+      {"entries", std::move(entries)}};
+}
+
+std::string audit_text(const std::vector<tune::Audit>& audits, double limit) {
+  Table table({{"operator", Align::left, true},
+               {"share", Align::right},
+               {"recorded", Align::right},
+               {"now", Align::right},
+               {"regret", Align::right},
+               {"verdict", Align::left, true}});
+  for (const tune::Audit& audit : audits) {
+    std::vector<std::string> row = {audit.key.op, fmt::format("{:.3g} %", 100 * audit.key.share)};
+    if (!audit.skipped.empty()) {
+      row.insert(row.end(), {"", "", "", audit.skipped});
+    } else {
+      const tune::Audit::Entry& first = audit.entries.front();
+      row.insert(row.end(),
+                 {duration(first.recorded_us), std::isfinite(first.now_us) ? duration(first.now_us) : "-",
+                  fmt::format("{:.1f} %", 100 * audit.regret), audit.regret <= limit ? "holds" : "changed"});
+    }
+    table.row(std::move(row));
+  }
+  return table.text({}, output_width());
+}
+
+}  // namespace
+
+int tune_model(const Global& global, const TuneArguments& arguments) {
+  if (arguments.model.empty())
+    throw Error(Code::usage, "no model given", "command line",
+                "tailor tune MODEL --db FILE, or tailor tune show FILE");
+  if (arguments.db.empty())
+    throw Error(Code::usage, "--db is missing", "--db", "name the file that keeps the records");
+  require(arguments.threads >= 0 && arguments.threads <= 1024, "--threads", "0 to 1024");
+  const double seconds = parse_seconds(arguments.time, "--time");
+  const int threads =
+      arguments.threads > 0 ? arguments.threads : static_cast<int>(tune::usable_cores().size());
+  const graph::Model model = onnx::read(arguments.model);
+  const graph::Shapes shapes = graph::infer_shapes(model, parse_shapes(arguments.shapes));
+  const pipeline::TuningPlan plan = pipeline::plan_tuning(model, shapes, shares_of(arguments.share), threads);
+  tune::RecordFile file(arguments.db);
+  if (file.damaged() > 0)
+    say(global, 0, fmt::format("{}: {} damaged lines passed over", arguments.db.string(), file.damaged()));
+  tune::TuneResult result;
+  {
+    Progress progress("tune");
+    result = tune::tune_kernels(plan.tasks, file, options_of(arguments, progress, seconds));
+  }
+  if (!arguments.no_library) {
+    runtime::Runner runner(global.runner);
+    pipeline::time_library(result.tasks, file, runner);
+  }
+  const std::vector<TunedTask> tasks = pipeline::judge(result.tasks, file);
+  if (global.json)
+    print_document(pipeline::to_json(result, tasks, plan));
+  else
+    print(tune_text(result, tasks, plan));
+  return 0;
+}
+
+int tune_audit(const Global& global, const TuneAuditArguments& arguments) {
+  require(arguments.top >= 1 && arguments.top <= 100, "--top", "1 to 100");
+  require(arguments.threads >= 0 && arguments.threads <= 1024, "--threads", "0 to 1024");
+  const double limit = parse_share(arguments.max_regret, "--max-regret");
+  if (!std::filesystem::exists(arguments.file))
+    throw Error(Code::file_missing, "no such file", arguments.file.string());
+  const tune::RecordFile file(arguments.file);
+  const std::vector<int> cores = tune::usable_cores();
+  const int threads = arguments.threads > 0 ? arguments.threads : static_cast<int>(cores.size());
+  tune::KernelRunner runner(cores.front());
+  std::vector<tune::Audit> audits;
+  for (const tune::RecordGroup& group : tune::group(file.records()))
+    audits.push_back(tune::audit(group, arguments.top, threads, runner, {}));
+  const bool holds = std::all_of(audits.begin(), audits.end(), [&](const tune::Audit& a) {
+    return !a.skipped.empty() || a.regret <= limit;
+  });
+  if (global.json) {
+    Json json = {{"schema", "tailor/tune-audit/1"},
+                 {"file", arguments.file.string()},
+                 {"holds", holds},
+                 {"groups", Json::array()}};
+    for (const tune::Audit& audit : audits) json["groups"].push_back(audit_json(audit));
+    print_document(json);
+  } else {
+    print(audit_text(audits, limit));
+  }
+  return holds ? 0 : exit_code(Code::gate_failed);
+}
+
+}  // namespace tailor::app

@@ -1,0 +1,49 @@
+/// \file The operators of a model tuned at shares of the processor, beside what the runtime's own kernels take.
+#pragma once
+
+#include "tailor/base/json.h"
+#include "tailor/graph/model.h"
+#include "tailor/graph/shapes.h"
+#include "tailor/runtime/runner.h"
+#include "tailor/tune/scheduler.h"
+
+#include <string>
+#include <vector>
+
+namespace tailor::pipeline {
+
+/// Layers that have no kernel of ours, by reason.
+struct LeftOut {
+  std::string reason;
+  int layers = 0;
+};
+
+struct TuningPlan {
+  std::vector<tune::TuneTask> tasks;  // each operator once per share, those with most work first
+  std::vector<LeftOut> left_out;
+};
+/// @param shares of the device, above 0 and at most 1 @param threads that the whole device is
+/// @throws Error bad_value for a share that is no whole number of threads; nothing_to_tune if no layer has a kernel
+TuningPlan plan_tuning(const graph::Model& model, const graph::Shapes& shapes,
+                       const std::vector<double>& shares, int threads);
+
+/// Times each one-thread task that has none yet with ONNX Runtime and appends a record whose configuration is
+/// {"library": "onnxruntime 1.30.0"}: it stands beside the kernels and can be the best. Of several threads no library
+/// is timed: those times are of threads one after the other, which a library's threads are not.
+/// @throws as runtime::Runner::time
+void time_library(const std::vector<tune::TaskResult>& tasks, tune::RecordFile& file,
+                  runtime::Runner& runner);
+
+/// What one task came to.
+struct TunedTask {
+  tune::TaskResult result;
+  std::optional<tune::Standing> own, library;  // the best of each kind
+  /// The library's time is below the best of our own, and it was measured.
+  bool use_library() const { return library && (!own || library->time_us() < own->time_us()); }
+};
+std::vector<TunedTask> judge(const std::vector<tune::TaskResult>& tasks, const tune::RecordFile& file);
+
+/// Schema "tailor/tune/1".
+Json to_json(const tune::TuneResult& result, const std::vector<TunedTask>& tasks, const TuningPlan& plan);
+
+}  // namespace tailor::pipeline

@@ -1,0 +1,103 @@
+#include "tailor/tune/alone.h"
+
+#include "tailor/base/error.h"
+#include "tailor/base/file.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <fstream>
+#include <map>
+
+namespace tailor::tune {
+namespace {
+
+std::string processor() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name"))
+      if (const std::size_t at = line.find(": "); at != std::string::npos) return line.substr(at + 2);
+  return "unknown processor";
+}
+
+// Why a record of that key says nothing about kernels made here and now.
+std::string why_not_here(const RecordKey& theirs, const RecordKey& ours) {
+  if (theirs.device != ours.device) return fmt::format("recorded on {}", theirs.device);
+  if (theirs.versions != ours.versions) return fmt::format("recorded with {}", theirs.versions);
+  if (theirs.source != ours.source) return "the text of the kernels has changed since";
+  return {};
+}
+
+int workers_of(double share, int threads) {
+  return std::max(1, static_cast<int>(std::lround(share * threads)));
+}
+
+}  // namespace
+
+RecordKey key_of(const TuneTask& task, const CompilerOptions& compiler) {
+  const bool conv = task.workload.kind == latency::Kind::conv;
+  return {latency::to_string(task.workload),
+          "f32",
+          conv ? "nchw" : "row-major",
+          fmt::format("{}, {}", processor(), vector_unit().name),
+          task.share,
+          fmt::format("{}; {}", compiler_version(compiler), compiler.flags),
+          kernel_hash()};
+}
+
+std::string now_text() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
+
+std::vector<Contender> time_alone(const latency::Workload& workload, int workers, const Space& space,
+                                  const std::vector<Configuration>& configurations, KernelRunner& runner,
+                                  const CompilerOptions& compiler, const HalvingOptions& options) {
+  TemporaryFolder folder;
+  std::map<Configuration, std::filesystem::path> libraries;
+  std::vector<Configuration> made;
+  for (const Configuration& configuration : configurations) {
+    const std::string source = kernel_source(workload, vector_unit(), space, configuration);
+    const Compiled compiled = compile_kernel(source, folder.fresh(".so"), compiler);
+    if (compiled.outcome != Outcome::ok) continue;
+    made.push_back(configuration), libraries[configuration] = compiled.library;
+  }
+  return halve(
+      made,
+      [&](const Configuration& configuration, int samples) {
+        return runner.time(libraries.at(configuration), workload, workers, samples).us;
+      },
+      options);
+}
+
+Audit audit(const RecordGroup& group, int top, int threads, KernelRunner& runner,
+            const CompilerOptions& compiler) {
+  Audit result{group.key, "", {}, 0};
+  const latency::Workload workload = latency::parse_workload(group.key.op);
+  if (result.skipped = no_kernel(workload); !result.skipped.empty()) return result;
+  const int workers = workers_of(group.key.share, threads);
+  result.skipped = why_not_here(group.key, key_of({workload, group.key.share, workers, 1}, compiler));
+  if (!result.skipped.empty()) return result;
+  const Space space = kernel_space(workload, vector_unit());
+  std::vector<Configuration> chosen;
+  for (const Standing& standing : ranking(group))
+    if (std::optional<Configuration> at = place_of(space, standing.configuration);
+        at && chosen.size() < static_cast<std::size_t>(top)) {
+      chosen.push_back(std::move(*at));
+      result.entries.push_back({to_string(standing.configuration), standing.time_us(), INFINITY});
+    }
+  if (chosen.empty()) return result.skipped = "no kernel of our own among its records", result;
+  for (const Contender& contender : time_alone(workload, workers, space, chosen, runner, compiler,
+                                               {.first = 5, .finalists = top, .last = 20}))
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      if (chosen[i] == contender.configuration) result.entries[i].now_us = contender.time();
+  double best = INFINITY;
+  for (const Audit::Entry& entry : result.entries) best = std::min(best, entry.now_us);
+  if (std::isfinite(best))
+    result.regret = result.entries.front().now_us / best - 1;
+  else
+    result.skipped = "none of them runs any more";
+  return result;
+}
+
+}  // namespace tailor::tune

@@ -1,0 +1,50 @@
+/// \file A task on this machine: its key, its kernels timed alone, and whether what was recorded still holds.
+#pragma once
+
+#include "tailor/latency/workload.h"
+#include "tailor/tune/halving.h"
+#include "tailor/tune/kernel_bench.h"
+#include "tailor/tune/records.h"
+
+#include <string>
+#include <vector>
+
+namespace tailor::tune {
+
+/// An operator at a share of the device.
+struct TuneTask {
+  latency::Workload workload;
+  double share = 1;
+  int workers = 1;  // threads that the share is; each works through every workers-th block
+  int layers = 1;   // of the network that are this operator
+};
+
+/// The key of a task's records on this machine. @throws Error runtime_missing (no compiler)
+RecordKey key_of(const TuneTask& task, const CompilerOptions& compiler);
+/// This moment, as records have it: "2026-11-21T20:00:00Z".
+std::string now_text();
+
+/// Kernels of these configurations, compiled and then timed against each other with nobody beside. Those that do not
+/// compile are left out. @throws as KernelRunner::time, compile_kernel
+std::vector<Contender> time_alone(const latency::Workload& workload, int workers, const Space& space,
+                                  const std::vector<Configuration>& configurations, KernelRunner& runner,
+                                  const CompilerOptions& compiler, const HalvingOptions& options);
+
+/// What became of the best configurations of one key.
+struct Audit {
+  RecordKey key;
+  std::string
+      skipped;  // why it cannot be timed here: another device, other versions, another kernel text; else ""
+  struct Entry {
+    std::string configuration;
+    double recorded_us = 0, now_us = 0;  // now: infinite if it failed
+  };
+  std::vector<Entry> entries;  // in the recorded order, the chosen one first
+  double regret = 0;           // of the chosen one, now: its time over the best of them, less 1
+};
+/// Times the best `top` of a group's own configurations again. Workers are told by the records' share and `threads`,
+/// the threads that the whole device is. @throws as time_alone
+Audit audit(const RecordGroup& group, int top, int threads, KernelRunner& runner,
+            const CompilerOptions& compiler);
+
+}  // namespace tailor::tune

@@ -1,0 +1,182 @@
+// compile_kernel: a subprocess whose end is waited for. KernelRunner: requests and answers as JSON lines; a runner that
+// dies or hangs is an outcome, and the next call starts another.
+#include "tailor/tune/kernel_bench.h"
+
+#include "tailor/base/error.h"
+#include "tailor/base/file.h"
+#include "tailor/base/json.h"
+#include "tailor/base/subprocess.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+
+namespace tailor::tune {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr std::size_t kLongestAnswer = std::size_t{16} << 20;
+constexpr double kGrace = 0.5, kStartTimeout = 20;
+
+std::string quoted(const std::string& word) {
+  std::string text = "'";
+  for (char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+std::string compiler_of(const CompilerOptions& options) {
+  const char* chosen = std::getenv("CXX");
+  return !options.command.empty() ? options.command : chosen && *chosen ? chosen : "c++";
+}
+
+std::string last_words(const std::string& errors) {
+  constexpr std::size_t kMost = 400;
+  return errors.size() > kMost ? errors.substr(errors.size() - kMost) : errors;
+}
+
+std::string default_runner() {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path() / "tailor-runner-kernels";
+  if (error || !fs::exists(program))
+    throw Error(Code::runtime_missing, "the program that runs kernels is not there", program.string(),
+                "build the target tailor-runner-kernels");
+  return "exec " + quoted(program.string());
+}
+
+}  // namespace
+
+Compiled compile_kernel(const std::string& source, const fs::path& library, const CompilerOptions& options) {
+  fs::path text = library;
+  text.replace_extension(".cc");
+  write_file(text, source);
+  std::string command = "exec ";
+  if (!options.cores.empty()) command += fmt::format("taskset -c {} ", fmt::join(options.cores, ","));
+  command += fmt::format("nice -n 10 {} -std=c++17 -w {} -shared -fPIC -o {} {}", compiler_of(options),
+                         options.flags, quoted(library.string()), quoted(text.string()));
+  const auto start = std::chrono::steady_clock::now();
+  // What a compiler that is killed leaves behind goes with the library's folder.
+  Subprocess compiler(command, {{"TMPDIR", library.parent_path().string()}});
+  const Subprocess::Line line = compiler.read_line(options.timeout_s, kLongestAnswer);
+  const std::string end = compiler.end(line.outcome == Subprocess::Outcome::closed ? options.timeout_s : 0);
+  const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
+  Compiled compiled{Outcome::ok, library, spent.count(), ""};
+  if (line.outcome == Subprocess::Outcome::timeout)
+    compiled.outcome = Outcome::timeout;
+  else if (end != "exit status 0" || !fs::exists(library))
+    compiled.outcome = Outcome::compile;
+  if (compiled.outcome != Outcome::ok) compiled.message = last_words(end + ": " + compiler.last_errors());
+  std::error_code ignored;
+  fs::remove(text, ignored);
+  return compiled;
+}
+
+std::string compiler_version(const CompilerOptions& options) {
+  Subprocess compiler("exec " + compiler_of(options) + " --version");
+  const Subprocess::Line line = compiler.read_line(options.timeout_s, kLongestAnswer);
+  if (line.outcome == Subprocess::Outcome::done && !line.text.empty()) return line.text;
+  throw Error(Code::runtime_missing, fmt::format("the compiler '{}' does not start", compiler_of(options)),
+              "CXX", "install a C++ compiler, or name one in the environment variable CXX");
+}
+
+struct KernelRunner::Process {
+  int core;
+  std::string command;
+  double timeout_s;
+  std::optional<Subprocess> child = std::nullopt;
+  std::int64_t id = 0;
+
+  struct Answer {
+    Outcome outcome = Outcome::ok;  // ok: it answered, whatever it said
+    Json json;
+    std::string message;
+  };
+  // One request and its answer; a child that does not answer is gone afterwards.
+  Answer ask(Json request, double patience) {
+    request["id"] = ++id;
+    if (child->write_line(to_line(request), patience) != Subprocess::Outcome::done)
+      return lost(Outcome::invalid);
+    const Subprocess::Line line = child->read_line(patience, kLongestAnswer);
+    if (line.outcome != Subprocess::Outcome::done)
+      return lost(line.outcome == Subprocess::Outcome::timeout ? Outcome::timeout : Outcome::invalid);
+    try {
+      Json json = parse_json(line.text, "answer of the kernel runner");
+      if (integer(json, "id", "answer") != id) return lost(Outcome::invalid);
+      boolean(json, "ok", "answer");
+      return {Outcome::ok, std::move(json), ""};
+    } catch (const Error&) {
+      return lost(Outcome::invalid);
+    }
+  }
+  Answer lost(Outcome outcome) {
+    const std::string end = child->end(outcome == Outcome::timeout ? 0 : kGrace),
+                      errors = child->last_errors();
+    child.reset();
+    return {outcome, Json(), last_words(errors.empty() ? end : end + ": " + errors)};
+  }
+  void start() {
+    if (child) return;
+    child.emplace(command);
+    Json hello = {{"op", "hello"}};
+    if (core >= 0) hello["cpu"] = core;
+    const Answer answer = ask(std::move(hello), kStartTimeout);
+    if (answer.outcome == Outcome::ok && answer.json["ok"].get<bool>()) return;
+    child.reset();
+    throw Error(
+        Code::runner_failed,
+        fmt::format("the runner of kernels does not start: {}",
+                    answer.outcome == Outcome::ok ? answer.json.value("message", "") : answer.message),
+        command);
+  }
+};
+
+KernelRunner::KernelRunner(int core, std::string command, double timeout_s)
+    : process_(
+          std::make_unique<Process>(Process{core, command.empty() ? default_runner() : command, timeout_s})) {
+  process_->start();
+}
+KernelRunner::~KernelRunner() = default;
+KernelRunner::KernelRunner(KernelRunner&&) noexcept = default;
+KernelRunner& KernelRunner::operator=(KernelRunner&&) noexcept = default;
+
+KernelTiming KernelRunner::time(const fs::path& library, const latency::Workload& workload, int workers,
+                                int samples, double min_sample_us) {
+  process_->start();
+  const Process::Answer answer = process_->ask({{"op", "time"},
+                                                {"library", library.string()},
+                                                {"workload", latency::to_string(workload)},
+                                                {"workers", workers},
+                                                {"samples", samples},
+                                                {"min_sample_us", min_sample_us}},
+                                               process_->timeout_s);
+  if (answer.outcome != Outcome::ok) return {answer.outcome, {}, answer.message};
+  const Json& json = answer.json;
+  if (!json["ok"].get<bool>())
+    return {Outcome::invalid, {}, last_words(json.value("message", "no reason given"))};
+  try {
+    if (!boolean(json, "right", "answer"))
+      return {Outcome::wrong_result,
+              {},
+              fmt::format("error {} of the sum of absolute products", to_line(json["error"]))};
+    KernelTiming timing;
+    for (const Json& us : member(json, "us", "answer"))
+      if (us.is_number() && us.get<double>() > 0) timing.us.push_back(us.get<double>());
+    if (timing.us.empty()) return {Outcome::invalid, {}, "the runner gave no times"};
+    return timing;
+  } catch (const Error& error) {
+    return {Outcome::invalid, {}, error.what()};
+  }
+}
+
+double KernelRunner::sentinel_us() {
+  process_->start();
+  const Process::Answer answer = process_->ask({{"op", "sentinel"}}, process_->timeout_s);
+  if (answer.outcome != Outcome::ok || !answer.json["ok"].get<bool>()) return 0;
+  const Json us = answer.json.value("us", Json());
+  return us.is_number() ? us.get<double>() : 0;
+}
+
+}  // namespace tailor::tune

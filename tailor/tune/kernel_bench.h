@@ -1,0 +1,66 @@
+/// \file One configuration tried: text, compiler, runner, samples. Whatever goes wrong is an outcome, not an error.
+#pragma once
+
+#include "tailor/latency/workload.h"
+#include "tailor/tune/kernel_source.h"
+#include "tailor/tune/trial.h"
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace tailor::tune {
+
+struct CompilerOptions {
+  std::string command = {};  // empty: $CXX, else c++
+  std::string flags = "-O3 -march=native";
+  double timeout_s = 30;
+  std::vector<int> cores = {};  // where it may run; empty: anywhere
+};
+
+/// What the compiler made of a text.
+struct Compiled {
+  Outcome outcome = Outcome::ok;  // ok, compile or timeout
+  std::filesystem::path library;
+  double seconds = 0;   // on the clock
+  std::string message;  // the compiler's last words if it refused
+};
+/// Compiles `source` to `library`, in a process of its own with little priority.
+/// @throws Error interrupted, runner_failed if no process can be made, write_failed
+Compiled compile_kernel(const std::string& source, const std::filesystem::path& library,
+                        const CompilerOptions& options = {});
+/// "c++ (Debian 12.2.0-14) 12.2.0": the first line of the compiler's own words. @throws Error runtime_missing
+std::string compiler_version(const CompilerOptions& options = {});
+
+struct KernelTiming {
+  Outcome outcome = Outcome::ok;  // ok, invalid, timeout or wrong_result
+  std::vector<double> us;         // per run
+  std::string message;
+};
+
+/// A runner process on one core, replaced after each crash. Movable, not thread-safe.
+class KernelRunner {
+ public:
+  /// @param core -1: any @param command shell command; empty: tailor-runner-kernels beside this program
+  /// @throws Error runtime_missing, runner_failed
+  explicit KernelRunner(int core = -1, std::string command = {}, double timeout_s = 60);
+  ~KernelRunner();
+  KernelRunner(KernelRunner&&) noexcept;
+  KernelRunner& operator=(KernelRunner&&) noexcept;
+
+  /// Checks the kernel against loops in double precision, then times it: `samples` times a run of all `workers` one
+  /// after the other, of which the longest counts, repeated until a sample takes `min_sample_us`. Thread CPU clock.
+  /// @throws Error interrupted; runner_failed if no new runner starts
+  KernelTiming time(const std::filesystem::path& library, const latency::Workload& workload, int workers,
+                    int samples, double min_sample_us = 1000);
+  /// Microseconds of a kernel that never changes; 0 if the runner died over it.
+  double sentinel_us();
+
+ private:
+  struct Process;
+  std::unique_ptr<Process> process_;
+};
+
+}  // namespace tailor::tune

@@ -1,0 +1,152 @@
+#include "tailor/tune/kernel_source.h"
+
+#include "tailor/base/error.h"
+#include "tailor/base/file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tailor::tune {
+namespace {
+
+using latency::Kind;
+using latency::Workload;
+
+// The layer as a product: m x k times k x n, `images` times.
+struct Product {
+  std::int64_t m, n, k, images;
+};
+Product product_of(const Workload& w) {
+  if (w.kind == Kind::conv) return {w.oc, w.oh * w.ow, w.ic * w.kh * w.kw, w.mb};
+  return {w.mb * w.oh * w.ow, w.oc, w.ic, 1};
+}
+
+// The words of "bias+bn+relu".
+std::vector<std::string> words_of(const std::string& post) {
+  std::vector<std::string> words;
+  for (std::size_t at = 0; at < post.size();) {
+    const std::size_t end = std::min(post.find('+', at), post.size());
+    words.push_back(post.substr(at, end - at));
+    at = end + 1;
+  }
+  return words;
+}
+bool has(const Workload& w, std::string_view word) {
+  const std::vector<std::string> words = words_of(w.post);
+  return std::find(words.begin(), words.end(), word) != words.end();
+}
+
+// Those of `sizes` below `whole`, and `whole` itself.
+std::vector<Value> sizes_up_to(const std::vector<std::int64_t>& sizes, std::int64_t whole) {
+  std::vector<Value> values;
+  for (std::int64_t size : sizes)
+    if (size < whole) values.push_back(size);
+  values.push_back(whole);
+  return values;
+}
+
+std::int64_t value(const Space& space, const Configuration& configuration, std::string_view name) {
+  for (std::size_t p = 0; p < space.parameters().size(); ++p)
+    if (space.parameters()[p].name == name)
+      return std::get<std::int64_t>(space.parameters()[p].values[static_cast<std::size_t>(configuration[p])]);
+  return 0;
+}
+
+std::string constants(const Workload& w) {
+  const Product p = product_of(w);
+  std::string text;
+  auto add = [&](const char* name, std::int64_t number) {
+    text += fmt::format("#define {} {}L\n", name, number);
+  };
+  add("M", p.m), add("N", p.n), add("K", p.k), add("IMAGES", p.images);
+  add("CONV", w.kind == Kind::conv), add("IC", w.ic), add("IH", w.ih), add("IW", w.iw), add("OW", w.ow);
+  add("KH", w.kh), add("KW", w.kw), add("SH", w.sh), add("SW", w.sw), add("DH", w.dh), add("DW", w.dw);
+  add("PT", w.pt), add("PL", w.pl), add("PB", w.pb), add("PR", w.pr);
+  add("BIAS", has(w, "bias") || has(w, "bn")), add("RESIDUAL", has(w, "add"));
+  add("RELU", has(w, "relu")), add("CLIP", has(w, "clip"));
+  return text;
+}
+
+}  // namespace
+
+VectorUnit vector_unit() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f")) return {16, 32, "avx512"};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {8, 16, "avx2"};
+  return {4, 16, "sse"};
+#else
+  return {4, 32, "128 bit"};
+#endif
+}
+
+std::string no_kernel(const Workload& w) {
+  if (w.kind == Kind::conv_transpose) return "transposed convolution";
+  if (w.type != graph::DataType::f32) return "not f32";
+  if (w.kind == Kind::conv && w.g != 1) return "grouped convolution";
+  for (const std::string& word : words_of(w.post))
+    if (word != "bias" && word != "bn" && word != "add" && word != "relu" && word != "clip")
+      return fmt::format("followed by '{}'", word);
+  const Product p = product_of(w);
+  if (p.m < 1 || p.n < 1 || p.k < 1 || p.images < 1) return "an empty product";
+  constexpr std::int64_t kMost = std::int64_t{1} << 28;  // elements of an operand: 1 GiB
+  if (p.m > kMost / p.k || p.n > kMost / p.k || p.m > kMost / p.n) return "operands of more than 1 GiB";
+  return {};
+}
+
+Space kernel_space(const Workload& workload, const VectorUnit& unit) {
+  TAILOR_CHECK(no_kernel(workload).empty());
+  const Product p = product_of(workload);
+  auto numbers = [](const std::vector<std::int64_t>& list) {
+    return std::vector<Value>(list.begin(), list.end());
+  };
+  std::vector<Parameter> parameters = {{"mr", numbers({1, 2, 3, 4, 5, 6, 8, 10, 12, 14})},
+                                       {"nv", numbers({1, 2, 3, 4, 6})},
+                                       {"unroll", numbers({1, 2, 4})},
+                                       {"kc", sizes_up_to({64, 128, 192, 256, 384, 512}, p.k)},
+                                       {"mc", sizes_up_to({24, 48, 96, 192, 384}, p.m)},
+                                       {"nc", sizes_up_to({48, 96, 192, 384, 768, 1536}, p.n)}};
+  if (workload.kind == Kind::gemm) parameters.push_back({"pack", numbers({0, 1})});
+  const std::int64_t m = p.m, n = p.n;
+  return Space(
+      std::move(parameters),
+      std::vector<std::string>{fmt::format("mr * nv + nv + 1 <= {}",
+                                           unit.registers),  // accumulators, one row of right, one of left
+                               fmt::format("mr == 1 or mr <= {}", m),
+                               fmt::format("nv == 1 or (nv - 1) * {} < {}", unit.floats, n),
+                               "mc >= mr or mc == " + std::to_string(m),
+                               fmt::format("nc >= nv * {} or nc == {}", unit.floats, n)});
+}
+
+std::string kernel_source(const Workload& workload, const VectorUnit& unit, const Space& space,
+                          const Configuration& configuration) {
+  std::string text = constants(workload);
+  auto add = [&](const char* name, std::string_view parameter) {
+    text += fmt::format("#define {} {}L\n", name, value(space, configuration, parameter));
+  };
+  add("MR", "mr"), add("NV", "nv"), add("KC", "kc"), add("MC", "mc"), add("NC", "nc"),
+      add("PACK_LEFT", "pack");
+  text += fmt::format("#define VL {}\n#define UNROLL_ALL _Pragma(\"GCC unroll 16\")\n", unit.floats);
+  text +=
+      fmt::format("#define UNROLL_DEPTH _Pragma(\"GCC unroll {}\")\n", value(space, configuration, "unroll"));
+  return text + std::string(kernel_texts().front().second);
+}
+
+Blocks blocks_of(const Workload& workload, const VectorUnit& unit, const Space& space,
+                 const Configuration& configuration) {
+  const Product p = product_of(workload);
+  auto up = [](std::int64_t number, std::int64_t step) { return (number + step - 1) / step * step; };
+  const std::int64_t mr = value(space, configuration, "mr"),
+                     nr = value(space, configuration, "nv") * unit.floats;
+  return {p.images,
+          p.m,
+          p.n,
+          up(std::min(value(space, configuration, "mc"), up(p.m, mr)), mr),
+          up(std::min(value(space, configuration, "nc"), up(p.n, nr)), nr),
+          mr,
+          nr};
+}
+
+std::string kernel_hash() { return sha256(kernel_texts().front().second); }
+
+}  // namespace tailor::tune
