@@ -46,6 +46,7 @@ struct BenchArguments {
   int threads = 1, rounds = 0;
   std::uint64_t seed = 0;
   std::string time = "3s", max_noise = "2%";
+  std::string device = "cpu", precision;  // precision: of a GPU only
 };
 struct VerifyArguments {
   std::filesystem::path eval, calib;
@@ -84,6 +85,10 @@ struct AnalyzeArguments {
 struct DeviceArguments {
   std::string name;
 };
+struct DeviceProbeArguments {
+  std::string name;  // "": made of what the driver calls it
+  std::filesystem::path out;  // empty: stdout
+};
 struct DeviceNewArguments {
   std::string name, like, title;
   int multiprocessors = 0;                             // 0: as of the other
@@ -117,9 +122,12 @@ int inspect(const Global& global, const InspectOptions& options);
 int analyze(const Global& global, const AnalyzeArguments& arguments);
 /// The half of analyze for devices that are only described.
 int analyze_described(const Global& global, const AnalyzeArguments& arguments);
+/// The half of analyze for a GPU that is there.
+int analyze_on_gpu(const Global& global, const AnalyzeArguments& arguments);
 int bench(const Global& global, const BenchArguments& arguments);
 int devices_list(const Global& global, const DeviceArguments& arguments);
 int devices_show(const Global& global, const DeviceArguments& arguments);
+int devices_probe(const Global& global, const DeviceProbeArguments& arguments);
 int devices_new(const Global& global, const DeviceNewArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
