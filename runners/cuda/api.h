@@ -315,6 +315,7 @@ struct DnnFunctions {
   TAILOR_CUDA_DNN(TAILOR_CUDA_MEMBER)
   std::size_t (*version)() = nullptr;
   const char* (*error_text)(Status) = nullptr;
+  void (*last_error)(char*, std::size_t) = nullptr;  // in the library's own words
 };
 struct CuptiFunctions {
   TAILOR_CUDA_CUPTI(TAILOR_CUDA_MEMBER)

@@ -117,6 +117,7 @@ const DnnFunctions& Libraries::dnn() {
   TAILOR_CUDA_DNN(TAILOR_CUDA_FIND)
   find(table.version, handle, "cudnnGetVersion", loaded_.back().file);
   find(table.error_text, handle, "cudnnGetErrorString", loaded_.back().file);
+  find(table.last_error, handle, "cudnnGetLastErrorString", loaded_.back().file);
   return dnn_.emplace(table);
 }
 
@@ -162,9 +163,11 @@ void Libraries::check_blas(Status status, const char* call) const {
 
 void Libraries::check_dnn(Status status, const char* call) const {
   if (status == 0) return;
+  std::array<char, 512> reason{};
   const char* text = dnn_ ? dnn_->error_text(status) : nullptr;
+  if (dnn_) dnn_->last_error(reason.data(), reason.size() - 1);
   constexpr Status kExecution = 5000;
-  throw CallFailed(fmt::format("{}: {} ({})", call, text ? text : "unknown error", status),
+  throw CallFailed(fmt::format("{}: {} ({}) {}", call, text ? text : "unknown error", status, reason.data()),
                    status == kDnnDeviceMemory, status >= kExecution);
 }
 

@@ -40,6 +40,10 @@ struct Product {
   Product(const Product&) = delete;
   Product& operator=(const Product&) = delete;
 
+  template <class T>
+  void set(int attribute, const T& value) {
+    gpu.libraries().check_blas(blas.set_text(text, attribute, &value, sizeof value), "cublasLtMatmulDescSetAttribute");
+  }
   void set_batches(MatrixLayout layout, std::int32_t count, std::int64_t stride);
   void choose();
   std::string choice() const;
@@ -95,9 +99,7 @@ void Product::describe() {
   Libraries& libraries = gpu.libraries();
   libraries.check_blas(blas.create_text(&text, types.compute, types.scale), "cublasLtMatmulDescCreate");
   const std::int32_t transpose = 1;
-  blas.set_text(text, kTransposeA, &transpose, sizeof transpose);
-  libraries.check_blas(blas.set_text(text, kEpilogue, &epilogue, sizeof epilogue),
-                       "cublasLtMatmulDescSetAttribute");
+  set(kTransposeA, transpose), set(kEpilogue, epilogue);
   auto layout = [&](MatrixLayout& made, int type, std::int64_t rows, std::int64_t columns) {
     libraries.check_blas(blas.create_layout(&made, type, static_cast<std::uint64_t>(rows),
                                             static_cast<std::uint64_t>(columns), rows),
@@ -120,9 +122,10 @@ Product::~Product() {
 }
 
 void Product::set_batches(MatrixLayout layout, std::int32_t count, std::int64_t stride) {
-  blas.set_layout(layout, kBatchCount, &count, sizeof count);
-  gpu.libraries().check_blas(blas.set_layout(layout, kBatchStride, &stride, sizeof stride),
-                             "cublasLtMatrixLayoutSetAttribute");
+  Libraries& libraries = gpu.libraries();
+  libraries.check_blas(blas.set_layout(layout, kBatchCount, &count, sizeof count), "cublasLtMatrixLayoutSetAttribute");
+  libraries.check_blas(blas.set_layout(layout, kBatchStride, &stride, sizeof stride),
+                       "cublasLtMatrixLayoutSetAttribute");
 }
 
 void Product::choose() {
@@ -145,7 +148,7 @@ std::string Product::choice() const {
 
 void Product::multiply(const Operands& o) {
   auto at = [](Address address) { return reinterpret_cast<void*>(address); };
-  if (epilogue & kBias) blas.set_text(text, kBiasPointer, &o.bias, sizeof o.bias);
+  if (epilogue & kBias) set(kBiasPointer, o.bias);
   const float one = 1, none = 0;
   const float* beta = adds ? &one : &none;
   gpu.libraries().check_blas(

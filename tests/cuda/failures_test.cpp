@@ -65,7 +65,7 @@ TEST_P(EachFunctionFails, IsAnAnswerAndLeaksNothing) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Cuda, EachFunctionFails, ::testing::ValuesIn(symbols()),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& each) { return each.param; });
 
 TEST(CudaFailures, EachFunctionOfShares) {
   std::vector<std::string> names = {"cuMemcpyDtoH_v2"};
@@ -78,7 +78,7 @@ TEST(CudaFailures, EachFunctionOfShares) {
       FakeRunner runner({.settings = "fail=" + name + ":" + std::to_string(call) + ":999"});
       Json answer = runner.ask({{"op", "partitions"}, {"least", 32}, {"workloads", {"eltwise_n1000_f16+relu"}}});
       ASSERT_TRUE(answer.is_object()) << name;
-      if (call == 1) EXPECT_EQ(answer["ok"], false) << name << answer;
+      EXPECT_TRUE(call > 1 || answer["ok"] == false) << name << answer;
       runner.end();
       EXPECT_EQ(runner.cuda.logged("misuse"), std::vector<std::string>{}) << name;
       EXPECT_EQ(runner.cuda.logged("leak"), std::vector<std::string>{}) << name;
@@ -147,7 +147,7 @@ TEST(CudaFailures, NoDevice) {
 TEST(CudaFailures, RequestsThatMakeNoSense) {
   FakeRunner runner;
   const std::string network = R"({"op":"time","jobs":[{"network":)";
-  for (std::string text :
+  for (const std::string& text : std::vector<std::string>
        {R"({"op":"dance"})", R"({"op":7})", R"({})", R"({"op":"time"})", R"({"op":"time","jobs":7})",
         R"({"op":"time","jobs":[7]})", R"({"op":"time","jobs":[{"workload":7}]})",
         R"({"op":"time","threads":2,"jobs":[]})", R"({"op":"time","rounds":-1,"jobs":[]})",

@@ -279,6 +279,7 @@ extern "C" {
 
 std::size_t cudnnGetVersion() { return 91300; }
 const char* cudnnGetErrorString(Status) { return "a fake failure of cuDNN"; }
+void cudnnGetLastErrorString(char* text, std::size_t bytes) { std::strncpy(text, "as it was told to", bytes); }
 Status cudnnCreate(DnnHandle* dnn) {
   FAKE_CALLED(cudnnCreate);
   return *dnn = handle<DnnHandle>(device().make("dnn")), 0;
