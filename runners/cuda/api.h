@@ -178,7 +178,7 @@ enum AttributeType : int {
 };
 inline constexpr int kDnnFloat = 0, kDnnHalf = 2, kDnnInt8 = 3, kDnnInt32 = 4, kDnnBf16 = 9;
 inline constexpr int kCrossCorrelation = 1, kNoteTensorCore = 0;
-inline constexpr int kAdd = 0, kMul = 1, kReluForward = 100, kTanhForward = 101, kSigmoidForward = 102;
+inline constexpr int kAdd = 0, kReluForward = 100, kTanhForward = 101, kSigmoidForward = 102;
 inline constexpr int kHeuristicFallback = 2, kHeuristicA = 3;
 inline constexpr int kNhwc = 1, kPoolMax = 0, kPoolAverage = 2, kIgnoreNan = 0;
 inline constexpr Status kDnnNotSupported = 3000, kDnnInternal = 4000;  // 3000..3999: this graph is not supported

@@ -65,7 +65,7 @@ Address address_of(std::int64_t id, const Operands& o) {
     case kIdResidual:
       return o.residual;
     default:
-      return o.weights;  // a scale is any four bytes of them: it takes part in the time, not in the result
+      return o.weights;
   }
 }
 

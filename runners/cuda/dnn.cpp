@@ -93,8 +93,8 @@ const DnnDescriptor& convolution_text(Builder& build, const latency::Workload& w
 }
 
 const DnnDescriptor& pointwise_text(Builder& build, const std::string& word) {
-  const std::array<std::pair<const char*, int>, 9> kModes = {
-      {{"bias", kAdd}, {"bn", kAdd}, {"add", kAdd}, {"scale", kMul}, {"relu", kReluForward}, {"clip", kReluForward},
+  const std::array<std::pair<const char*, int>, 8> kModes = {
+      {{"bias", kAdd}, {"bn", kAdd}, {"add", kAdd}, {"relu", kReluForward}, {"clip", kReluForward},
        {"leakyrelu", kReluForward}, {"sigmoid", kSigmoidForward}, {"tanh", kTanhForward}}};
   auto mode = std::find_if(kModes.begin(), kModes.end(), [&](const auto& m) { return word == m.first; });
   DnnDescriptor& text = build.make(kPointwise);
@@ -194,6 +194,10 @@ FusedConvolution fusable_words(const Layer& layer) {
                        (words.fused.back() == "bias" || words.fused.back() == "bn");
     if (!again) (fits ? words.fused : words.rest).push_back(word);
   }
+  // Both are sums; engines that fuse both take the residual first.
+  for (std::size_t i = 0; i + 1 < words.fused.size(); ++i)
+    if ((words.fused[i] == "bias" || words.fused[i] == "bn") && words.fused[i + 1] == "add")
+      std::swap(words.fused[i], words.fused[i + 1]);
   return words;
 }
 
@@ -202,23 +206,20 @@ ConvolutionGraph convolution_graph(Libraries& libraries, DnnHandle handle, const
   const int type = data_type(w.type);
   const bool eight = w.type == graph::DataType::i8;
   const Dims out = {w.mb, w.oc, w.oh, w.ow};
-  Words words = fused;
-  if (eight) words.insert(words.begin(), "scale");  // 32-bit sums back to eight bits
   ConvolutionGraph graph;
   Builder build(libraries, graph);
   const DnnDescriptor& x = build.tensor(kIdX, type, {w.mb, w.ic, w.ih, w.iw});
   const DnnDescriptor& weights = build.tensor(kIdWeights, type, {w.oc, w.ic / w.g, w.kh, w.kw});
   const DnnDescriptor& y = build.tensor(kIdY, type, out);
-  const DnnDescriptor* last = words.empty() ? &y : &build.inner(eight ? kDnnInt32 : kDnnFloat, out);
+  const DnnDescriptor* last = fused.empty() ? &y : &build.inner(eight ? kDnnInt32 : kDnnFloat, out);
   add_convolution(build, w, x, weights, *last);
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string& word = words[i];
+  for (std::size_t i = 0; i < fused.size(); ++i) {
+    const std::string& word = fused[i];
     const DnnDescriptor* second = nullptr;
     if (word == "bias" || word == "bn")
       second = &build.tensor(kIdBias, eight ? kDnnFloat : type, {1, w.oc, 1, 1});
-    if (word == "scale") second = &build.tensor(kIdScale, kDnnFloat, {1, 1, 1, 1});
     if (word == "add") second = &build.tensor(kIdResidual, type, out);
-    const DnnDescriptor* next = i + 1 == words.size() ? &y : &build.inner(kDnnFloat, out);
+    const DnnDescriptor* next = i + 1 == fused.size() ? &y : &build.inner(kDnnFloat, out);
     build.pointwise(pointwise_text(build, word), *last, second, *next);
     last = next;
   }

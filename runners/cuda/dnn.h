@@ -56,7 +56,7 @@ class DnnDescriptor {
 };
 
 /// Numbers by which a graph's tensors are given at run time.
-enum TensorId : std::int64_t { kIdX = 1, kIdWeights = 2, kIdY = 3, kIdBias = 4, kIdResidual = 5, kIdScale = 6 };
+enum TensorId : std::int64_t { kIdX = 1, kIdWeights = 2, kIdY = 3, kIdBias = 4, kIdResidual = 5 };
 
 /// Operations of one layer, fused, and the tensors that a run must be given.
 struct ConvolutionGraph {

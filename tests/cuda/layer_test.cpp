@@ -39,7 +39,7 @@ TEST(CudaLayer, ConvolutionBatchNormalisationAndBiasAreOneSum) {
     return fusable_words(parse_layer("conv_mb1_g1_ic8ih8iw8_oc8oh8ow8_kh1kw1_sh1sw1_ph0pw0_f16" + post, false));
   };
   EXPECT_EQ(words("+bias+bn+relu").fused, (Words{"bias", "relu"}));
-  EXPECT_EQ(words("+bn+add+relu").fused, (Words{"bn", "add", "relu"}));
+  EXPECT_EQ(words("+bn+add+relu").fused, (Words{"add", "bn", "relu"}));
   EXPECT_EQ(words("+bn+hardswish+add").fused, (Words{"bn"}));
   EXPECT_EQ(words("+bn+hardswish+add").rest, (Words{"hardswish", "add"}));
   EXPECT_TRUE(words("").fused.empty());

@@ -54,12 +54,23 @@ TEST_F(Offline, TheChoiceDependsOnTheDevice) {
 }
 
 TEST_F(Offline, EveryTypeAndEveryFusedWordIsAGraph) {
-  for (const char* type : {"f32", "f16", "bf16"})
+  for (const char* type : {"f32", "f16", "bf16", "i8"})
     for (const char* post : {"", "+bias", "+bn+relu", "+bn+add+relu", "+bn+clip", "+bn+sigmoid", "+bias+tanh",
                              "+bn+leakyrelu"}) {
       const std::string line =
           fmt::format("conv_mb8_g1_ic64ih28iw28_oc128oh14ow14_kh3kw3_sh2sw2_ph1pw1_{}{}", type, post);
       EXPECT_FALSE(plan("a100", line)["choices"].empty()) << line;
+    }
+}
+
+// What residual networks are made of must be one launch, or their latency is another one.
+TEST_F(Offline, ResidualsAreFused) {
+  for (const char* device : {"t4", "a100", "h200"})
+    for (const char* type : {"f16", "bf16", "i8"}) {
+      if (std::string(device) == "t4" && std::string(type) == "bf16") continue;  // Turing has no bf16
+      const std::string line =
+          fmt::format("conv_mb8_g1_ic64ih28iw28_oc64oh28ow28_kh3kw3_sh1sw1_ph1pw1_{}+bn+add+relu", type);
+      EXPECT_EQ(plan(device, line)["fused"], 3) << device << " " << type;
     }
 }
 
