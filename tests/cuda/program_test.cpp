@@ -151,11 +151,12 @@ TEST_F(GpuCheck, WritesWhatItMeasures) {
   }
   const Json networks = read_json(out / "networks.json");
   ASSERT_EQ(networks.size(), 1u);
-  EXPECT_EQ(networks[0]["us_full"].size(), 5u) << networks;
-  EXPECT_LE(networks[0]["edges_over_beside"].get<double>(), 1.02);
+  EXPECT_EQ(networks[0]["full"]["us"].size(), 5u) << networks;
+  EXPECT_LE(networks[0]["wider"]["over_beside"].get<double>(), 1.02) << networks;
+  EXPECT_LE(networks[0]["narrower"]["over_beside"].get<double>(), 1.001) << networks;
   const Json partitions = read_json(out / "partitions.json");
-  EXPECT_EQ(partitions["granularity"], 8);
-  EXPECT_EQ(partitions["splits"][0]["in_several_shares"], 0) << partitions;
+  EXPECT_EQ(partitions[0]["asked"], 8) << partitions;
+  EXPECT_EQ(partitions[0]["in_several_shares"], 0) << partitions;
   EXPECT_EQ(cuda.logged("misuse"), std::vector<std::string>{});
 }
 
