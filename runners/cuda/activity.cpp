@@ -89,7 +89,8 @@ std::vector<KernelLaunch> end(Gpu& gpu) {
   const std::lock_guard lock(all.mutex);
   std::vector<KernelLaunch> kernels = std::move(all.kernels);
   all.kernels.clear();
-  std::stable_sort(kernels.begin(), kernels.end(), [](const auto& a, const auto& b) { return a.start < b.start; });
+  std::stable_sort(kernels.begin(), kernels.end(),
+                   [](const auto& a, const auto& b) { return a.start < b.start; });
   for (KernelLaunch& kernel : kernels) kernel.waves = waves_of(gpu.description(), kernel);
   return kernels;
 }
@@ -120,14 +121,19 @@ bool can_trace(Gpu& gpu, std::string& why) try {
 std::string to_string(const std::vector<KernelLaunch>& kernels) {
   std::string text;
   for (const KernelLaunch& k : kernels)
-    text += fmt::format("{}{} {}x{}x{} blocks of {}, {:.2f} waves", text.empty() ? "" : " + ", k.name, k.grid[0],
-                        k.grid[1], k.grid[2], k.block[0] * k.block[1] * k.block[2], k.waves);
+    text += fmt::format("{}{} {}x{}x{} blocks of {}, {:.2f} waves", text.empty() ? "" : " + ", k.name,
+                        k.grid[0], k.grid[1], k.grid[2], k.block[0] * k.block[1] * k.block[2], k.waves);
   return text;
 }
 
 Json to_json(const KernelLaunch& k) {
-  return {{"name", k.name},           {"grid", k.grid},  {"block", k.block}, {"registers", k.registers},
-          {"shared_bytes", k.shared_bytes}, {"us", k.us}, {"waves", k.waves}};
+  return {{"name", k.name},
+          {"grid", k.grid},
+          {"block", k.block},
+          {"registers", k.registers},
+          {"shared_bytes", k.shared_bytes},
+          {"us", k.us},
+          {"waves", k.waves}};
 }
 
 }  // namespace tailor::cuda

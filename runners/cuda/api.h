@@ -83,10 +83,10 @@ struct MatmulChoice {
   int reserved[4] = {};
 };
 
-inline constexpr int kTransposeA = 3, kEpilogue = 7, kBiasPointer = 8;  // of MatmulText
-inline constexpr int kBatchCount = 5, kBatchStride = 6;  // of MatrixLayout
-inline constexpr int kMaxWorkspace = 1;                  // of MatmulPreference
-inline constexpr int kTileId = 1, kSplitK = 2, kStagesId = 6;  // of MatmulAlgorithm
+inline constexpr int kTransposeA = 3, kEpilogue = 7, kBiasPointer = 8;        // of MatmulText
+inline constexpr int kBatchCount = 5, kBatchStride = 6;                       // of MatrixLayout
+inline constexpr int kMaxWorkspace = 1;                                       // of MatmulPreference
+inline constexpr int kTileId = 1, kSplitK = 2, kStagesId = 6;                 // of MatmulAlgorithm
 inline constexpr std::uint32_t kPlain = 1, kRelu = 2, kBias = 4, kGelu = 32;  // epilogues, to be or-ed
 inline constexpr int kCompute32F = 68, kComputeTf32 = 77, kCompute32I = 72;
 inline constexpr int kReal32F = 0, kReal16F = 2, kReal8I = 3, kReal16BF = 14;  // cudaDataType
@@ -181,7 +181,8 @@ inline constexpr int kCrossCorrelation = 1, kNoteTensorCore = 0;
 inline constexpr int kAdd = 0, kReluForward = 100, kTanhForward = 101, kSigmoidForward = 102;
 inline constexpr int kHeuristicFallback = 2, kHeuristicA = 3;
 inline constexpr int kNhwc = 1, kPoolMax = 0, kPoolAverage = 2, kIgnoreNan = 0;
-inline constexpr Status kDnnNotSupported = 3000, kDnnInternal = 4000;  // 3000..3999: this graph is not supported
+inline constexpr Status kDnnNotSupported = 3000,
+                        kDnnInternal = 4000;  // 3000..3999: this graph is not supported
 inline constexpr Status kDnnDeviceMemory = 4004;
 
 // --- CUPTI ----------------------------------------------------------------------------------------------------------
@@ -206,98 +207,100 @@ struct KernelRecord {
 };
 
 // X(name, symbol, parameters...): every function, by the library that has it. All return Status.
-#define TAILOR_CUDA_DRIVER(X)                                                                           \
-  X(init, cuInit, unsigned)                                                                             \
-  X(version, cuDriverGetVersion, int*)                                                                  \
-  X(device_count, cuDeviceGetCount, int*)                                                               \
-  X(device, cuDeviceGet, DeviceNumber*, int)                                                            \
-  X(device_name, cuDeviceGetName, char*, int, DeviceNumber)                                             \
-  X(device_attribute, cuDeviceGetAttribute, int*, Attribute, DeviceNumber)                              \
-  X(device_memory, cuDeviceTotalMem_v2, std::size_t*, DeviceNumber)                                     \
-  X(retain_context, cuDevicePrimaryCtxRetain, Context*, DeviceNumber)                                   \
-  X(release_context, cuDevicePrimaryCtxRelease_v2, DeviceNumber)                                        \
-  X(set_context, cuCtxSetCurrent, Context)                                                              \
+#define TAILOR_CUDA_DRIVER(X)                                                                               \
+  X(init, cuInit, unsigned)                                                                                 \
+  X(version, cuDriverGetVersion, int*)                                                                      \
+  X(device_count, cuDeviceGetCount, int*)                                                                   \
+  X(device, cuDeviceGet, DeviceNumber*, int)                                                                \
+  X(device_name, cuDeviceGetName, char*, int, DeviceNumber)                                                 \
+  X(device_attribute, cuDeviceGetAttribute, int*, Attribute, DeviceNumber)                                  \
+  X(device_memory, cuDeviceTotalMem_v2, std::size_t*, DeviceNumber)                                         \
+  X(retain_context, cuDevicePrimaryCtxRetain, Context*, DeviceNumber)                                       \
+  X(release_context, cuDevicePrimaryCtxRelease_v2, DeviceNumber)                                            \
+  X(set_context, cuCtxSetCurrent, Context)                                                                  \
   X(synchronize, cuCtxSynchronize, void)                                                                    \
-  X(allocate, cuMemAlloc_v2, Address*, std::size_t)                                                     \
-  X(release, cuMemFree_v2, Address)                                                                     \
-  X(to_device, cuMemcpyHtoD_v2, Address, const void*, std::size_t)                                      \
-  X(to_host, cuMemcpyDtoH_v2, void*, Address, std::size_t)                                              \
-  X(within_device, cuMemcpyDtoDAsync_v2, Address, Address, std::size_t, Stream)                         \
-  X(create_stream, cuStreamCreate, Stream*, unsigned)                                                   \
-  X(destroy_stream, cuStreamDestroy_v2, Stream)                                                         \
-  X(begin_capture, cuStreamBeginCapture_v2, Stream, int)                                                \
-  X(end_capture, cuStreamEndCapture, Stream, Graph*)                                                    \
-  X(instantiate, cuGraphInstantiateWithFlags, GraphExec*, Graph, unsigned long long)                    \
-  X(launch_graph, cuGraphLaunch, GraphExec, Stream)                                                     \
-  X(destroy_exec, cuGraphExecDestroy, GraphExec)                                                        \
-  X(destroy_graph, cuGraphDestroy, Graph)                                                               \
-  X(create_event, cuEventCreate, Event*, unsigned)                                                      \
-  X(record_event, cuEventRecord, Event, Stream)                                                         \
-  X(await_event, cuEventSynchronize, Event)                                                             \
-  X(elapsed, cuEventElapsedTime, float*, Event, Event)                                                  \
-  X(destroy_event, cuEventDestroy_v2, Event)                                                            \
-  X(load_module, cuModuleLoadData, Module*, const void*)                                                \
-  X(unload_module, cuModuleUnload, Module)                                                              \
-  X(function, cuModuleGetFunction, Function*, Module, const char*)                                      \
-  X(launch, cuLaunchKernel, Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, Stream, \
-    void**, void**)                                                                                     \
+  X(allocate, cuMemAlloc_v2, Address*, std::size_t)                                                         \
+  X(release, cuMemFree_v2, Address)                                                                         \
+  X(to_device, cuMemcpyHtoD_v2, Address, const void*, std::size_t)                                          \
+  X(to_host, cuMemcpyDtoH_v2, void*, Address, std::size_t)                                                  \
+  X(within_device, cuMemcpyDtoDAsync_v2, Address, Address, std::size_t, Stream)                             \
+  X(create_stream, cuStreamCreate, Stream*, unsigned)                                                       \
+  X(destroy_stream, cuStreamDestroy_v2, Stream)                                                             \
+  X(begin_capture, cuStreamBeginCapture_v2, Stream, int)                                                    \
+  X(end_capture, cuStreamEndCapture, Stream, Graph*)                                                        \
+  X(instantiate, cuGraphInstantiateWithFlags, GraphExec*, Graph, unsigned long long)                        \
+  X(launch_graph, cuGraphLaunch, GraphExec, Stream)                                                         \
+  X(destroy_exec, cuGraphExecDestroy, GraphExec)                                                            \
+  X(destroy_graph, cuGraphDestroy, Graph)                                                                   \
+  X(create_event, cuEventCreate, Event*, unsigned)                                                          \
+  X(record_event, cuEventRecord, Event, Stream)                                                             \
+  X(await_event, cuEventSynchronize, Event)                                                                 \
+  X(elapsed, cuEventElapsedTime, float*, Event, Event)                                                      \
+  X(destroy_event, cuEventDestroy_v2, Event)                                                                \
+  X(load_module, cuModuleLoadData, Module*, const void*)                                                    \
+  X(unload_module, cuModuleUnload, Module)                                                                  \
+  X(function, cuModuleGetFunction, Function*, Module, const char*)                                          \
+  X(launch, cuLaunchKernel, Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, \
+    Stream, void**, void**)                                                                                 \
   X(error_text, cuGetErrorString, Status, const char**)
 
 // Since CUDA 12.4; absent in older drivers.
-#define TAILOR_CUDA_GREEN(X)                                                                            \
-  X(resource, cuDeviceGetDevResource, DeviceNumber, DeviceResource*, int)                               \
-  X(split, cuDevSmResourceSplitByCount, DeviceResource*, unsigned*, const DeviceResource*, DeviceResource*, unsigned, \
-    unsigned)                                                                                           \
-  X(describe, cuDevResourceGenerateDesc, ResourceText*, DeviceResource*, unsigned)                      \
-  X(create, cuGreenCtxCreate, GreenContext*, ResourceText, DeviceNumber, unsigned)                      \
-  X(destroy, cuGreenCtxDestroy, GreenContext)                                                           \
-  X(create_stream, cuGreenCtxStreamCreate, Stream*, GreenContext, unsigned, int)                        \
+#define TAILOR_CUDA_GREEN(X)                                                                                \
+  X(resource, cuDeviceGetDevResource, DeviceNumber, DeviceResource*, int)                                   \
+  X(split, cuDevSmResourceSplitByCount, DeviceResource*, unsigned*, const DeviceResource*, DeviceResource*, \
+    unsigned, unsigned)                                                                                     \
+  X(describe, cuDevResourceGenerateDesc, ResourceText*, DeviceResource*, unsigned)                          \
+  X(create, cuGreenCtxCreate, GreenContext*, ResourceText, DeviceNumber, unsigned)                          \
+  X(destroy, cuGreenCtxDestroy, GreenContext)                                                               \
+  X(create_stream, cuGreenCtxStreamCreate, Stream*, GreenContext, unsigned, int)                            \
   X(resource_of, cuGreenCtxGetDevResource, GreenContext, DeviceResource*, int)
 
-#define TAILOR_CUDA_BLAS(X)                                                                             \
-  X(create, cublasLtCreate, BlasHandle*)                                                                \
-  X(destroy, cublasLtDestroy, BlasHandle)                                                               \
-  X(create_text, cublasLtMatmulDescCreate, MatmulText*, int, int)                                       \
-  X(destroy_text, cublasLtMatmulDescDestroy, MatmulText)                                                \
-  X(set_text, cublasLtMatmulDescSetAttribute, MatmulText, int, const void*, std::size_t)                \
-  X(create_layout, cublasLtMatrixLayoutCreate, MatrixLayout*, int, std::uint64_t, std::uint64_t, std::int64_t) \
-  X(destroy_layout, cublasLtMatrixLayoutDestroy, MatrixLayout)                                          \
-  X(set_layout, cublasLtMatrixLayoutSetAttribute, MatrixLayout, int, const void*, std::size_t)          \
-  X(create_preference, cublasLtMatmulPreferenceCreate, MatmulPreference*)                               \
-  X(destroy_preference, cublasLtMatmulPreferenceDestroy, MatmulPreference)                              \
+#define TAILOR_CUDA_BLAS(X)                                                                                \
+  X(create, cublasLtCreate, BlasHandle*)                                                                   \
+  X(destroy, cublasLtDestroy, BlasHandle)                                                                  \
+  X(create_text, cublasLtMatmulDescCreate, MatmulText*, int, int)                                          \
+  X(destroy_text, cublasLtMatmulDescDestroy, MatmulText)                                                   \
+  X(set_text, cublasLtMatmulDescSetAttribute, MatmulText, int, const void*, std::size_t)                   \
+  X(create_layout, cublasLtMatrixLayoutCreate, MatrixLayout*, int, std::uint64_t, std::uint64_t,           \
+    std::int64_t)                                                                                          \
+  X(destroy_layout, cublasLtMatrixLayoutDestroy, MatrixLayout)                                             \
+  X(set_layout, cublasLtMatrixLayoutSetAttribute, MatrixLayout, int, const void*, std::size_t)             \
+  X(create_preference, cublasLtMatmulPreferenceCreate, MatmulPreference*)                                  \
+  X(destroy_preference, cublasLtMatmulPreferenceDestroy, MatmulPreference)                                 \
   X(set_preference, cublasLtMatmulPreferenceSetAttribute, MatmulPreference, int, const void*, std::size_t) \
-  X(choose, cublasLtMatmulAlgoGetHeuristic, BlasHandle, MatmulText, MatrixLayout, MatrixLayout, MatrixLayout, \
-    MatrixLayout, MatmulPreference, int, MatmulChoice*, int*)                                           \
+  X(choose, cublasLtMatmulAlgoGetHeuristic, BlasHandle, MatmulText, MatrixLayout, MatrixLayout,            \
+    MatrixLayout, MatrixLayout, MatmulPreference, int, MatmulChoice*, int*)                                \
   X(read_algorithm, cublasLtMatmulAlgoConfigGetAttribute, const MatmulAlgorithm*, int, void*, std::size_t, \
-    std::size_t*)                                                                                       \
+    std::size_t*)                                                                                          \
   X(multiply, cublasLtMatmul, BlasHandle, MatmulText, const void*, const void*, MatrixLayout, const void*, \
-    MatrixLayout, const void*, const void*, MatrixLayout, void*, MatrixLayout, const MatmulAlgorithm*, void*, \
-    std::size_t, Stream)
+    MatrixLayout, const void*, const void*, MatrixLayout, void*, MatrixLayout, const MatmulAlgorithm*,     \
+    void*, std::size_t, Stream)
 
-#define TAILOR_CUDA_DNN(X)                                                                              \
-  X(create, cudnnCreate, DnnHandle*)                                                                    \
-  X(destroy, cudnnDestroy, DnnHandle)                                                                   \
-  X(set_stream, cudnnSetStream, DnnHandle, Stream)                                                      \
-  X(create_descriptor, cudnnBackendCreateDescriptor, DescriptorKind, Descriptor*)                       \
-  X(destroy_descriptor, cudnnBackendDestroyDescriptor, Descriptor)                                      \
-  X(finalize, cudnnBackendFinalize, Descriptor)                                                         \
-  X(set, cudnnBackendSetAttribute, Descriptor, AttributeName, AttributeType, std::int64_t, const void*) \
-  X(get, cudnnBackendGetAttribute, Descriptor, AttributeName, AttributeType, std::int64_t, std::int64_t*, void*) \
-  X(execute, cudnnBackendExecute, DnnHandle, Descriptor, Descriptor)                                    \
-  X(create_tensor, cudnnCreateTensorDescriptor, TensorText*)                                            \
-  X(destroy_tensor, cudnnDestroyTensorDescriptor, TensorText)                                           \
-  X(set_tensor, cudnnSetTensor4dDescriptor, TensorText, int, int, int, int, int, int)                   \
-  X(create_pooling, cudnnCreatePoolingDescriptor, PoolingText*)                                         \
-  X(destroy_pooling, cudnnDestroyPoolingDescriptor, PoolingText)                                        \
-  X(set_pooling, cudnnSetPooling2dDescriptor, PoolingText, int, int, int, int, int, int, int, int)      \
+#define TAILOR_CUDA_DNN(X)                                                                                \
+  X(create, cudnnCreate, DnnHandle*)                                                                      \
+  X(destroy, cudnnDestroy, DnnHandle)                                                                     \
+  X(set_stream, cudnnSetStream, DnnHandle, Stream)                                                        \
+  X(create_descriptor, cudnnBackendCreateDescriptor, DescriptorKind, Descriptor*)                         \
+  X(destroy_descriptor, cudnnBackendDestroyDescriptor, Descriptor)                                        \
+  X(finalize, cudnnBackendFinalize, Descriptor)                                                           \
+  X(set, cudnnBackendSetAttribute, Descriptor, AttributeName, AttributeType, std::int64_t, const void*)   \
+  X(get, cudnnBackendGetAttribute, Descriptor, AttributeName, AttributeType, std::int64_t, std::int64_t*, \
+    void*)                                                                                                \
+  X(execute, cudnnBackendExecute, DnnHandle, Descriptor, Descriptor)                                      \
+  X(create_tensor, cudnnCreateTensorDescriptor, TensorText*)                                              \
+  X(destroy_tensor, cudnnDestroyTensorDescriptor, TensorText)                                             \
+  X(set_tensor, cudnnSetTensor4dDescriptor, TensorText, int, int, int, int, int, int)                     \
+  X(create_pooling, cudnnCreatePoolingDescriptor, PoolingText*)                                           \
+  X(destroy_pooling, cudnnDestroyPoolingDescriptor, PoolingText)                                          \
+  X(set_pooling, cudnnSetPooling2dDescriptor, PoolingText, int, int, int, int, int, int, int, int)        \
   X(pool, cudnnPoolingForward, DnnHandle, PoolingText, const void*, TensorText, const void*, const void*, \
     TensorText, void*)
 
-#define TAILOR_CUDA_CUPTI(X)                                                                            \
-  X(register_buffers, cuptiActivityRegisterCallbacks, BuffersWanted, BuffersDone)                       \
-  X(enable, cuptiActivityEnable, int)                                                                   \
-  X(disable, cuptiActivityDisable, int)                                                                 \
-  X(flush, cuptiActivityFlushAll, std::uint32_t)                                                        \
+#define TAILOR_CUDA_CUPTI(X)                                                      \
+  X(register_buffers, cuptiActivityRegisterCallbacks, BuffersWanted, BuffersDone) \
+  X(enable, cuptiActivityEnable, int)                                             \
+  X(disable, cuptiActivityDisable, int)                                           \
+  X(flush, cuptiActivityFlushAll, std::uint32_t)                                  \
   X(next_record, cuptiActivityGetNextRecord, std::uint8_t*, std::size_t, KernelRecord**)
 
 #define TAILOR_CUDA_MEMBER(name, symbol, ...) Status (*name)(__VA_ARGS__) = nullptr;

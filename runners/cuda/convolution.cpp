@@ -2,7 +2,6 @@
 // this program for the rest. Of the engines that the heuristics rank the first whose plan can be built is taken.
 #include "runners/cuda/dnn.h"
 #include "runners/cuda/operation.h"
-
 #include "tailor/base/error.h"
 
 #include <fmt/format.h>
@@ -71,8 +70,10 @@ Address address_of(std::int64_t id, const Operands& o) {
 
 void execute(Gpu& gpu, const Plan& plan, const Operands& operands) {
   std::vector<const void*> pointers;
-  for (std::int64_t id : plan.graph->ids) pointers.push_back(reinterpret_cast<const void*>(address_of(id, operands)));
-  const void* scratch = reinterpret_cast<const void*>(gpu.workspace(static_cast<std::size_t>(plan.workspace)));
+  for (std::int64_t id : plan.graph->ids)
+    pointers.push_back(reinterpret_cast<const void*>(address_of(id, operands)));
+  const void* scratch =
+      reinterpret_cast<const void*>(gpu.workspace(static_cast<std::size_t>(plan.workspace)));
   DnnDescriptor pack(gpu.libraries(), kVariantPack);
   pack.set(kPackPointers, kTypePointer, pointers);
   pack.set(kPackIds, kTypeInt64, plan.graph->ids);
@@ -84,8 +85,11 @@ void execute(Gpu& gpu, const Plan& plan, const Operands& operands) {
 
 Operation operation_of(Gpu& gpu, const Layer& layer, Plan found, const Words& rest) {
   auto plan = std::make_shared<Plan>(std::move(found));
-  Operation operation{operand_sizes(layer), rest.empty() ? "cuDNN" : "cuDNN + own", plan->choice,
-                      static_cast<std::size_t>(plan->workspace), {}};
+  Operation operation{operand_sizes(layer),
+                      rest.empty() ? "cuDNN" : "cuDNN + own",
+                      plan->choice,
+                      static_cast<std::size_t>(plan->workspace),
+                      {}};
   if (rest.empty()) {
     operation.enqueue = [&gpu, plan](const Operands& o) { execute(gpu, *plan, o); };
     return operation;
@@ -103,7 +107,8 @@ Operation operation_of(Gpu& gpu, const Layer& layer, Plan found, const Words& re
 
 Operation prepare_convolution(Gpu& gpu, const Layer& layer) {
   const FusedConvolution words = fusable_words(layer);
-  if (auto plan = find_plan(gpu, layer, words.fused)) return operation_of(gpu, layer, std::move(*plan), words.rest);
+  if (auto plan = find_plan(gpu, layer, words.fused))
+    return operation_of(gpu, layer, std::move(*plan), words.rest);
   if (!words.fused.empty())
     if (auto plan = find_plan(gpu, layer, {})) return operation_of(gpu, layer, std::move(*plan), layer.post);
   throw Error(Code::runtime_refused,

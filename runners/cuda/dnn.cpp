@@ -69,8 +69,7 @@ class Builder {
     DnnDescriptor& whole = make(kOperationGraph);
     whole.set(kGraphOperations, kTypeDescriptor, operations_);
     if (handle) whole.set(kGraphHandle, kTypeHandle, handle);
-    if (!whole.try_finalize())
-      throw Error(Code::runtime_refused, "cuDNN has no graph of this form");
+    if (!whole.try_finalize()) throw Error(Code::runtime_refused, "cuDNN has no graph of this form");
   }
 
  private:
@@ -93,9 +92,14 @@ const DnnDescriptor& convolution_text(Builder& build, const latency::Workload& w
 }
 
 const DnnDescriptor& pointwise_text(Builder& build, const std::string& word) {
-  const std::array<std::pair<const char*, int>, 8> kModes = {
-      {{"bias", kAdd}, {"bn", kAdd}, {"add", kAdd}, {"relu", kReluForward}, {"clip", kReluForward},
-       {"leakyrelu", kReluForward}, {"sigmoid", kSigmoidForward}, {"tanh", kTanhForward}}};
+  const std::array<std::pair<const char*, int>, 8> kModes = {{{"bias", kAdd},
+                                                              {"bn", kAdd},
+                                                              {"add", kAdd},
+                                                              {"relu", kReluForward},
+                                                              {"clip", kReluForward},
+                                                              {"leakyrelu", kReluForward},
+                                                              {"sigmoid", kSigmoidForward},
+                                                              {"tanh", kTanhForward}}};
   auto mode = std::find_if(kModes.begin(), kModes.end(), [&](const auto& m) { return word == m.first; });
   DnnDescriptor& text = build.make(kPointwise);
   text.set(kPointwiseMode, kTypePointwiseMode, mode->second);
@@ -106,8 +110,8 @@ const DnnDescriptor& pointwise_text(Builder& build, const std::string& word) {
   return text;
 }
 
-void add_convolution(Builder& build, const latency::Workload& w, const DnnDescriptor& x, const DnnDescriptor& weights,
-                     const DnnDescriptor& y) {
+void add_convolution(Builder& build, const latency::Workload& w, const DnnDescriptor& x,
+                     const DnnDescriptor& weights, const DnnDescriptor& y) {
   const DnnDescriptor& text = convolution_text(build, w);
   DnnDescriptor& forward = build.make(kConvolutionForward);
   const float one = 1, none = 0;
@@ -119,15 +123,52 @@ void add_convolution(Builder& build, const latency::Workload& w, const DnnDescri
 }
 
 const char* knob_name(int type) {
-  constexpr std::array kNames = {
-      "SPLIT_K",    "SWIZZLE",   "TILE_SIZE",  "USE_TEX",        "EDGE",        "KBLOCK",       "LDGA",
-      "LDGB",       "CHUNK_K",   "SPLIT_H",    "WINO_TILE",      "MULTIPLY",    "SPLIT_K_BUF",  "TILEK",
-      "STAGES",     "REDUCTION", "CTA_SPLIT_K_MODE", "SPLIT_K_SLC", "IDX_MODE", "SLICED",       "SPLIT_RS",
-      "SINGLEBUFFER", "LDGC",    "SPECFILT",   "KERNEL_CFG",     "WORKSPACE",   "TILE_CGA",     "TILE_CGA_M",
-      "TILE_CGA_N", "BLOCK_SIZE", "OCCUPANCY", "ARRAY_SIZE_PER_THREAD", "NUM_C_PER_BLOCK", "SPLIT_COLS", "TILE_ROWS",
-      "TILE_COLS",  "LOAD_SIZE", "CTA_COUNT",  "STREAM_K",       "SPLIT_P_SLC", "TILE_M",       "TILE_N",
-      "WARP_SPEC_CFG", "SWAP_AB"};
-  return type >= 0 && type < static_cast<int>(kNames.size()) ? kNames[static_cast<std::size_t>(type)] : "KNOB";
+  constexpr std::array kNames = {"SPLIT_K",
+                                 "SWIZZLE",
+                                 "TILE_SIZE",
+                                 "USE_TEX",
+                                 "EDGE",
+                                 "KBLOCK",
+                                 "LDGA",
+                                 "LDGB",
+                                 "CHUNK_K",
+                                 "SPLIT_H",
+                                 "WINO_TILE",
+                                 "MULTIPLY",
+                                 "SPLIT_K_BUF",
+                                 "TILEK",
+                                 "STAGES",
+                                 "REDUCTION",
+                                 "CTA_SPLIT_K_MODE",
+                                 "SPLIT_K_SLC",
+                                 "IDX_MODE",
+                                 "SLICED",
+                                 "SPLIT_RS",
+                                 "SINGLEBUFFER",
+                                 "LDGC",
+                                 "SPECFILT",
+                                 "KERNEL_CFG",
+                                 "WORKSPACE",
+                                 "TILE_CGA",
+                                 "TILE_CGA_M",
+                                 "TILE_CGA_N",
+                                 "BLOCK_SIZE",
+                                 "OCCUPANCY",
+                                 "ARRAY_SIZE_PER_THREAD",
+                                 "NUM_C_PER_BLOCK",
+                                 "SPLIT_COLS",
+                                 "TILE_ROWS",
+                                 "TILE_COLS",
+                                 "LOAD_SIZE",
+                                 "CTA_COUNT",
+                                 "STREAM_K",
+                                 "SPLIT_P_SLC",
+                                 "TILE_M",
+                                 "TILE_N",
+                                 "WARP_SPEC_CFG",
+                                 "SWAP_AB"};
+  return type >= 0 && type < static_cast<int>(kNames.size()) ? kNames[static_cast<std::size_t>(type)]
+                                                             : "KNOB";
 }
 
 }  // namespace
@@ -148,7 +189,8 @@ DnnDescriptor& DnnDescriptor::operator=(DnnDescriptor&& other) noexcept {
 void DnnDescriptor::set_raw(AttributeName name, AttributeType type, std::int64_t count, const void* values) {
   const Status status = libraries_->dnn().set(descriptor_, name, type, count, values);
   if (status != 0)
-    libraries_->check_dnn(status, fmt::format("cudnnBackendSetAttribute({})", static_cast<int>(name)).c_str());
+    libraries_->check_dnn(status,
+                          fmt::format("cudnnBackendSetAttribute({})", static_cast<int>(name)).c_str());
 }
 
 void DnnDescriptor::set_text(AttributeName name, const std::string& text) {
@@ -166,7 +208,8 @@ bool DnnDescriptor::try_finalize() {
   return true;
 }
 
-std::size_t DnnDescriptor::read_raw(AttributeName name, AttributeType type, std::int64_t most, void* values) const {
+std::size_t DnnDescriptor::read_raw(AttributeName name, AttributeType type, std::int64_t most,
+                                    void* values) const {
   std::int64_t count = 0;
   const Status status = libraries_->dnn().get(descriptor_, name, type, most, &count, values);
   if (status >= kDnnNotSupported && status < kDnnInternal) return 0;
@@ -188,7 +231,8 @@ FusedConvolution fusable_words(const Layer& layer) {
   constexpr std::array kFusable = {"bias", "bn", "add", "relu", "clip", "leakyrelu", "sigmoid", "tanh"};
   FusedConvolution words;
   for (const std::string& word : layer.post) {
-    const bool fits = words.rest.empty() && std::find(kFusable.begin(), kFusable.end(), word) != kFusable.end();
+    const bool fits =
+        words.rest.empty() && std::find(kFusable.begin(), kFusable.end(), word) != kFusable.end();
     // Convolution, batch normalisation and bias are one affine map: one sum per channel.
     const bool again = (word == "bn" || word == "bias") && !words.fused.empty() &&
                        (words.fused.back() == "bias" || words.fused.back() == "bn");
@@ -201,7 +245,8 @@ FusedConvolution fusable_words(const Layer& layer) {
   return words;
 }
 
-ConvolutionGraph convolution_graph(Libraries& libraries, DnnHandle handle, const Layer& layer, const Words& fused) {
+ConvolutionGraph convolution_graph(Libraries& libraries, DnnHandle handle, const Layer& layer,
+                                   const Words& fused) {
   const latency::Workload& w = layer.sizes;
   const int type = data_type(w.type);
   const bool eight = w.type == graph::DataType::i8;

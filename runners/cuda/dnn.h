@@ -45,7 +45,8 @@ class DnnDescriptor {
     return values;
   }
   /// Descriptors that an attribute holds.
-  std::vector<DnnDescriptor> read_descriptors(AttributeName name, DescriptorKind kind, std::int64_t most) const;
+  std::vector<DnnDescriptor> read_descriptors(AttributeName name, DescriptorKind kind,
+                                              std::int64_t most) const;
 
  private:
   void set_raw(AttributeName name, AttributeType type, std::int64_t count, const void* values);
@@ -73,7 +74,8 @@ FusedConvolution fusable_words(const Layer& layer);
 
 /// @param handle nullptr: for a device that is only described
 /// @throws CallFailed, Error runtime_refused
-ConvolutionGraph convolution_graph(Libraries& libraries, DnnHandle handle, const Layer& layer, const Words& fused);
+ConvolutionGraph convolution_graph(Libraries& libraries, DnnHandle handle, const Layer& layer,
+                                   const Words& fused);
 
 /// Engine configurations, best first, as the heuristics rank them.
 /// @param device descriptor of a described device, or nullptr for the handle's

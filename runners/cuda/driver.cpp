@@ -16,7 +16,8 @@ namespace {
 constexpr const char* kDriverHelp =
     "libcuda.so.1 comes with NVIDIA's driver: nvidia-smi says whether that works";
 constexpr const char* kToolkitHelp =
-    "install it, or name its folder with TAILOR_CUDA_LIBRARIES (folders joined by ':'), for instance those of "
+    "install it, or name its folder with TAILOR_CUDA_LIBRARIES (folders joined by ':'), for instance those "
+    "of "
     "PyTorch's wheels: site-packages/nvidia/*/lib";
 constexpr std::array kUsualFolders = {"/usr/local/cuda/lib64", "/usr/local/cuda/extras/CUPTI/lib64"};
 
@@ -138,7 +139,7 @@ const GreenFunctions* Libraries::green() {
     if (loaded.library == "libcuda") handle = loaded.handle;
   GreenFunctions table;
   bool all = true;
-#define TAILOR_CUDA_MAYBE(name, symbol, ...)                                         \
+#define TAILOR_CUDA_MAYBE(name, symbol, ...)                                     \
   table.name = reinterpret_cast<decltype(table.name)>(::dlsym(handle, #symbol)); \
   all = all && table.name;
   TAILOR_CUDA_GREEN(TAILOR_CUDA_MAYBE)

@@ -1,6 +1,5 @@
 // What no library fuses: one kernel of this program's own, which is told the operations by number.
 #include "runners/cuda/operation.h"
-
 #include "tailor/base/error.h"
 
 #include <fmt/format.h>
@@ -16,8 +15,8 @@ constexpr std::size_t kMostWords = 8;  // eight bits each in one argument
 
 // The order of `Word` in kernels.cu.
 std::uint64_t number_of(const std::string& word) {
-  constexpr std::array names = {"", "bias", "add", "relu", "clip", "leakyrelu", "sigmoid",
-                                "tanh", "hardsigmoid", "hardswish", "gelu", "mul"};
+  constexpr std::array names = {"",        "bias", "add",         "relu",      "clip", "leakyrelu",
+                                "sigmoid", "tanh", "hardsigmoid", "hardswish", "gelu", "mul"};
   if (word == "bn") return 1;
   for (std::size_t i = 1; i < names.size(); ++i)
     if (word == names[i]) return i;
@@ -51,8 +50,8 @@ std::function<void(Address, const Operands&)> elementwise(Gpu& gpu, const Elemen
     long long count = n, width = channels;
     unsigned long long numbers = words;
     std::array<void*, 7> arguments = {&from, &other, &bias, &to, &count, &width, &numbers};
-    gpu.libraries().check(gpu.libraries().driver().launch(kernel, blocks, 1, 1, kThreads, 1, 1, 0, gpu.stream(),
-                                                          arguments.data(), nullptr),
+    gpu.libraries().check(gpu.libraries().driver().launch(kernel, blocks, 1, 1, kThreads, 1, 1, 0,
+                                                          gpu.stream(), arguments.data(), nullptr),
                           "cuLaunchKernel");
   };
 }

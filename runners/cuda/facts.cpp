@@ -12,31 +12,30 @@ namespace tailor::cuda {
 namespace {
 
 struct Figure {
-  int Facts::* member;
+  int Facts::*member;
   Attribute attribute;
 };
-constexpr std::array<Figure, 21> kFigures = {
-    {{&Facts::major, kCapabilityMajor},
-     {&Facts::minor, kCapabilityMinor},
-     {&Facts::multiprocessors, kMultiprocessors},
-     {&Facts::warp, kWarpSize},
-     {&Facts::threads, kThreadsPerMultiprocessor},
-     {&Facts::blocks, kBlocksPerMultiprocessor},
-     {&Facts::registers, kRegistersPerMultiprocessor},
-     {&Facts::shared_bytes, kSharedPerMultiprocessor},
-     {&Facts::threads_per_block, kMaxThreadsPerBlock},
-     {&Facts::registers_per_block, kRegistersPerBlock},
-     {&Facts::shared_per_block, kSharedPerBlock},
-     {&Facts::shared_opt_in, kSharedPerBlockOptIn},
-     {&Facts::shared_reserved, kReservedSharedPerBlock},
-     {&Facts::clock_khz, kClockKHz},
-     {&Facts::memory_khz, kMemoryClockKHz},
-     {&Facts::bus_bits, kMemoryBusBits},
-     {&Facts::l2_bytes, kL2Bytes},
-     {&Facts::grid_x, kMaxGridX},
-     {&Facts::pci_device, kPciDevice},
-     {&Facts::tcc, kTccDriver},
-     {&Facts::cooperative, kCooperativeLaunch}}};
+constexpr std::array<Figure, 21> kFigures = {{{&Facts::major, kCapabilityMajor},
+                                              {&Facts::minor, kCapabilityMinor},
+                                              {&Facts::multiprocessors, kMultiprocessors},
+                                              {&Facts::warp, kWarpSize},
+                                              {&Facts::threads, kThreadsPerMultiprocessor},
+                                              {&Facts::blocks, kBlocksPerMultiprocessor},
+                                              {&Facts::registers, kRegistersPerMultiprocessor},
+                                              {&Facts::shared_bytes, kSharedPerMultiprocessor},
+                                              {&Facts::threads_per_block, kMaxThreadsPerBlock},
+                                              {&Facts::registers_per_block, kRegistersPerBlock},
+                                              {&Facts::shared_per_block, kSharedPerBlock},
+                                              {&Facts::shared_opt_in, kSharedPerBlockOptIn},
+                                              {&Facts::shared_reserved, kReservedSharedPerBlock},
+                                              {&Facts::clock_khz, kClockKHz},
+                                              {&Facts::memory_khz, kMemoryClockKHz},
+                                              {&Facts::bus_bits, kMemoryBusBits},
+                                              {&Facts::l2_bytes, kL2Bytes},
+                                              {&Facts::grid_x, kMaxGridX},
+                                              {&Facts::pci_device, kPciDevice},
+                                              {&Facts::tcc, kTccDriver},
+                                              {&Facts::cooperative, kCooperativeLaunch}}};
 
 // An attribute that a driver does not know (it is newer, or gone) stays 0.
 void read_figures(const DriverFunctions& cu, DeviceNumber device, Facts& facts) {

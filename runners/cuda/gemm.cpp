@@ -1,7 +1,6 @@
 // Products by cuBLASLt. Rows lie one after the other: y[m][n] = x[m][k] w[n][k]. To cuBLASLt, which counts columns first,
 // that is y' = w'^T x', the one arrangement that all types have. The library's first choice is taken, as frameworks do.
 #include "runners/cuda/operation.h"
-
 #include "tailor/base/error.h"
 
 #include <fmt/format.h>
@@ -42,7 +41,8 @@ struct Product {
 
   template <class T>
   void set(int attribute, const T& value) {
-    gpu.libraries().check_blas(blas.set_text(text, attribute, &value, sizeof value), "cublasLtMatmulDescSetAttribute");
+    gpu.libraries().check_blas(blas.set_text(text, attribute, &value, sizeof value),
+                               "cublasLtMatmulDescSetAttribute");
   }
   void set_batches(MatrixLayout layout, std::int32_t count, std::int64_t stride);
   void choose();
@@ -87,8 +87,13 @@ Fused fused_words(const Layer& layer) {
 }
 
 Product::Product(Gpu& g, const Layer& layer)
-    : gpu(g), blas(g.libraries().blas()), types(types_of(layer)), m(layer.sizes.mb), n(layer.sizes.oc),
-      k(layer.sizes.ic), batches(layer.kind == LayerKind::batched_gemm ? layer.sizes.g : 1) {
+    : gpu(g),
+      blas(g.libraries().blas()),
+      types(types_of(layer)),
+      m(layer.sizes.mb),
+      n(layer.sizes.oc),
+      k(layer.sizes.ic),
+      batches(layer.kind == LayerKind::batched_gemm ? layer.sizes.g : 1) {
   const Fused fused = fused_words(layer);
   adds = fused.add;
   epilogue = (fused.bias ? kBias : 0u) | fused.activation;
@@ -123,7 +128,8 @@ Product::~Product() {
 
 void Product::set_batches(MatrixLayout layout, std::int32_t count, std::int64_t stride) {
   Libraries& libraries = gpu.libraries();
-  libraries.check_blas(blas.set_layout(layout, kBatchCount, &count, sizeof count), "cublasLtMatrixLayoutSetAttribute");
+  libraries.check_blas(blas.set_layout(layout, kBatchCount, &count, sizeof count),
+                       "cublasLtMatrixLayoutSetAttribute");
   libraries.check_blas(blas.set_layout(layout, kBatchStride, &stride, sizeof stride),
                        "cublasLtMatrixLayoutSetAttribute");
 }
@@ -132,7 +138,8 @@ void Product::choose() {
   int found = 0;
   const Status status = blas.choose(gpu.blas(), text, w, x, y, y, preference, 1, &chosen, &found);
   if (status != 0 || found == 0)
-    throw Error(Code::runtime_refused, fmt::format("cuBLASLt has no kernel for this product (status {})", status));
+    throw Error(Code::runtime_refused,
+                fmt::format("cuBLASLt has no kernel for this product (status {})", status));
 }
 
 std::string Product::choice() const {
@@ -152,8 +159,8 @@ void Product::multiply(const Operands& o) {
   const float one = 1, none = 0;
   const float* beta = adds ? &one : &none;
   gpu.libraries().check_blas(
-      blas.multiply(gpu.blas(), text, &one, at(o.weights), w, at(o.x), x, beta, at(adds ? o.residual : o.y), y,
-                    at(o.y), y, &chosen.algorithm, at(gpu.workspace(chosen.workspace)), chosen.workspace,
+      blas.multiply(gpu.blas(), text, &one, at(o.weights), w, at(o.x), x, beta, at(adds ? o.residual : o.y),
+                    y, at(o.y), y, &chosen.algorithm, at(gpu.workspace(chosen.workspace)), chosen.workspace,
                     gpu.stream()),
       "cublasLtMatmul");
 }
@@ -172,7 +179,8 @@ Operation prepare_gemm(Gpu& gpu, const Layer& layer) {
     return operation;
   }
   operation.library = "cuBLASLt + own";
-  auto after = elementwise(gpu, {std::max<std::int64_t>(1, product->batches) * w.mb * w.oc, w.oc, w.type, rest});
+  auto after =
+      elementwise(gpu, {std::max<std::int64_t>(1, product->batches) * w.mb * w.oc, w.oc, w.type, rest});
   operation.enqueue = [product, after](const Operands& operands) {
     product->multiply(operands);
     after(operands.y, operands);

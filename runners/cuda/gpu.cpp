@@ -25,8 +25,9 @@ DeviceNumber first_contact(Libraries& libraries, int number) {
   int count = 0;
   libraries.check(cu.device_count(&count), "cuDeviceGetCount");
   if (number < 0 || number >= count)
-    throw Error(Code::runtime_missing, fmt::format("there is no device {}; the driver shows {}", number, count),
-                "--gpu", "nvidia-smi lists the devices that the driver shows");
+    throw Error(Code::runtime_missing,
+                fmt::format("there is no device {}; the driver shows {}", number, count), "--gpu",
+                "nvidia-smi lists the devices that the driver shows");
   DeviceNumber device = 0;
   libraries.check(cu.device(&device, number), "cuDeviceGet");
   return device;
@@ -57,7 +58,9 @@ CapturedGraph::~CapturedGraph() {
   if (graph_) gpu_->libraries().driver().destroy_graph(graph_);
 }
 CapturedGraph::CapturedGraph(CapturedGraph&& other) noexcept
-    : gpu_(other.gpu_), graph_(std::exchange(other.graph_, nullptr)), exec_(std::exchange(other.exec_, nullptr)) {}
+    : gpu_(other.gpu_),
+      graph_(std::exchange(other.graph_, nullptr)),
+      exec_(std::exchange(other.exec_, nullptr)) {}
 CapturedGraph& CapturedGraph::operator=(CapturedGraph&& other) noexcept {
   std::swap(gpu_, other.gpu_), std::swap(graph_, other.graph_), std::swap(exec_, other.exec_);
   return *this;

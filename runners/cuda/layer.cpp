@@ -20,15 +20,27 @@ struct Letter {
   Field field;
 };
 // Longer names first where one begins another.
-constexpr std::array<Letter, 16> kLetters = {
-    {{"mb", &Workload::mb}, {"ih", &Workload::ih}, {"iw", &Workload::iw}, {"oh", &Workload::oh},
-     {"ow", &Workload::ow}, {"kh", &Workload::kh}, {"kw", &Workload::kw}, {"sh", &Workload::sh},
-     {"sw", &Workload::sw}, {"ph", &Workload::pt}, {"pw", &Workload::pl}, {"b", &Workload::g},
-     {"m", &Workload::mb},  {"k", &Workload::ic},  {"n", &Workload::oc},  {"c", &Workload::ic}}};
+constexpr std::array<Letter, 16> kLetters = {{{"mb", &Workload::mb},
+                                              {"ih", &Workload::ih},
+                                              {"iw", &Workload::iw},
+                                              {"oh", &Workload::oh},
+                                              {"ow", &Workload::ow},
+                                              {"kh", &Workload::kh},
+                                              {"kw", &Workload::kw},
+                                              {"sh", &Workload::sh},
+                                              {"sw", &Workload::sw},
+                                              {"ph", &Workload::pt},
+                                              {"pw", &Workload::pl},
+                                              {"b", &Workload::g},
+                                              {"m", &Workload::mb},
+                                              {"k", &Workload::ic},
+                                              {"n", &Workload::oc},
+                                              {"c", &Workload::ic}}};
 constexpr std::int64_t kMost = std::int64_t{1} << 28;
 
-const std::set<std::string, std::less<>> kWords = {"bias", "bn",   "add",         "relu", "clip", "leakyrelu",
-                                                   "sigmoid", "tanh", "hardsigmoid", "hardswish", "gelu", "mul"};
+const std::set<std::string, std::less<>> kWords = {"bias",        "bn",        "add",     "relu",
+                                                   "clip",        "leakyrelu", "sigmoid", "tanh",
+                                                   "hardsigmoid", "hardswish", "gelu",    "mul"};
 
 [[noreturn]] void fail(const std::string& line, const std::string& why) {
   throw Error(Code::bad_value, fmt::format("not a layer: {}", why), line.substr(0, 200));
@@ -91,8 +103,9 @@ Workload own_sizes(std::string_view head, LayerKind kind, const std::string& lin
   }
   if (pool) w.oc = w.ic, w.g = w.ic, w.pb = w.pt, w.pr = w.pl;
   if (kind == LayerKind::elementwise) w.mb = w.oc, w.oc = 1;
-  for (Field field : {&Workload::mb, &Workload::g, &Workload::ic, &Workload::oc, &Workload::ih, &Workload::iw,
-                      &Workload::oh, &Workload::ow, &Workload::kh, &Workload::kw, &Workload::sh, &Workload::sw})
+  for (Field field :
+       {&Workload::mb, &Workload::g, &Workload::ic, &Workload::oc, &Workload::ih, &Workload::iw,
+        &Workload::oh, &Workload::ow, &Workload::kh, &Workload::kw, &Workload::sh, &Workload::sw})
     if (w.*field < 1) fail(line, "a size is missing or zero");
   return w;
 }
@@ -111,7 +124,8 @@ void check_computable(const Layer& layer) {
     refuse(layer.line, "two residual sums after one layer");
   constexpr std::size_t kMostBytes = std::size_t{64} << 30;
   const OperandSizes sizes = operand_sizes(layer);
-  if (sizes.read() > kMostBytes || sizes.y > kMostBytes) refuse(layer.line, "an operand is larger than 64 GB");
+  if (sizes.read() > kMostBytes || sizes.y > kMostBytes)
+    refuse(layer.line, "an operand is larger than 64 GB");
 }
 
 }  // namespace

@@ -53,5 +53,6 @@ int main(int count, char** arguments) {
   if (count == 2 && std::string(arguments[1]) == "--help") return std::fputs(kUsage, stdout), 0;
   if (!read_arguments(count, arguments, options)) return std::fputs(kUsage, stderr), 2;
   tailor::cuda::Service service(options);
-  return tailor::serving::serve([&](const auto& request, const auto& progress) { return service.answer(request, progress); });
+  return tailor::serving::serve(
+      [&](const auto& request, const auto& progress) { return service.answer(request, progress); });
 }

@@ -34,11 +34,13 @@ NetworkLayer parse_one(const Json& json, bool tf32, std::size_t index) {
   NetworkLayer made;
   made.layer = parse_layer(text(json, "layer", "network"), tf32);
   const Json& in = member(json, "in", "network");
-  if (!in.is_array() || in.empty() || in.size() > kMostInputs) reject("\"in\" must be one or two tensors", index);
+  if (!in.is_array() || in.empty() || in.size() > kMostInputs)
+    reject("\"in\" must be one or two tensors", index);
   for (const Json& one : in) made.inputs.push_back(tensor_number(one, index));
   made.output = tensor_number(member(json, "out", "network"), index);
   if (made.inputs.size() != operands_wanted(made.layer))
-    reject(fmt::format("it reads {} tensors, \"in\" has {}", operands_wanted(made.layer), made.inputs.size()), index);
+    reject(fmt::format("it reads {} tensors, \"in\" has {}", operands_wanted(made.layer), made.inputs.size()),
+           index);
   return made;
 }
 
@@ -117,7 +119,8 @@ class Places {
 NetworkText parse_network(const Json& json, bool tf32) {
   const Json& list = member(json, "layers", "network");
   if (!list.is_array() || list.empty() || list.size() > kMostLayers)
-    throw Error(Code::bad_json, fmt::format("\"layers\" must be an array of 1 to {}", kMostLayers), "network");
+    throw Error(Code::bad_json, fmt::format("\"layers\" must be an array of 1 to {}", kMostLayers),
+                "network");
   NetworkText network;
   for (const Json& one : list) {
     network.layers.push_back(parse_one(one, tf32, network.layers.size()));
@@ -146,7 +149,8 @@ TensorPlaces place_tensors(const NetworkText& network) {
     for (std::size_t k = 0; k < layer.inputs.size(); ++k) {
       const int tensor = layer.inputs[k];
       const bool twice = k > 0 && tensor == layer.inputs[0];
-      if (!twice && last[static_cast<std::size_t>(tensor)] == static_cast<int>(i)) buffers.give_back(place(tensor));
+      if (!twice && last[static_cast<std::size_t>(tensor)] == static_cast<int>(i))
+        buffers.give_back(place(tensor));
     }
   }
   return places;

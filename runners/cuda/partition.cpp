@@ -55,7 +55,8 @@ class Clock {
   Clock(const Clock&) = delete;
   Clock& operator=(const Clock&) = delete;
   void mark(std::size_t which, bool end, Stream stream) {
-    gpu_.libraries().check(gpu_.libraries().driver().record_event(events_[2 * which + end], stream), "cuEventRecord");
+    gpu_.libraries().check(gpu_.libraries().driver().record_event(events_[2 * which + end], stream),
+                           "cuEventRecord");
   }
   double us(std::size_t which) {
     float milliseconds = 0;
@@ -139,7 +140,8 @@ int seen_twice(const std::vector<std::vector<SpinNote>>& notes) {
   std::map<std::uint64_t, int> shares;
   for (const auto& share : notes)
     for (std::uint64_t sm : multiprocessors_of(share)) ++shares[sm];
-  return static_cast<int>(std::count_if(shares.begin(), shares.end(), [](const auto& s) { return s.second > 1; }));
+  return static_cast<int>(
+      std::count_if(shares.begin(), shares.end(), [](const auto& s) { return s.second > 1; }));
 }
 
 // The most shares that ran at one time: counted at the moment when each begins.
@@ -147,12 +149,14 @@ int most_at_once(const std::vector<std::vector<SpinNote>>& notes) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> spans;
   for (const auto& share : notes) {
     std::uint64_t begin = ~std::uint64_t{0}, end = 0;
-    for (const SpinNote& note : share) begin = std::min(begin, note.begin_ns), end = std::max(end, note.end_ns);
+    for (const SpinNote& note : share)
+      begin = std::min(begin, note.begin_ns), end = std::max(end, note.end_ns);
     spans.emplace_back(begin, end);
   }
   int most = 0;
   for (const auto& [begin, unused] : spans)
-    most = std::max(most, static_cast<int>(std::count_if(spans.begin(), spans.end(), [at = begin](const auto& s) {
+    most = std::max(most,
+                    static_cast<int>(std::count_if(spans.begin(), spans.end(), [at = begin](const auto& s) {
                       return s.first <= at && at < s.second;
                     })));
   return most;
@@ -167,8 +171,9 @@ Partitions::Partitions(Gpu& gpu, int least) : gpu_(gpu) {
   libraries.check(green.resource(gpu.device(), &all, kResourceSm), "cuDeviceGetDevResource");
   std::vector<DeviceResource> groups(kMostShares);
   unsigned count = kMostShares;
-  libraries.check(green.split(groups.data(), &count, &all, &rest, 0, static_cast<unsigned>(std::max(1, least))),
-                  "cuDevSmResourceSplitByCount");
+  libraries.check(
+      green.split(groups.data(), &count, &all, &rest, 0, static_cast<unsigned>(std::max(1, least))),
+      "cuDevSmResourceSplitByCount");
   try {
     for (unsigned i = 0; i < std::min(count, kMostShares); ++i) add(groups[i], false);
     if (rest.type == kResourceSm && rest.sm.count > 0) add(rest, true);

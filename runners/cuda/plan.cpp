@@ -23,7 +23,8 @@ Json choice_json(const EngineChoice& choice, const char* mode) {
 }
 
 // What all engines of one graph are asked in turn.
-Json choices_of(Libraries& libraries, const ConvolutionGraph& graph, const DnnDescriptor& device, std::size_t most) {
+Json choices_of(Libraries& libraries, const ConvolutionGraph& graph, const DnnDescriptor& device,
+                std::size_t most) {
   Json list = Json::array();
   for (auto [mode, name] : {std::pair{kHeuristicA, "A"}, std::pair{kHeuristicFallback, "fallback"}})
     for (const DnnDescriptor& config : engine_configs(libraries, graph, &device, mode)) {
@@ -37,7 +38,8 @@ Json choices_of(Libraries& libraries, const ConvolutionGraph& graph, const DnnDe
 
 Json plan_described(Libraries& libraries, const Facts& facts, const Layer& layer, std::size_t most) {
   if (layer.kind != LayerKind::conv)
-    throw Error(Code::runtime_refused, "only convolutions can be planned for a device that is not there", layer.line);
+    throw Error(Code::runtime_refused, "only convolutions can be planned for a device that is not there",
+                layer.line);
   libraries.dnn();
   const DnnDescriptor device = described_device(libraries, facts);
   const FusedConvolution words = fusable_words(layer);

@@ -1,6 +1,5 @@
 // Pooling by cuDNN, channels last.
 #include "runners/cuda/operation.h"
-
 #include "tailor/base/error.h"
 
 #include <fmt/format.h>
@@ -69,18 +68,18 @@ void Pooling::run(const Operands& o) {
 // cuDNN gives (in + 2 pad - window) / stride + 1; a network that rounds up, or pads one side more, has another size.
 void check_size(const Layer& layer) {
   const latency::Workload& w = layer.sizes;
-  const bool fits = (w.ih + 2 * w.pt - w.kh) / w.sh + 1 == w.oh && (w.iw + 2 * w.pl - w.kw) / w.sw + 1 == w.ow;
+  const bool fits =
+      (w.ih + 2 * w.pt - w.kh) / w.sh + 1 == w.oh && (w.iw + 2 * w.pl - w.kw) / w.sw + 1 == w.ow;
   if (!fits)
-    throw Error(Code::runtime_refused, "cuDNN's pooling gives another size (it pads both sides alike and rounds down)",
-                layer.line);
+    throw Error(Code::runtime_refused,
+                "cuDNN's pooling gives another size (it pads both sides alike and rounds down)", layer.line);
 }
 
 }  // namespace
 
 Operation prepare_pooling(Gpu& gpu, const Layer& layer) {
   check_size(layer);
-  if (!layer.post.empty())
-    throw Error(Code::runtime_refused, "nothing is fused into pooling", layer.line);
+  if (!layer.post.empty()) throw Error(Code::runtime_refused, "nothing is fused into pooling", layer.line);
   auto pooling = std::make_shared<Pooling>(gpu);
   pooling->describe(layer);
   gpu.dnn();

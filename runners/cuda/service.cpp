@@ -38,8 +38,9 @@ Json kernels_json(const std::vector<KernelLaunch>& kernels) {
 
 Json samples_json(const JobSamples& samples) {
   const std::string kernel = samples.kernels.empty() ? samples.choice : to_string(samples.kernels);
-  return {{"us", samples.us},           {"clock", kClock},      {"kernel", kernel},
-          {"kernels", kernels_json(samples.kernels)}, {"choice", samples.choice}, {"runs", samples.runs}};
+  return {{"us", samples.us},         {"clock", kClock},
+          {"kernel", kernel},         {"kernels", kernels_json(samples.kernels)},
+          {"choice", samples.choice}, {"runs", samples.runs}};
 }
 
 // A kind of layer, as the protocol's profile wants an operator.
@@ -67,13 +68,16 @@ bool Service::traces() {
   return *traces_;
 }
 
-Layer Service::layer_of(const Json& json) const { return parse_layer(json.get<std::string>(), options_.tf32); }
+Layer Service::layer_of(const Json& json) const {
+  return parse_layer(json.get<std::string>(), options_.tf32);
+}
 
 Job Service::job_of(const Json& json) const {
   if (!json.is_object()) throw Error(Code::bad_json, "a job must be an object", "request");
   if (json.contains("network")) return parse_network(json["network"], options_.tf32);
   if (json.contains("workload")) return parse_layer(text(json, "workload", "job"), options_.tf32);
-  throw Error(Code::runtime_refused, "this runner reads no model files: it times workloads and lists of layers",
+  throw Error(Code::runtime_refused,
+              "this runner reads no model files: it times workloads and lists of layers",
               json.value("model", ""));
 }
 
@@ -90,8 +94,8 @@ Json Service::answer_op(const std::string& op, const Json& request, const Progre
   if (op == "plan") return plan(request);
   if (op == "partitions") return partitions(request);
   if (op == "run")
-    throw Error(Code::runtime_refused, "this runner measures and does not compute results",
-                "run", "accuracy is judged with ONNX Runtime, the default runner");
+    throw Error(Code::runtime_refused, "this runner measures and does not compute results", "run",
+                "accuracy is judged with ONNX Runtime, the default runner");
   throw Error(Code::usage, fmt::format("unknown op \"{}\"", op.substr(0, 40)));
 }
 
@@ -133,7 +137,8 @@ Json Service::profile(const Json& request, const Progress& progress) {
   const Job job = job_of(member(request, "job", "request"));
   if (!std::holds_alternative<NetworkText>(job))
     throw Error(Code::usage, "only a network can be profiled; a workload is timed");
-  if (!traces()) throw Error(Code::runtime_missing, why_not_, "libcupti", "layers alone are timed without it");
+  if (!traces())
+    throw Error(Code::runtime_missing, why_not_, "libcupti", "layers alone are timed without it");
   const InPlace all = measure_in_place(gpu(), std::get<NetworkText>(job), how, progress);
   Json nodes = Json::array();
   for (const InPlace::LayerTimes& layer : all.layers)
@@ -143,8 +148,11 @@ Json Service::profile(const Json& request, const Progress& progress) {
                      {"input_shapes", ""},
                      {"kernel", to_string(layer.kernels)},
                      {"kernels", kernels_json(layer.kernels)}});
-  return {{"nodes", std::move(nodes)},      {"node_overhead_us", 0.0}, {"run_us", all.traced_us},
-          {"unprofiled_us", all.untraced_us}, {"clock", kClock}};
+  return {{"nodes", std::move(nodes)},
+          {"node_overhead_us", 0.0},
+          {"run_us", all.traced_us},
+          {"unprofiled_us", all.untraced_us},
+          {"clock", kClock}};
 }
 
 Json Service::plan(const Json& request) {

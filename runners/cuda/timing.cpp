@@ -49,7 +49,9 @@ Needs needs_of(const OperandSizes& s) {
 }
 
 // How often operands can move on before they come back.
-std::size_t windows(std::size_t arena, std::size_t need) { return need == 0 ? 1 : std::max<std::size_t>(1, arena / need); }
+std::size_t windows(std::size_t arena, std::size_t need) {
+  return need == 0 ? 1 : std::max<std::size_t>(1, arena / need);
+}
 
 Operands operands_at(const Arena& arena, const OperandSizes& sizes, std::size_t turn) {
   const Needs needs = needs_of(sizes);
@@ -60,7 +62,8 @@ Operands operands_at(const Arena& arena, const OperandSizes& sizes, std::size_t 
     return here;
   };
   Operands o;
-  o.x = next(sizes.x), o.weights = next(sizes.weights), o.bias = next(sizes.bias), o.residual = next(sizes.residual);
+  o.x = next(sizes.x), o.weights = next(sizes.weights), o.bias = next(sizes.bias),
+  o.residual = next(sizes.residual);
   o.y = arena.written.address() + turn % windows(arena.written.size(), needs.written) * needs.written;
   return o;
 }
@@ -140,7 +143,9 @@ Arena arena_for(Gpu& gpu, const std::vector<Sampler>& samplers, const Measuremen
     most.written = std::max(most.written, sampler.needs().written);
   }
   // What does not divide the stretch leaves a rest unused: a second one makes up for it.
-  auto size = [&](std::size_t need) { return need == 0 ? 0 : need + std::max(rotation, how.evict ? need : 0); };
+  auto size = [&](std::size_t need) {
+    return need == 0 ? 0 : need + std::max(rotation, how.evict ? need : 0);
+  };
   return {gpu, size(most.read), size(most.written), how.seed};
 }
 
@@ -161,7 +166,8 @@ void run_rounds(std::vector<Sampler>& samplers, const Measurement& how, const Pr
 }
 
 // Traced kernels handed out to the layers by how many each launches.
-void hand_out(InPlace& all, const std::vector<std::size_t>& counts, const std::vector<KernelLaunch>& kernels) {
+void hand_out(InPlace& all, const std::vector<std::size_t>& counts,
+              const std::vector<KernelLaunch>& kernels) {
   if (std::accumulate(counts.begin(), counts.end(), std::size_t{0}) != kernels.size())
     throw Error(Code::runner_failed, "a traced run has another number of kernels than its layers", "profile");
   auto next = kernels.begin();
@@ -221,7 +227,8 @@ std::vector<JobSamples> measure(Gpu& gpu, const std::vector<Job>& jobs, const Me
   return results;
 }
 
-InPlace measure_in_place(Gpu& gpu, const NetworkText& text, const Measurement& how, const Progress& progress) {
+InPlace measure_in_place(Gpu& gpu, const NetworkText& text, const Measurement& how,
+                         const Progress& progress) {
   const Network network(gpu, text, how.seed);
   gpu.workspace(network.workspace());
   InPlace all;

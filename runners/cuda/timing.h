@@ -30,7 +30,7 @@ using Progress = std::function<void(double)>;
 using Job = std::variant<Layer, NetworkText>;
 
 struct JobSamples {
-  std::vector<double> us;  // per run, one per round
+  std::vector<double> us;             // per run, one per round
   std::vector<KernelLaunch> kernels;  // of one run; empty where tracing is not possible
   std::string choice;                 // of the library's heuristics, of a layer alone
   int runs = 0;                       // in one sample

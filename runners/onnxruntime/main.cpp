@@ -125,5 +125,6 @@ int main(int count, char** arguments) {
     }
   }
   tailor::ort::Service service(library);
-  return tailor::serving::serve([&](const auto& request, const auto& progress) { return service.answer(request, progress); });
+  return tailor::serving::serve(
+      [&](const auto& request, const auto& progress) { return service.answer(request, progress); });
 }

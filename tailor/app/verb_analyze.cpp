@@ -178,7 +178,8 @@ void check_gpu(const AnalyzeArguments& a) {
   auto refuse = [](const char* option, const char* why) {
     throw Error(Code::usage, why, option, "tailor analyze --help");
   };
-  if (!a.layer.empty() || !a.over.empty()) refuse("--layer, --over", "staircases of a layer are not drawn on a GPU");
+  if (!a.layer.empty() || !a.over.empty())
+    refuse("--layer, --over", "staircases of a layer are not drawn on a GPU");
   if (a.threads != 1) refuse("--threads", "a GPU is measured with one thread");
 }
 
@@ -189,8 +190,7 @@ void check_half(const AnalyzeArguments& a) {
   auto refuse = [](const char* option, const char* why) {
     throw Error(Code::usage, why, option, "tailor analyze --help");
   };
-  if (!described && !a.precision.empty())
-    refuse("--precision", "only for a GPU: the file says it here");
+  if (!described && !a.precision.empty()) refuse("--precision", "only for a GPU: the file says it here");
   if (!described && !a.over.empty())
     refuse("--over", "only for a described device: widths are measured here");
   if (described && (a.fresh || a.resume))

@@ -39,8 +39,8 @@ std::string layer_table(const GpuAnalysis& analysis, std::size_t rows, std::size
   for (std::size_t i : order) {
     const GpuLayer& l = analysis.layers[i];
     table.row({l.name, fmt::format("{:.1f}", l.us), fmt::format("{:.1f} %", 100 * l.share),
-               l.waves > 0 ? fmt::format("{:.2f}", l.waves) : "-", pipeline::name(l.verdict), step_text(l.down, 1),
-               l.up ? std::to_string(l.up->width) : "-"});
+               l.waves > 0 ? fmt::format("{:.2f}", l.waves) : "-", pipeline::name(l.verdict),
+               step_text(l.down, 1), l.up ? std::to_string(l.up->width) : "-"});
     notes.push_back(l.kernel);
   }
   return with_notes(table.text({}, width), notes, width);
@@ -60,14 +60,16 @@ std::string verdicts_text(const GpuAnalysis& a) {
 
 std::string left_out_text(const GpuAnalysis& a) {
   std::string text;
-  for (const auto& [op, count] : a.left_out) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, op);
+  for (const auto& [op, count] : a.left_out)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, op);
   return text;
 }
 
 std::string totals_text(const GpuAnalysis& a) {
   const double between = a.network_us - a.kernels_us;
   std::string text = fmt::format(
-      "network           {}  (one CUDA graph, untraced)\nsum of kernels    {}; {} between them\nverdicts          "
+      "network           {}  (one CUDA graph, untraced)\nsum of kernels    {}; {} between them\nverdicts     "
+      "     "
       "{}\n",
       duration(a.network_us), duration(a.kernels_us), duration(std::max(0.0, between)), verdicts_text(a));
   const std::string edges = edges_text(a.groups);
@@ -80,8 +82,9 @@ std::string totals_text(const GpuAnalysis& a) {
                         duration(a.recoverable_us()), duration(a.network_us),
                         100 * a.recoverable_us() / std::max(a.network_us, 1e-9), edges);
   if (!a.left_out.empty())
-    text += fmt::format("left out          {}: this runner does not compute them, and the network's time lacks them\n",
-                        left_out_text(a));
+    text += fmt::format(
+        "left out          {}: this runner does not compute them, and the network's time lacks them\n",
+        left_out_text(a));
   return text;
 }
 
@@ -91,8 +94,8 @@ std::string text_of(const GpuAnalysis& a, const AnalyzeArguments& arguments) {
   constexpr std::size_t kTotals = 18;  // where their text begins
   const std::size_t width = output_width();
   const std::string header =
-      fmt::format("{} on {} ({}), {}: MEASURED, {}; layer timings: {} found, {} measured now\n", a.model.string(),
-                  a.device, a.isa, a.precision, a.version, a.known, a.measured);
+      fmt::format("{} on {} ({}), {}: MEASURED, {}; layer timings: {} found, {} measured now\n",
+                  a.model.string(), a.device, a.isa, a.precision, a.version, a.known, a.measured);
   std::string text = wrapped(header, width, 2) + layer_table(a, rows, width);
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
   return text + "\n" + wrapped(totals_text(a), width, kTotals);

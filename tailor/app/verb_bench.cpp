@@ -102,8 +102,9 @@ std::vector<runtime::Job> gpu_jobs(const BenchArguments& arguments) {
 std::vector<runtime::Job> jobs_of(const BenchArguments& arguments, pipeline::BenchOptions& options) {
   const bool gpu = arguments.device == "cuda";
   if (!gpu && arguments.device != "cpu")
-    throw Error(Code::unknown_device, fmt::format("bench measures on cpu or cuda, not on '{}'", arguments.device),
-                "--device", "a described device is modelled: tailor analyze -d NAME");
+    throw Error(Code::unknown_device,
+                fmt::format("bench measures on cpu or cuda, not on '{}'", arguments.device), "--device",
+                "a described device is modelled: tailor analyze -d NAME");
   if (!gpu && !arguments.precision.empty())
     throw Error(Code::usage, "only for a GPU: the file says it here", "--precision", "tailor bench --help");
   if (!gpu) return pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));

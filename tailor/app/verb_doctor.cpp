@@ -131,10 +131,12 @@ Finding cache_finding() try {
 Finding cuda_finding() try {
   runtime::Runner runner(pipeline::gpu_runner({}, "f32"));
   const runtime::Hello& hello = runner.hello();
-  Finding finding{"cuda", State::ok,
-                  fmt::format("{} ({}), {} multiprocessors; {}", hello.processor, hello.isa, hello.cores, hello.version)};
+  Finding finding{
+      "cuda", State::ok,
+      fmt::format("{} ({}), {} multiprocessors; {}", hello.processor, hello.isa, hello.cores, hello.version)};
   if (!hello.profiles)
-    finding.state = State::warn, finding.fix = "kernels cannot be traced (CUPTI): layers are timed, networks not profiled";
+    finding.state = State::warn,
+    finding.fix = "kernels cannot be traced (CUPTI): layers are timed, networks not profiled";
   return finding;
 } catch (const Error& error) {
   if (error.code() == Code::interrupted) throw;

@@ -117,7 +117,8 @@ std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipelin
                 "--fresh, --resume, --profile, --time", "leave them out");
   if (std::find(a.devices.begin(), a.devices.end(), "cuda") != a.devices.end())
     throw Error(Code::usage, "optimize does not search on a GPU that is there", "--device",
-                "search on its description (tailor devices probe -o gpu.toml, then -d gpu.toml) and prove the result with "
+                "search on its description (tailor devices probe -o gpu.toml, then -d gpu.toml) and prove "
+                "the result with "
                 "tailor bench -d cuda");
   std::vector<device::Device> devices;
   for (const std::string& name : a.devices) devices.push_back(device::find_device(name));

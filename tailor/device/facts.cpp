@@ -14,29 +14,28 @@ namespace {
 
 struct Figure {
   const char* key;
-  int Facts::* member;
+  int Facts::*member;
 };
-constexpr std::array<Figure, 20> kFigures = {
-    {{"major", &Facts::major},
-     {"minor", &Facts::minor},
-     {"multiprocessors", &Facts::multiprocessors},
-     {"warp", &Facts::warp},
-     {"threads", &Facts::threads},
-     {"blocks", &Facts::blocks},
-     {"registers", &Facts::registers},
-     {"shared_bytes", &Facts::shared_bytes},
-     {"threads_per_block", &Facts::threads_per_block},
-     {"registers_per_block", &Facts::registers_per_block},
-     {"shared_per_block", &Facts::shared_per_block},
-     {"shared_opt_in", &Facts::shared_opt_in},
-     {"shared_reserved", &Facts::shared_reserved},
-     {"clock_khz", &Facts::clock_khz},
-     {"memory_khz", &Facts::memory_khz},
-     {"bus_bits", &Facts::bus_bits},
-     {"l2_bytes", &Facts::l2_bytes},
-     {"grid_x", &Facts::grid_x},
-     {"pci_device", &Facts::pci_device},
-     {"tcc", &Facts::tcc}}};
+constexpr std::array<Figure, 20> kFigures = {{{"major", &Facts::major},
+                                              {"minor", &Facts::minor},
+                                              {"multiprocessors", &Facts::multiprocessors},
+                                              {"warp", &Facts::warp},
+                                              {"threads", &Facts::threads},
+                                              {"blocks", &Facts::blocks},
+                                              {"registers", &Facts::registers},
+                                              {"shared_bytes", &Facts::shared_bytes},
+                                              {"threads_per_block", &Facts::threads_per_block},
+                                              {"registers_per_block", &Facts::registers_per_block},
+                                              {"shared_per_block", &Facts::shared_per_block},
+                                              {"shared_opt_in", &Facts::shared_opt_in},
+                                              {"shared_reserved", &Facts::shared_reserved},
+                                              {"clock_khz", &Facts::clock_khz},
+                                              {"memory_khz", &Facts::memory_khz},
+                                              {"bus_bits", &Facts::bus_bits},
+                                              {"l2_bytes", &Facts::l2_bytes},
+                                              {"grid_x", &Facts::grid_x},
+                                              {"pci_device", &Facts::pci_device},
+                                              {"tcc", &Facts::tcc}}};
 
 double at_least(double value, double least) { return std::max(value, least); }
 

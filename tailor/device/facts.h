@@ -16,11 +16,13 @@ struct Facts {
   int major = 0, minor = 0;
   int multiprocessors = 0, warp = 32;
   int threads = 0, blocks = 0, registers = 0, shared_bytes = 0;  // of one multiprocessor
-  int threads_per_block = 0, registers_per_block = 0, shared_per_block = 0, shared_opt_in = 0, shared_reserved = 0;
+  int threads_per_block = 0, registers_per_block = 0, shared_per_block = 0, shared_opt_in = 0,
+      shared_reserved = 0;
   int clock_khz = 0, memory_khz = 0, bus_bits = 0, l2_bytes = 0;
   int grid_x = 0, pci_device = 0, tcc = 0, cooperative = 0;
   std::int64_t memory_bytes = 0;
-  int least_partition = 0, partition_alignment = 0;  // multiprocessors of a green context; 0: the driver has none
+  int least_partition = 0,
+      partition_alignment = 0;  // multiprocessors of a green context; 0: the driver has none
 };
 
 /// What occupancy needs; the peak in f32 and the bandwidth are what clock, lanes and bus give, or as little as a description

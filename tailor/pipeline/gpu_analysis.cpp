@@ -66,8 +66,8 @@ void profile_in_place(runtime::Runner& runner, const LayerList& list, const GpuA
                                   {"job", {{"network", parse_json(list.to_line(), "network")}}}});
   const Json& nodes = member(answer, "nodes", "answer");
   if (nodes.size() != list.layers.size())
-    throw Error(Code::runner_failed,
-                fmt::format("the runner answered with {} layers instead of {}", nodes.size(), list.layers.size()));
+    throw Error(Code::runner_failed, fmt::format("the runner answered with {} layers instead of {}",
+                                                 nodes.size(), list.layers.size()));
   analysis.network_us = median(answer, "unprofiled_us");
   for (std::size_t i = 0; i < list.layers.size(); ++i)
     analysis.layers.push_back(read_layer(list.layers[i], nodes[i]));
@@ -76,15 +76,18 @@ void profile_in_place(runtime::Runner& runner, const LayerList& list, const GpuA
     analysis.kernels_us += layer.us;
   }
 } catch (const nlohmann::json::exception& error) {
-  throw Error(Code::runner_failed, fmt::format("the runner's answer to \"profile\" is malformed: {}", error.what()));
+  throw Error(Code::runner_failed,
+              fmt::format("the runner's answer to \"profile\" is malformed: {}", error.what()));
 }
 
 // Time in place over time alone, by layer of the subject; 1 where either is missing.
-std::vector<double> scales(const Subject& subject, const GpuAnalysis& analysis, latency::LatencyOracle& oracle) {
+std::vector<double> scales(const Subject& subject, const GpuAnalysis& analysis,
+                           latency::LatencyOracle& oracle) {
   std::vector<Workload> wanted;
   std::vector<std::size_t> of;
   for (std::size_t i = 0; i < subject.layers.size(); ++i)
-    if (timeable(subject.layers[i].workload) && subject.layers[i].workload.kind != latency::Kind::conv_transpose)
+    if (timeable(subject.layers[i].workload) &&
+        subject.layers[i].workload.kind != latency::Kind::conv_transpose)
       wanted.push_back(subject.layers[i].workload), of.push_back(i);
   for (Workload& workload : sweep_workloads(subject)) wanted.push_back(std::move(workload));
   const std::vector<latency::Estimate> estimates = oracle.evaluate(wanted);
@@ -134,7 +137,8 @@ void check_runner(const runtime::Hello& hello, const std::string& precision) {
                 "tailor-runner-cuda, or leave --device cuda away");
   const bool tf32 = hello.isa.ends_with(" tf32");
   if (tf32 != (precision == "tf32"))
-    throw Error(Code::usage, tf32 ? "this runner rounds f32 to tf32" : "this runner does not round f32 to tf32",
+    throw Error(Code::usage,
+                tf32 ? "this runner rounds f32 to tf32" : "this runner does not round f32 to tf32",
                 "--runner", tf32 ? "leave --tf32 away from its command" : "add --tf32 to its command");
 }
 
@@ -186,7 +190,8 @@ GpuAnalysis analyze_gpu(const Subject& subject, const GpuAnalysisOptions& option
   const graph::DataType type = type_of_precision(options.precision);
   const LayerList list = layer_list(subject, type);
   if (list.layers.empty())
-    throw Error(Code::nothing_to_change, "the model has no layer that a GPU's runner computes", subject.path.string());
+    throw Error(Code::nothing_to_change, "the model has no layer that a GPU's runner computes",
+                subject.path.string());
   std::string phase = "profile";
   runtime::RunnerOptions with_progress = gpu_runner(options.runner, options.precision);
   with_progress.on_progress = [&](double done) {
@@ -203,7 +208,8 @@ GpuAnalysis analyze_gpu(const Subject& subject, const GpuAnalysisOptions& option
   if (!options.sweeps || list.left_out.contains("ConvTranspose")) return analysis;
   phase = "widths";
   runtime::Profile profile(options.profile.empty() ? cache_folder() / "profile.jsonl" : options.profile);
-  runtime::MeasuringOracle oracle(runner, profile, {.rounds = options.rounds, .seed = options.seed}, options.journal);
+  runtime::MeasuringOracle oracle(runner, profile, {.rounds = options.rounds, .seed = options.seed},
+                                  options.journal);
   Retyped typed(oracle, type);
   add_sweeps(subject, typed, analysis);
   analysis.measured = static_cast<int>(oracle.measured()), analysis.known = static_cast<int>(oracle.known());
@@ -214,7 +220,8 @@ runtime::Job network_job(const std::filesystem::path& model, const graph::ShapeO
                          const std::string& precision) {
   const LayerList list = layer_list(read_subject(model, overrides), type_of_precision(precision));
   if (list.layers.empty())
-    throw Error(Code::nothing_to_change, "the model has no layer that a GPU's runner computes", model.string());
+    throw Error(Code::nothing_to_change, "the model has no layer that a GPU's runner computes",
+                model.string());
   return {.model = model, .network = list.to_line()};
 }
 

@@ -31,12 +31,12 @@ struct GpuAnalysisOptions {
 
 /// One launch of the network, as it ran.
 struct GpuLayer {
-  std::string name, text;      // of the node; as the runner was asked
-  int layer = -1;              // index into Subject::layers
-  double us = 0;               // in place, of its kernels
-  double share = 0;            // of the network
-  std::string kernel = {};     // what ran, with grid and block
-  double waves = 0;            // of its longest kernel, as the driver placed it
+  std::string name, text;   // of the node; as the runner was asked
+  int layer = -1;           // index into Subject::layers
+  double us = 0;            // in place, of its kernels
+  double share = 0;         // of the network
+  std::string kernel = {};  // what ran, with grid and block
+  double waves = 0;         // of its longest kernel, as the driver placed it
   DeviceVerdict verdict = DeviceVerdict::ok;
   std::string out_group = {};  // name of the changeable group of its outputs, or empty
   std::optional<WidthStep> down = {}, up = {};
@@ -50,7 +50,8 @@ struct GpuAnalysis {
   double network_us = 0;  // median of whole runs, untraced
   double kernels_us = 0;  // sum of the layers in place; the rest is between kernels
   std::vector<GpuLayer> layers;
-  std::vector<GroupSweep> groups;  // none where the model has transposed convolutions, which the runner does not time
+  std::vector<GroupSweep>
+      groups;  // none where the model has transposed convolutions, which the runner does not time
   std::map<std::string, int> left_out;  // operators that were not run
   int measured = 0, known = 0;          // workloads of sweeps
 

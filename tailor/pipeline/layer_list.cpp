@@ -21,11 +21,12 @@ using graph::Shape;
 
 // Operators of one input that a kernel does element by element, and the runner's word for each.
 const std::map<std::string, std::string> kUnary = {
-    {"Relu", "relu"},           {"Clip", "clip"},       {"LeakyRelu", "leakyrelu"},
-    {"Sigmoid", "sigmoid"},     {"Tanh", "tanh"},       {"HardSigmoid", "hardsigmoid"},
-    {"HardSwish", "hardswish"}, {"Gelu", "gelu"},       {"BatchNormalization", "bn"}};
+    {"Relu", "relu"},           {"Clip", "clip"}, {"LeakyRelu", "leakyrelu"},
+    {"Sigmoid", "sigmoid"},     {"Tanh", "tanh"}, {"HardSigmoid", "hardsigmoid"},
+    {"HardSwish", "hardswish"}, {"Gelu", "gelu"}, {"BatchNormalization", "bn"}};
 const std::set<std::string> kBinary = {"Add", "Sum", "Sub", "Mul", "Div"};
-const std::set<std::string> kViews = {"Reshape", "Flatten", "Identity", "Dropout", "Squeeze", "Unsqueeze", "Cast"};
+const std::set<std::string> kViews = {"Reshape", "Flatten",   "Identity", "Dropout",
+                                      "Squeeze", "Unsqueeze", "Cast"};
 // They compute shapes, or nothing at run time.
 const std::set<std::string> kFree = {"Constant", "ConstantOfShape", "Shape", "Gather", "Range"};
 
@@ -48,9 +49,13 @@ std::string joined(const std::vector<std::string>& words) {
 class Lister {
  public:
   Lister(const Subject& subject, graph::DataType type)
-      : subject_(subject), type_(type), nodes_(subject.model.graph.nodes), uses_(subject.model.graph),
+      : subject_(subject),
+        type_(type),
+        nodes_(subject.model.graph.nodes),
+        uses_(subject.model.graph),
         taken_(nodes_.size(), false) {
-    for (std::size_t i = 0; i < subject.layers.size(); ++i) layer_of_[subject.layers[i].node] = static_cast<int>(i);
+    for (std::size_t i = 0; i < subject.layers.size(); ++i)
+      layer_of_[subject.layers[i].node] = static_cast<int>(i);
   }
 
   LayerList list() {
@@ -70,7 +75,8 @@ class Lister {
   bool constant(const std::string& value) const { return subject_.shapes.constant(value) != nullptr; }
   std::string type() const { return std::string(graph::name(type_)); }
 
-  void add(const Node& node, std::string text, std::vector<int> inputs, const std::string& output, int layer = -1) {
+  void add(const Node& node, std::string text, std::vector<int> inputs, const std::string& output,
+           int layer = -1) {
     list_.layers.push_back({std::move(text), std::move(inputs), tensor(output),
                             node.name.empty() ? node.output(0) : node.name, layer});
   }
@@ -130,8 +136,9 @@ class Lister {
     };
     if (!fits(0) || !fits(1)) return std::nullopt;
     return fmt::format("pool_{}_mb{}_c{}ih{}iw{}_oh{}ow{}_kh{}kw{}_sh{}sw{}_ph{}pw{}_{}",
-                       node.op.find("Max") == std::string::npos ? "avg" : "max", (*x)[0], (*x)[1], (*x)[2], (*x)[3],
-                       (*y)[2], (*y)[3], window[0], window[1], strides[0], strides[1], pads[0], pads[1], type());
+                       node.op.find("Max") == std::string::npos ? "avg" : "max", (*x)[0], (*x)[1], (*x)[2],
+                       (*x)[3], (*y)[2], (*y)[3], window[0], window[1], strides[0], strides[1], pads[0],
+                       pads[1], type());
   }
 
   // Both operands are activations, as in attention.
@@ -140,7 +147,8 @@ class Lister {
     if (!a || !b || !y || a->size() < 2 || a->size() != b->size()) return false;
     const std::int64_t m = (*a)[a->size() - 2], k = a->back(), n = b->back();
     const std::int64_t batches = graph::element_count(*y) / (m * n);
-    if (graph::element_count(*a) != batches * m * k || graph::element_count(*b) != batches * k * n) return false;
+    if (graph::element_count(*a) != batches * m * k || graph::element_count(*b) != batches * k * n)
+      return false;
     add(node, fmt::format("bgemm_b{}_m{}_k{}_n{}_{}", batches, m, k, n, type()),
         {tensor(node.input(0)), tensor(node.input(1))}, node.output(0));
     return true;
@@ -164,7 +172,8 @@ class Lister {
       add(node, head + "+bias", {tensor(node.inputs[first ? large : 1 - large])}, node.output(0));
     } else {
       const bool sum = node.op == "Add" || node.op == "Sum" || node.op == "Sub";
-      add(node, head + (sum ? "+add" : "+mul"), {tensor(node.inputs[0]), tensor(node.inputs[1])}, node.output(0));
+      add(node, head + (sum ? "+add" : "+mul"), {tensor(node.inputs[0]), tensor(node.inputs[1])},
+          node.output(0));
     }
     return true;
   }
@@ -183,7 +192,8 @@ class Lister {
 
 std::string LayerList::to_line() const {
   Json json = Json::array();
-  for (const ListedLayer& l : layers) json.push_back({{"layer", l.text}, {"in", l.inputs}, {"out", l.output}});
+  for (const ListedLayer& l : layers)
+    json.push_back({{"layer", l.text}, {"in", l.inputs}, {"out", l.output}});
   return tailor::to_line({{"layers", std::move(json)}});
 }
 

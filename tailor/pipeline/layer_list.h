@@ -21,7 +21,7 @@ struct ListedLayer {
 };
 
 struct LayerList {
-  std::vector<ListedLayer> layers;        // in the model's order
+  std::vector<ListedLayer> layers;      // in the model's order
   std::map<std::string, int> left_out;  // operators that the runner does not compute, and how many of each
 
   /// {"layers": [{"layer", "in", "out"}]}, the protocol's network, as one line.

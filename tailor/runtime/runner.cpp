@@ -104,7 +104,8 @@ void Runner::Process::pass_on(const Json& answer, const std::string& op) {
   std::string kind = answer.value("kind", "internal"), message = answer.value("message", "no reason given");
   std::string place = answer.value("place", "");
   if (kind == "refused") throw Error(Code::runtime_refused, message, place);
-  if (kind == "device") throw Error(Code::runtime_missing, message, place, answer.value("help", kMissingHelp));
+  if (kind == "device")
+    throw Error(Code::runtime_missing, message, place, answer.value("help", kMissingHelp));
   if (const CodeText* known = find_code(answer.value("code", "")); known && kind == "usage")
     throw Error(known->code, message, place);
   throw Error(Code::runner_failed, fmt::format("the runner failed at \"{}\" ({}): {}", op, kind, message),
@@ -239,7 +240,8 @@ InPlaceProfile read_profile(const Json& answer) {
 }  // namespace
 
 Runner::Runner(const RunnerOptions& options) {
-  std::string command = options.command.empty() ? default_command(options.program, options.arguments) : options.command;
+  std::string command =
+      options.command.empty() ? default_command(options.program, options.arguments) : options.command;
   Subprocess::Environment environment;
   if (!options.library.empty())
     environment = {{"TAILOR_ORT_LIBRARY", fs::absolute(options.library).string()}};

@@ -85,7 +85,8 @@ SAME(kReal16BF, CUDA_R_16BF);
 static_assert(sizeof(own::MatmulAlgorithm) == sizeof(cublasLtMatmulAlgo_t));
 static_assert(sizeof(own::MatmulChoice) == sizeof(cublasLtMatmulHeuristicResult_t));
 static_assert(offsetof(own::MatmulChoice, waves) == offsetof(cublasLtMatmulHeuristicResult_t, wavesCount));
-static_assert(offsetof(own::MatmulChoice, workspace) == offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
+static_assert(offsetof(own::MatmulChoice, workspace) ==
+              offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
 
 SAME(kPointwise, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
 SAME(kConvolution, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);

@@ -1,8 +1,7 @@
 // Everything that can go wrong: each function of CUDA failing at each of its first calls, missing and damaged libraries,
 // requests that make no sense.
-#include "tests/cuda/fake_runner.h"
-
 #include "runners/cuda/api.h"
+#include "tests/cuda/fake_runner.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -37,9 +36,10 @@ std::vector<std::string> symbols() {
 #undef TAILOR_CUDA_NAME
   std::erase_if(names, [](const std::string& s) {
     // An attribute that a driver does not know is 0 and no failure; some attributes of a product are optional.
-    return s.find("Destroy") != std::string::npos || s.find("Release") != std::string::npos || s == "cuMemFree_v2" ||
-           s == "cuModuleUnload" || s == "cuGetErrorString" || s == "cuDeviceGetAttribute" ||
-           s == "cublasLtMatmulAlgoConfigGetAttribute" || s == "cublasLtMatmulPreferenceSetAttribute" ||
+    return s.find("Destroy") != std::string::npos || s.find("Release") != std::string::npos ||
+           s == "cuMemFree_v2" || s == "cuModuleUnload" || s == "cuGetErrorString" ||
+           s == "cuDeviceGetAttribute" || s == "cublasLtMatmulAlgoConfigGetAttribute" ||
+           s == "cublasLtMatmulPreferenceSetAttribute" ||
            s == "cuMemcpyDtoH_v2";  // of shares only, see below
   });
   return names;
@@ -50,13 +50,15 @@ class EachFunctionFails : public ::testing::TestWithParam<std::string> {};
 TEST_P(EachFunctionFails, IsAnAnswerAndLeaksNothing) {
   constexpr int kStatus = 999;
   for (int call : {1, 2, 9}) {
-    FakeRunner runner({.settings = "fail=" + GetParam() + ":" + std::to_string(call) + ":" + std::to_string(kStatus)});
+    FakeRunner runner(
+        {.settings = "fail=" + GetParam() + ":" + std::to_string(call) + ":" + std::to_string(kStatus)});
     Json answer = runner.ask(everything());
     ASSERT_TRUE(answer.is_object()) << GetParam() << " at call " << call << " ended the runner";
     if (answer["ok"] == true) {
       EXPECT_GT(call, 1) << GetParam() << ": the first call failed and nobody noticed";
     } else {
-      EXPECT_TRUE(answer["kind"] == "internal" || answer["kind"] == "refused" || answer["kind"] == "device") << answer;
+      EXPECT_TRUE(answer["kind"] == "internal" || answer["kind"] == "refused" || answer["kind"] == "device")
+          << answer;
       EXPECT_FALSE(answer["message"].get<std::string>().empty());
     }
     runner.end();
@@ -76,7 +78,8 @@ TEST(CudaFailures, EachFunctionOfShares) {
   for (const std::string& name : names)
     for (int call : {1, 3}) {
       FakeRunner runner({.settings = "fail=" + name + ":" + std::to_string(call) + ":999"});
-      Json answer = runner.ask({{"op", "partitions"}, {"least", 32}, {"workloads", {"eltwise_n1000_f16+relu"}}});
+      Json answer =
+          runner.ask({{"op", "partitions"}, {"least", 32}, {"workloads", {"eltwise_n1000_f16+relu"}}});
       ASSERT_TRUE(answer.is_object()) << name;
       EXPECT_TRUE(call > 1 || answer["ok"] == false) << name << answer;
       runner.end();
@@ -147,21 +150,35 @@ TEST(CudaFailures, NoDevice) {
 TEST(CudaFailures, RequestsThatMakeNoSense) {
   FakeRunner runner;
   const std::string network = R"({"op":"time","jobs":[{"network":)";
-  for (const std::string& text : std::vector<std::string>
-       {R"({"op":"dance"})", R"({"op":7})", R"({})", R"({"op":"time"})", R"({"op":"time","jobs":7})",
-        R"({"op":"time","jobs":[7]})", R"({"op":"time","jobs":[{"workload":7}]})",
-        R"({"op":"time","threads":2,"jobs":[]})", R"({"op":"time","rounds":-1,"jobs":[]})",
-        R"({"op":"time","jobs":[{"workload":"gemm_m1_k2"}]})", R"({"op":"time","jobs":[{"workload":"pool_max_f16"}]})",
-        R"({"op":"time","jobs":[{"workload":"eltwise_n0_f16+relu"}]})",
-        R"({"op":"time","jobs":[{"workload":"bgemm_b1_m1_k1_n1_f64"}]})", network + "7}]}", network + "{}}]}",
-        network + R"({"layers":[]}}]})", network + R"({"layers":[{"layer":"eltwise_n4_f16+relu","in":[],"out":1}]}}]})",
-        network + R"({"layers":[{"layer":"eltwise_n4_f16+relu","in":[0],"out":0}]}}]})",
-        network + R"({"layers":[{"layer":"eltwise_n4_f16+relu","in":[0,1],"out":2}]}}]})",
-        network + R"({"layers":[{"layer":"eltwise_n4_f16+relu","in":[-1],"out":2}]}}]})",
-        R"({"op":"profile","job":{"workload":"gemm_m1_k2_n3_f16"}})", R"({"op":"plan","workloads":7})",
-        R"({"op":"plan","workloads":[7]})", R"({"op":"plan","workloads":[],"most":0})",
-        R"({"op":"plan","workloads":[],"device":{}})", R"({"op":"partitions"})", R"({"op":"partitions","least":0})",
-        R"({"op":"partitions","least":8,"workloads":[7]})"}) {
+  for (const std::string& text : std::vector<std::string>{
+           R"({"op":"dance"})",
+           R"({"op":7})",
+           R"({})",
+           R"({"op":"time"})",
+           R"({"op":"time","jobs":7})",
+           R"({"op":"time","jobs":[7]})",
+           R"({"op":"time","jobs":[{"workload":7}]})",
+           R"({"op":"time","threads":2,"jobs":[]})",
+           R"({"op":"time","rounds":-1,"jobs":[]})",
+           R"({"op":"time","jobs":[{"workload":"gemm_m1_k2"}]})",
+           R"({"op":"time","jobs":[{"workload":"pool_max_f16"}]})",
+           R"({"op":"time","jobs":[{"workload":"eltwise_n0_f16+relu"}]})",
+           R"({"op":"time","jobs":[{"workload":"bgemm_b1_m1_k1_n1_f64"}]})",
+           network + "7}]}",
+           network + "{}}]}",
+           network + R"({"layers":[]}}]})",
+           network + R"({"layers":[{"layer":"eltwise_n4_f16+relu","in":[],"out":1}]}}]})",
+           network + R"({"layers":[{"layer":"eltwise_n4_f16+relu","in":[0],"out":0}]}}]})",
+           network + R"({"layers":[{"layer":"eltwise_n4_f16+relu","in":[0,1],"out":2}]}}]})",
+           network + R"({"layers":[{"layer":"eltwise_n4_f16+relu","in":[-1],"out":2}]}}]})",
+           R"({"op":"profile","job":{"workload":"gemm_m1_k2_n3_f16"}})",
+           R"({"op":"plan","workloads":7})",
+           R"({"op":"plan","workloads":[7]})",
+           R"({"op":"plan","workloads":[],"most":0})",
+           R"({"op":"plan","workloads":[],"device":{}})",
+           R"({"op":"partitions"})",
+           R"({"op":"partitions","least":0})",
+           R"({"op":"partitions","least":8,"workloads":[7]})"}) {
     Json answer = runner.ask(parse_json(text, "test"));
     ASSERT_TRUE(answer.is_object()) << text;
     EXPECT_EQ(answer["ok"], false) << text;

@@ -140,7 +140,8 @@ void Device::execute(Stream& s, const Kernel& k) {
     words.clear();
     for (std::int64_t b = 0; b < k.blocks(); ++b) {
       const auto sm = static_cast<std::uint64_t>(s.first_sm + b % s.sms);
-      words.insert(words.end(), {sm, static_cast<std::uint64_t>(begin * 1e3), static_cast<std::uint64_t>(s.at_us * 1e3), 0});
+      words.insert(words.end(), {sm, static_cast<std::uint64_t>(begin * 1e3),
+                                 static_cast<std::uint64_t>(s.at_us * 1e3), 0});
     }
   }
   if (!tracing) return;

@@ -236,7 +236,9 @@ Status cuModuleLoadData(Module* module, const void* image) {
     device().misuse("a module that is no PTX");
   return *module = handle<Module>(device().make("module")), 0;
 }
-Status cuModuleUnload(Module module) { return device().release("module", number(module)) ? 0 : kInvalidHandle; }
+Status cuModuleUnload(Module module) {
+  return device().release("module", number(module)) ? 0 : kInvalidHandle;
+}
 Status cuModuleGetFunction(Function* function, Module module, const char* name) {
   FAKE_CALLED(cuModuleGetFunction);
   if (!device().known("module", number(module))) return kInvalidHandle;
@@ -244,8 +246,8 @@ Status cuModuleGetFunction(Function* function, Module module, const char* name) 
   device().functions[next] = name;
   return *function = handle<Function>(next++), 0;
 }
-Status cuLaunchKernel(Function function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned, unsigned,
-                      unsigned, Stream stream, void** arguments, void**) {
+Status cuLaunchKernel(Function function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
+                      unsigned, unsigned, Stream stream, void** arguments, void**) {
   FAKE_CALLED(cuLaunchKernel);
   const std::string& name = device().functions[number(function)];
   if (name.empty() || y != 1 || z != 1) return device().misuse("a launch of nothing"), kInvalidHandle;
@@ -297,7 +299,8 @@ Status cuGreenCtxDestroy(GreenContext context) {
 }
 Status cuGreenCtxStreamCreate(Stream* stream, GreenContext context, unsigned flags, int) {
   FAKE_CALLED(cuGreenCtxStreamCreate);
-  if (flags != kNonBlockingStream) return device().misuse("a stream of a green context that blocks"), kInvalid;
+  if (flags != kNonBlockingStream)
+    return device().misuse("a stream of a green context that blocks"), kInvalid;
   const DeviceResource& resource = device().contexts[number(context)];
   *stream = handle<Stream>(device().make("stream"));
   device().streams[number(*stream)].sms = static_cast<int>(resource.sm.count);

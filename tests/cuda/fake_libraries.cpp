@@ -19,7 +19,9 @@ constexpr Status kBlasInvalid = 7, kDnnBad = 2000;
 int ceil_div(std::int64_t a, std::int64_t b) { return static_cast<int>((a + b - 1) / b); }
 
 // One multiprocessor does 1024 multiply-accumulates of 16 bits per clock of 1.98 GHz, 128 of 32 bits.
-double block_us(std::int64_t macs, bool wide) { return static_cast<double>(macs) / (wide ? 128 : 1024) / 1980; }
+double block_us(std::int64_t macs, bool wide) {
+  return static_cast<double>(macs) / (wide ? 128 : 1024) / 1980;
+}
 
 struct Layout {
   int type = 0;
@@ -56,7 +58,9 @@ Status cublasLtMatmulDescCreate(MatmulText* text, int compute, int) {
   *text = handle<MatmulText>(device().make("product"));
   return texts[number(*text)].compute = compute, 0;
 }
-Status cublasLtMatmulDescDestroy(MatmulText text) { return device().release("product", number(text)) ? 0 : 1; }
+Status cublasLtMatmulDescDestroy(MatmulText text) {
+  return device().release("product", number(text)) ? 0 : 1;
+}
 Status cublasLtMatmulDescSetAttribute(MatmulText text, int attribute, const void* value, std::size_t bytes) {
   FAKE_CALLED(cublasLtMatmulDescSetAttribute);
   if (!device().known("product", number(text))) return kBlasInvalid;
@@ -91,12 +95,13 @@ Status cublasLtMatmulPreferenceSetAttribute(MatmulPreference, int, const void*, 
   FAKE_CALLED(cublasLtMatmulPreferenceSetAttribute);
   return 0;
 }
-Status cublasLtMatmulAlgoGetHeuristic(BlasHandle blas, MatmulText text, MatrixLayout a, MatrixLayout b, MatrixLayout c,
-                                      MatrixLayout d, MatmulPreference, int most, MatmulChoice* choices, int* found) {
+Status cublasLtMatmulAlgoGetHeuristic(BlasHandle blas, MatmulText text, MatrixLayout a, MatrixLayout b,
+                                      MatrixLayout c, MatrixLayout d, MatmulPreference, int most,
+                                      MatmulChoice* choices, int* found) {
   FAKE_CALLED(cublasLtMatmulAlgoGetHeuristic);
-  const bool good = device().known("blas", number(blas)) && device().known("product", number(text)) && most > 0 &&
-                    rows_of(a) == rows_of(b) && rows_of(d) == columns_of(a) && columns_of(d) == columns_of(b) &&
-                    rows_of(c) == rows_of(d);
+  const bool good = device().known("blas", number(blas)) && device().known("product", number(text)) &&
+                    most > 0 && rows_of(a) == rows_of(b) && rows_of(d) == columns_of(a) &&
+                    columns_of(d) == columns_of(b) && rows_of(c) == rows_of(d);
   if (!good) return device().misuse("matrices that do not fit each other"), kBlasInvalid;
   choices[0] = {};
   choices[0].algorithm.opaque[0] = 20;  // 128 x 128
@@ -113,16 +118,18 @@ Status cublasLtMatmulAlgoConfigGetAttribute(const MatmulAlgorithm* algorithm, in
   std::memcpy(value, &answer, std::min(bytes, sizeof answer));
   return *written = sizeof answer, 0;
 }
-Status cublasLtMatmul(BlasHandle blas, MatmulText text, const void*, const void* a, MatrixLayout la, const void* b,
-                      MatrixLayout lb, const void*, const void* c, MatrixLayout lc, void* d, MatrixLayout ld,
-                      const MatmulAlgorithm*, void* workspace, std::size_t workspace_bytes, Stream stream) {
+Status cublasLtMatmul(BlasHandle blas, MatmulText text, const void*, const void* a, MatrixLayout la,
+                      const void* b, MatrixLayout lb, const void*, const void* c, MatrixLayout lc, void* d,
+                      MatrixLayout ld, const MatmulAlgorithm*, void* workspace, std::size_t workspace_bytes,
+                      Stream stream) {
   FAKE_CALLED(cublasLtMatmul);
   if (!device().known("blas", number(blas))) return kBlasInvalid;
   device().check_memory(number(a), layouts[number(la)].bytes(), "cublasLtMatmul A");
   device().check_memory(number(b), layouts[number(lb)].bytes(), "cublasLtMatmul B");
   device().check_memory(number(c), layouts[number(lc)].bytes(), "cublasLtMatmul C");
   device().check_memory(number(d), layouts[number(ld)].bytes(), "cublasLtMatmul D");
-  if (workspace_bytes > 0) device().check_memory(number(workspace), workspace_bytes, "cublasLtMatmul workspace");
+  if (workspace_bytes > 0)
+    device().check_memory(number(workspace), workspace_bytes, "cublasLtMatmul workspace");
   const Text& t = texts[number(text)];
   if (t.epilogue & kBias) device().check_memory(t.bias, 2 * rows_of(ld), "cublasLtMatmul bias");
   fake::Kernel kernel;
@@ -130,8 +137,8 @@ Status cublasLtMatmul(BlasHandle blas, MatmulText text, const void*, const void*
   kernel.grid = {ceil_div(static_cast<std::int64_t>(rows_of(ld)), 128),
                  ceil_div(static_cast<std::int64_t>(columns_of(ld)), 128), layouts[number(ld)].batches};
   kernel.shared = 196608;  // one block per multiprocessor
-  kernel.block_us = block_us(std::int64_t{128} * 128 * static_cast<std::int64_t>(rows_of(la)), t.compute == kCompute32F &&
-                             layouts[number(la)].type == kReal32F);
+  kernel.block_us = block_us(std::int64_t{128} * 128 * static_cast<std::int64_t>(rows_of(la)),
+                             t.compute == kCompute32F && layouts[number(la)].type == kReal32F);
   return device().launch(stream, kernel);
 }
 
@@ -172,10 +179,14 @@ std::uintptr_t stream_of_dnn = 0;
 
 Attributes& at(std::uintptr_t descriptor) { return descriptors[descriptor]; }
 
-std::vector<std::int64_t> dims_of(std::int64_t tensor) { return at(static_cast<std::uintptr_t>(tensor)).numbers(kTensorDims); }
+std::vector<std::int64_t> dims_of(std::int64_t tensor) {
+  return at(static_cast<std::uintptr_t>(tensor)).numbers(kTensorDims);
+}
 
 std::size_t tensor_bytes(const Attributes& tensor) {
-  std::size_t bytes = tensor.integer(kTensorType) == kDnnFloat ? 4 : tensor.integer(kTensorType) == kDnnInt8 ? 1 : 2;
+  std::size_t bytes = tensor.integer(kTensorType) == kDnnFloat  ? 4
+                      : tensor.integer(kTensorType) == kDnnInt8 ? 1
+                                                                : 2;
   for (std::int64_t dim : tensor.numbers(kTensorDims)) bytes *= static_cast<std::size_t>(dim);
   return bytes;
 }
@@ -193,7 +204,8 @@ ConvolutionPlan plan_of(std::uintptr_t graph) {
           plan.bytes[found->second.numbers(kTensorId)[0]] = tensor_bytes(found->second);
       }
     if (operation.kind != kConvolutionForward) continue;
-    const auto x = operation.numbers(kForwardX), w = operation.numbers(kForwardW), y = operation.numbers(kForwardY);
+    const auto x = operation.numbers(kForwardX), w = operation.numbers(kForwardW),
+               y = operation.numbers(kForwardY);
     plan.x = dims_of(x[0]), plan.w = dims_of(w[0]), plan.y = dims_of(y[0]);
     plan.wide = at(static_cast<std::uintptr_t>(x[0])).integer(kTensorType) == kDnnFloat;
   }
@@ -279,7 +291,9 @@ extern "C" {
 
 std::size_t cudnnGetVersion() { return 91300; }
 const char* cudnnGetErrorString(Status) { return "a fake failure of cuDNN"; }
-void cudnnGetLastErrorString(char* text, std::size_t bytes) { std::strncpy(text, "as it was told to", bytes); }
+void cudnnGetLastErrorString(char* text, std::size_t bytes) {
+  std::strncpy(text, "as it was told to", bytes);
+}
 Status cudnnCreate(DnnHandle* dnn) {
   FAKE_CALLED(cudnnCreate);
   return *dnn = handle<DnnHandle>(device().make("dnn")), 0;
@@ -299,8 +313,8 @@ Status cudnnBackendDestroyDescriptor(Descriptor descriptor) {
   descriptors.erase(number(descriptor));
   return device().release("descriptor", number(descriptor)) ? 0 : kDnnBad;
 }
-Status cudnnBackendSetAttribute(Descriptor descriptor, AttributeName name, AttributeType type, std::int64_t count,
-                                const void* values) {
+Status cudnnBackendSetAttribute(Descriptor descriptor, AttributeName name, AttributeType type,
+                                std::int64_t count, const void* values) {
   FAKE_CALLED(cudnnBackendSetAttribute);
   if (!device().known("descriptor", number(descriptor))) return kDnnBad;
   Attributes& attributes = at(number(descriptor));
@@ -312,7 +326,8 @@ Status cudnnBackendSetAttribute(Descriptor descriptor, AttributeName name, Attri
   const auto* from = static_cast<const std::uint8_t*>(values);
   attributes.values[name].assign(from, from + bytes);
   if (type == kTypeDescriptor)
-    for (std::int64_t part : attributes.numbers(name)) device().known("descriptor", static_cast<std::uintptr_t>(part));
+    for (std::int64_t part : attributes.numbers(name))
+      device().known("descriptor", static_cast<std::uintptr_t>(part));
   return 0;
 }
 Status cudnnBackendFinalize(Descriptor descriptor) {
@@ -352,7 +367,8 @@ Status cudnnBackendGetAttribute(Descriptor descriptor, AttributeName name, Attri
 }
 Status cudnnBackendExecute(DnnHandle dnn, Descriptor plan, Descriptor pack) {
   FAKE_CALLED(cudnnBackendExecute);
-  if (!device().known("dnn", number(dnn)) || !at(number(plan)).final || !at(number(pack)).final) return kDnnBad;
+  if (!device().known("dnn", number(dnn)) || !at(number(plan)).final || !at(number(pack)).final)
+    return kDnnBad;
   const ConvolutionPlan& what = plans[number(plan)];
   const auto ids = at(number(pack)).numbers(kPackIds), pointers = at(number(pack)).numbers(kPackPointers);
   if (ids.size() != pointers.size() || ids.size() != what.bytes.size())
@@ -384,8 +400,8 @@ Status cudnnSetPooling2dDescriptor(PoolingText pooling, int, int, int, int, int,
   FAKE_CALLED(cudnnSetPooling2dDescriptor);
   return device().known("pooling", number(pooling)) ? 0 : kDnnBad;
 }
-Status cudnnPoolingForward(DnnHandle dnn, PoolingText, const void*, TensorText, const void* x, const void*, TensorText,
-                           void* y) {
+Status cudnnPoolingForward(DnnHandle dnn, PoolingText, const void*, TensorText, const void* x, const void*,
+                           TensorText, void* y) {
   FAKE_CALLED(cudnnPoolingForward);
   if (!device().known("dnn", number(dnn))) return kDnnBad;
   device().check_memory(number(x), 1, "cudnnPoolingForward");

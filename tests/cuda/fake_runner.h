@@ -2,9 +2,9 @@
 /// libraries under the names of CUDA's.
 #pragma once
 
+#include "tailor/base/file.h"
 #include "tailor/base/json.h"
 #include "tailor/base/subprocess.h"
-#include "tailor/base/file.h"
 #include "tailor/runtime/runner.h"
 
 #include <filesystem>
@@ -15,9 +15,9 @@
 namespace tailor::testing {
 
 struct FakeOptions {
-  std::string settings = {};               // FAKE_CUDA, see fake_device.h
-  std::set<std::string> broken = {};       // files that are there and cannot be loaded: "libcudnn.so.9"
-  std::string arguments = {};              // of the runner
+  std::string settings = {};          // FAKE_CUDA, see fake_device.h
+  std::set<std::string> broken = {};  // files that are there and cannot be loaded: "libcudnn.so.9"
+  std::string arguments = {};         // of the runner
 };
 
 /// The folder with the libraries, the log and the command line that uses them.

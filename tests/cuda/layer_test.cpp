@@ -1,6 +1,6 @@
 // Layers and networks as text, and where tensors lie.
-#include "runners/cuda/network.h"
 #include "runners/cuda/dnn.h"
+#include "runners/cuda/network.h"
 #include "tailor/base/error.h"
 #include "tailor/base/random.h"
 
@@ -13,8 +13,8 @@ namespace tailor::cuda {
 namespace {
 
 TEST(CudaLayer, SizesOfOperands) {
-  const OperandSizes conv =
-      operand_sizes(parse_layer("conv_mb2_g1_ic8ih10iw12_oc16oh10ow12_kh3kw3_sh1sw1_ph1pw1_f16+bn+add", false));
+  const OperandSizes conv = operand_sizes(
+      parse_layer("conv_mb2_g1_ic8ih10iw12_oc16oh10ow12_kh3kw3_sh1sw1_ph1pw1_f16+bn+add", false));
   EXPECT_EQ(conv.x, 2u * 8 * 10 * 12 * 2);
   EXPECT_EQ(conv.weights, 16u * 8 * 9 * 2);
   EXPECT_EQ(conv.bias, 16u * 4);
@@ -28,7 +28,8 @@ TEST(CudaLayer, SizesOfOperands) {
   EXPECT_EQ(batched.x, 3u * 5 * 7);
   EXPECT_EQ(batched.weights, 3u * 7 * 11);
   EXPECT_EQ(batched.y, 3u * 5 * 11);
-  const OperandSizes pool = operand_sizes(parse_layer("pool_avg_mb2_c5ih8iw6_oh4ow3_kh2kw2_sh2sw2_ph0pw0_bf16", false));
+  const OperandSizes pool =
+      operand_sizes(parse_layer("pool_avg_mb2_c5ih8iw6_oh4ow3_kh2kw2_sh2sw2_ph0pw0_bf16", false));
   EXPECT_EQ(pool.x, 2u * 5 * 8 * 6 * 2);
   EXPECT_EQ(pool.y, 2u * 5 * 4 * 3 * 2);
   EXPECT_EQ(operand_sizes(parse_layer("eltwise_n77_f32+relu", false)).x, 77u * 4);
@@ -36,7 +37,8 @@ TEST(CudaLayer, SizesOfOperands) {
 
 TEST(CudaLayer, ConvolutionBatchNormalisationAndBiasAreOneSum) {
   auto words = [](const std::string& post) {
-    return fusable_words(parse_layer("conv_mb1_g1_ic8ih8iw8_oc8oh8ow8_kh1kw1_sh1sw1_ph0pw0_f16" + post, false));
+    return fusable_words(
+        parse_layer("conv_mb1_g1_ic8ih8iw8_oc8oh8ow8_kh1kw1_sh1sw1_ph0pw0_f16" + post, false));
   };
   EXPECT_EQ(words("+bias+bn+relu").fused, (Words{"bias", "relu"}));
   EXPECT_EQ(words("+bn+add+relu").fused, (Words{"add", "bn", "relu"}));
@@ -81,7 +83,8 @@ TEST(CudaNetwork, TensorsThatLiveTogetherLieApart) {
 
 TEST(CudaNetwork, AChainNeedsTwoBuffers) {
   Json layers = Json::array();
-  for (int i = 0; i < 20; ++i) layers.push_back({{"layer", "eltwise_n64_f16+relu"}, {"in", {i}}, {"out", i + 1}});
+  for (int i = 0; i < 20; ++i)
+    layers.push_back({{"layer", "eltwise_n64_f16+relu"}, {"in", {i}}, {"out", i + 1}});
   EXPECT_EQ(place_tensors(parse_network({{"layers", layers}}, false)).bytes.size(), 2u);
 }
 

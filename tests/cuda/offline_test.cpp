@@ -30,7 +30,8 @@ class Offline : public ::testing::Test {
     }
   }
   Json plan(const std::string& device, const std::string& line, std::size_t most = 40) {
-    return plan_described(libraries, device::facts_of(device::find_device(device)), parse_layer(line, true), most);
+    return plan_described(libraries, device::facts_of(device::find_device(device)), parse_layer(line, true),
+                          most);
   }
   Libraries libraries{{}};
 };
@@ -74,9 +75,7 @@ TEST_F(Offline, ResidualsAreFused) {
     }
 }
 
-TEST_F(Offline, RefusesWhatIsNoConvolution) {
-  EXPECT_THROW(plan("a100", "gemm_m1_k2_n3_f16"), Error);
-}
+TEST_F(Offline, RefusesWhatIsNoConvolution) { EXPECT_THROW(plan("a100", "gemm_m1_k2_n3_f16"), Error); }
 
 TEST(CudaKernels, AssembleForEveryArchitecture) {
   const char* assembler = std::getenv("TAILOR_PTXAS");
@@ -84,9 +83,11 @@ TEST(CudaKernels, AssembleForEveryArchitecture) {
   if (!std::filesystem::exists(tool)) GTEST_SKIP() << tool << " is missing";
   TemporaryFolder folder;
   write_file(folder.path() / "k.ptx", kKernelText);
-  for (const char* architecture : {"sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_100", "sm_120"}) {
-    const std::string command = fmt::format("{} -arch={} '{}' -o '{}'", tool, architecture,
-                                            (folder.path() / "k.ptx").string(), (folder.path() / "k.cubin").string());
+  for (const char* architecture :
+       {"sm_75", "sm_80", "sm_86", "sm_87", "sm_89", "sm_90", "sm_100", "sm_120"}) {
+    const std::string command =
+        fmt::format("{} -arch={} '{}' -o '{}'", tool, architecture, (folder.path() / "k.ptx").string(),
+                    (folder.path() / "k.cubin").string());
     EXPECT_EQ(std::system(command.c_str()), 0) << architecture;
   }
 }

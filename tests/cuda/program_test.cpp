@@ -1,13 +1,13 @@
 // The whole way on a GPU that is not there: tailor, the runner, the fake device; and scripts/gpu-check.
-#include "tests/app/models.h"
 #include "tests/app/program.h"
-#include "tests/app/schema_check.h"
-#include "tests/cuda/fake_runner.h"
-#include "tests/testing.h"
 
 #include "tailor/base/error.h"
 #include "tailor/device/device.h"
 #include "tailor/pipeline/gpu_analysis.h"
+#include "tests/app/models.h"
+#include "tests/app/schema_check.h"
+#include "tests/cuda/fake_runner.h"
+#include "tests/testing.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -34,8 +34,8 @@ TEST(CudaProgram, AnalyzeMeasures) {
   TemporaryFolder folder;
   FakeCuda cuda({.settings = "sms=40,major=7,minor=5,name=Fake T4"});
   const std::string model = write_small(folder.path(), "small.onnx", 70).string();
-  const std::vector<std::string> words = {"analyze", model,         "-d",       "cuda",        "--precision",
-                                          "f16",     "--shape",     "x:1x3x32x32", "--runner", cuda.command()};
+  const std::vector<std::string> words = {"analyze", model,     "-d",          "cuda",     "--precision",
+                                          "f16",     "--shape", "x:1x3x32x32", "--runner", cuda.command()};
   std::vector<std::string> as_json = words;
   as_json.push_back("--json");
   const Json json = document(run(as_json, with_cache(folder)));
@@ -50,7 +50,8 @@ TEST(CudaProgram, AnalyzeMeasures) {
   EXPECT_GT(json["measured"].get<int>(), 10);
   const Finished table = run(words, with_cache(folder));
   ASSERT_EQ(table.exit, 0) << table.err;
-  for (const char* word : {"MEASURED", "Fake T4", "fake_fprop_64x64", "between them", "found, 0 measured now"})
+  for (const char* word :
+       {"MEASURED", "Fake T4", "fake_fprop_64x64", "between them", "found, 0 measured now"})
     EXPECT_NE(table.out.find(word), std::string::npos) << word << "\n" << table.out;
 }
 
@@ -59,8 +60,8 @@ TEST(CudaProgram, BenchComparesNetworks) {
   FakeCuda cuda;
   const std::string a = write_small(folder.path(), "a.onnx", 640).string(),
                     b = write_small(folder.path(), "b.onnx", 64).string();
-  const Json json = document(run({"bench", a, b, "-d", "cuda", "--precision", "f16", "--rounds", "9", "--runner",
-                                  cuda.command(), "--json"}));
+  const Json json = document(run({"bench", a, b, "-d", "cuda", "--precision", "f16", "--rounds", "9",
+                                  "--runner", cuda.command(), "--json"}));
   expect_valid("bench", json);
   EXPECT_EQ(json["runtime"], "cuda");
   EXPECT_EQ(json["models"][1]["to_first"]["verdict"], "FASTER");

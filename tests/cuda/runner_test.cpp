@@ -1,7 +1,6 @@
 // What the runner answers where everything goes well, against the arithmetic of the fake device.
-#include "tests/cuda/fake_runner.h"
-
 #include "tailor/base/error.h"
+#include "tests/cuda/fake_runner.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -64,11 +63,13 @@ TEST(CudaRunner, TimesAStaircaseOfProducts) {
 
 TEST(CudaRunner, TimesEveryKindInEveryType) {
   FakeRunner runner;
-  std::vector<std::string> lines = {"pool_max_mb1_c64ih112iw112_oh56ow56_kh3kw3_sh2sw2_ph1pw1_f16",
-                                    "bgemm_b12_m197_k64_n197_f16", "eltwise_n100352_f16+add+relu",
-                                    "conv_mb8_g32_ic32ih28iw28_oc32oh28ow28_kh3kw3_sh1sw1_ph1pw1_f16+bn+clip",
-                                    "conv_mb1_g1_ic8ih9iw7_oc16oh5ow4_kh3kw3_sh2sw2_pt1pl1pb1pr1_f16+bias+hardswish",
-                                    "gemm_m7_k13_n17_f16+bias+add+gelu"};
+  std::vector<std::string> lines = {
+      "pool_max_mb1_c64ih112iw112_oh56ow56_kh3kw3_sh2sw2_ph1pw1_f16",
+      "bgemm_b12_m197_k64_n197_f16",
+      "eltwise_n100352_f16+add+relu",
+      "conv_mb8_g32_ic32ih28iw28_oc32oh28ow28_kh3kw3_sh1sw1_ph1pw1_f16+bn+clip",
+      "conv_mb1_g1_ic8ih9iw7_oc16oh5ow4_kh3kw3_sh2sw2_pt1pl1pb1pr1_f16+bias+hardswish",
+      "gemm_m7_k13_n17_f16+bias+add+gelu"};
   for (std::string type : {"f32", "f16", "bf16", "i8"}) {
     lines.push_back("gemm_m64_k256_n256_" + type + "+bias+relu");
     lines.push_back("conv_mb1_g1_ic64ih14iw14_oc64oh14ow14_kh3kw3_sh1sw1_ph1pw1_" + type + "+bn+add+relu");
