@@ -51,6 +51,7 @@ struct BenchArguments {
   std::uint64_t seed = 0;
   std::string time = "3s", max_noise = "2%";
   PageArguments page;
+  std::string device = "cpu", precision;  // precision: of a GPU only
 };
 struct VerifyArguments {
   std::filesystem::path eval, calib;
@@ -98,6 +99,10 @@ struct ReportArguments {
 struct DeviceArguments {
   std::string name;
 };
+struct DeviceProbeArguments {
+  std::string name;  // "": made of what the driver calls it
+  std::filesystem::path out;  // empty: stdout
+};
 struct DeviceNewArguments {
   std::string name, like, title;
   int multiprocessors = 0;                             // 0: as of the other
@@ -132,9 +137,12 @@ int inspect(const Global& global, const InspectOptions& options);
 int analyze(const Global& global, const AnalyzeArguments& arguments);
 /// The half of analyze for devices that are only described.
 int analyze_described(const Global& global, const AnalyzeArguments& arguments);
+/// The half of analyze for a GPU that is there.
+int analyze_on_gpu(const Global& global, const AnalyzeArguments& arguments);
 int bench(const Global& global, const BenchArguments& arguments);
 int devices_list(const Global& global, const DeviceArguments& arguments);
 int devices_show(const Global& global, const DeviceArguments& arguments);
+int devices_probe(const Global& global, const DeviceProbeArguments& arguments);
 int devices_new(const Global& global, const DeviceNewArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);

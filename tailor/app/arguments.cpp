@@ -74,12 +74,12 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
                              "where the time goes, layer by layer, and which widths do not fit", analyze);
   sub->add_option("MODEL", o->model, "ONNX file")->required();
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
-  sub->add_option(
-         "-d,--device", o->device,
-         "cpu, which is measured; or a GPU that is modelled from its description: a name of tailor devices "
-         "list, or a TOML file")
+  sub->add_option("-d,--device", o->device,
+                  "cpu or cuda (an NVIDIA GPU that is there, or with --runner elsewhere), which are "
+                  "measured; or a GPU that "
+                  "is modelled from its description: a name of tailor devices list, or a TOML file")
       ->capture_default_str();
-  sub->add_option("--precision", o->precision, "of a described device: f32 (default), tf32, f16, bf16 or i8");
+  sub->add_option("--precision", o->precision, "of a GPU: f32 (default), tf32, f16, bf16 or i8");
   sub->add_option(
       "--over", o->over,
       "of a described device: the staircase of --layer over oc (output width; default), ic (input width), mb "
@@ -120,6 +120,8 @@ void add_bench(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<BenchArguments>(app, invocation, "bench",
                                        "time models against each other in interleaved rounds", bench);
   sub->add_option("MODELS", o->models, "ONNX files; the first is the reference")->required();
+  sub->add_option("-d,--device", o->device, "cpu, or cuda: an NVIDIA GPU")->capture_default_str();
+  sub->add_option("--precision", o->precision, "on a GPU: f32 (default), tf32, f16, bf16 or i8");
   add_timing(*sub, *o);
 }
 
@@ -244,14 +246,20 @@ void add_plan(CLI::App& app, Invocation& invocation) {
 }
 
 void add_devices(CLI::App& app, Invocation& invocation) {
-  CLI::App* devices =
-      app.add_subcommand("devices", "GPUs that are known by description: list, show, or make a new one");
+  CLI::App* devices = app.add_subcommand(
+      "devices",
+      "GPUs that are known by description: list, show, probe the one that is there, or make a new one");
   devices->require_subcommand(1);
   verb<DeviceArguments>(*devices, invocation, "list", "the descriptions that come with the program",
                         devices_list);
   auto [show, s] =
       verb<DeviceArguments>(*devices, invocation, "show", "one description, as TOML", devices_show);
   show->add_option("NAME", s->name, "name or file")->required();
+  auto [probe, p] = verb<DeviceProbeArguments>(
+      *devices, invocation, "probe",
+      "the description of the NVIDIA GPU that is there, as its driver gives it", devices_probe);
+  probe->add_option("--name", p->name, "of a-z, 0-9, _ and - (default: made of the device's)");
+  probe->add_option("-o,--output", p->out, "file to write (default: stdout)");
   auto [made, n] = verb<DeviceNewArguments>(
       *devices, invocation, "new", "a description like another one, with other figures", devices_new);
   made->add_option("NAME", n->name, "of a-z, 0-9, _ and -")->required();

@@ -176,14 +176,26 @@ void check(const AnalyzeArguments& arguments) {
     throw Error(Code::bad_value, fmt::format("{} threads", arguments.threads), "--threads", "1 to 1024");
 }
 
+// What a GPU that is there does not do.
+void check_gpu(const AnalyzeArguments& a) {
+  auto refuse = [](const char* option, const char* why) {
+    throw Error(Code::usage, why, option, "tailor analyze --help");
+  };
+  if (!a.layer.empty() || !a.over.empty())
+    refuse("--layer, --over", "staircases of a layer are not drawn on a GPU");
+  if (a.threads != 1) refuse("--threads", "a GPU is measured with one thread");
+  if (!a.page.report.empty() || !a.netron.empty() || !a.trace.empty() || !a.csv.empty())
+    refuse("--report, --netron, --trace, --csv", "there is no page of a measured GPU yet; --json has it all");
+}
+
 // Options that only one half of analyze understands.
 void check_half(const AnalyzeArguments& a) {
+  if (a.device == "cuda") return check_gpu(a);
   const bool described = a.device != "cpu";
   auto refuse = [](const char* option, const char* why) {
     throw Error(Code::usage, why, option, "tailor analyze --help");
   };
-  if (!described && !a.precision.empty())
-    refuse("--precision", "only for a described device: the file says it here");
+  if (!described && !a.precision.empty()) refuse("--precision", "only for a GPU: the file says it here");
   if (!described && !a.over.empty())
     refuse("--over", "only for a described device: widths are measured here");
   if (described && (a.fresh || a.resume))
@@ -218,6 +230,7 @@ int analyze(const Global& global, const AnalyzeArguments& arguments) {
   check(arguments);
   check_half(arguments);
   check_page(arguments.page), check_exports(arguments);
+  if (arguments.device == "cuda") return analyze_on_gpu(global, arguments);
   if (arguments.device != "cpu") return analyze_described(global, arguments);
   const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
   const Analysis analysis = analyzed(subject, options_of(global, arguments));

@@ -3,6 +3,7 @@
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
 #include "tailor/pipeline/bench.h"
+#include "tailor/pipeline/gpu_analysis.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -88,10 +89,35 @@ pipeline::BenchOptions bench_options(const Global& global, const BenchArguments&
   return options;
 }
 
+namespace {
+
+// Models as lists of layers, which is what the runner for GPUs takes.
+std::vector<runtime::Job> gpu_jobs(const BenchArguments& arguments) {
+  std::vector<runtime::Job> jobs;
+  for (const std::filesystem::path& model : arguments.models)
+    jobs.push_back(pipeline::network_job(model, parse_shapes(arguments.shapes), arguments.precision));
+  return jobs;
+}
+
+std::vector<runtime::Job> jobs_of(const BenchArguments& arguments, pipeline::BenchOptions& options) {
+  const bool gpu = arguments.device == "cuda";
+  if (!gpu && arguments.device != "cpu")
+    throw Error(Code::unknown_device,
+                fmt::format("bench measures on cpu or cuda, not on '{}'", arguments.device), "--device",
+                "a described device is modelled: tailor analyze -d NAME");
+  if (!gpu && !arguments.precision.empty())
+    throw Error(Code::usage, "only for a GPU: the file says it here", "--precision", "tailor bench --help");
+  if (!gpu) return pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));
+  options.runner = pipeline::gpu_runner(options.runner, arguments.precision);
+  return gpu_jobs(arguments);
+}
+
+}  // namespace
+
 int bench(const Global& global, const BenchArguments& arguments) {
   pipeline::BenchOptions options = bench_options(global, arguments);
   check_page(arguments.page);
-  std::vector<runtime::Job> jobs = pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));
+  const std::vector<runtime::Job> jobs = jobs_of(arguments, options);
   for (const runtime::Job& job : jobs) say(global, 1, describe(job));
   pipeline::BenchResult result;
   {

@@ -4,6 +4,8 @@
 #include "tailor/base/file.h"
 #include "tailor/base/table.h"
 #include "tailor/device/device.h"
+#include "tailor/device/facts.h"
+#include "tailor/pipeline/gpu_analysis.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -88,6 +90,31 @@ int devices_show(const Global& global, const DeviceArguments& arguments) {
   Json json = {{"schema", "tailor/devices/1"}, {"devices", Json::array()}};
   json["devices"].push_back(device_json(device::find_device(arguments.name)));
   print_document(json);
+  return 0;
+}
+
+int devices_probe(const Global& global, const DeviceProbeArguments& arguments) {
+  runtime::Runner runner(pipeline::gpu_runner(global.runner, "f32"));
+  const Json hello = runner.ask({{"op", "hello"}});
+  if (!hello.contains("device"))
+    throw Error(Code::usage, fmt::format("the runner of {} describes no device", runner.hello().runtime),
+                "--runner", "tailor-runner-cuda does");
+  Device d = device::describe(device::facts_from_json(hello["device"]));
+  if (!arguments.name.empty()) d.name = arguments.name;
+  const std::string text =
+      fmt::format(
+          "# Read from the driver by tailor devices probe ({}). Not read, but assumed: launch_us, and the "
+          "peaks,\n"
+          "# of which f32 follows from clock and lanes; those of matrix units are to be added from the data "
+          "sheet.\n",
+          runner.hello().version) +
+      device::to_toml(d);
+  device::parse_device(text, "the probed description");  // its ranges
+  if (arguments.out.empty()) return print(text), 0;
+  write_file(arguments.out, text);
+  if (!global.quiet)
+    say(global, 0,
+        fmt::format("wrote {}: tailor analyze -d {} MODEL", arguments.out.string(), arguments.out.string()));
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include "tailor/base/file.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
+#include "tailor/pipeline/gpu_analysis.h"
 #include "tailor/runtime/measure.h"
 
 #include <fmt/format.h>
@@ -126,12 +127,28 @@ Finding cache_finding() try {
   return {"cache", State::warn, error.what(), "name a writable folder with TAILOR_CACHE"};
 }
 
+// Through its own runner: what the driver says, or what is missing.
+Finding cuda_finding() try {
+  runtime::Runner runner(pipeline::gpu_runner({}, "f32"));
+  const runtime::Hello& hello = runner.hello();
+  Finding finding{
+      "cuda", State::ok,
+      fmt::format("{} ({}), {} multiprocessors; {}", hello.processor, hello.isa, hello.cores, hello.version)};
+  if (!hello.profiles)
+    finding.state = State::warn,
+    finding.fix = "kernels cannot be traced (CUPTI): layers are timed, networks not profiled";
+  return finding;
+} catch (const Error& error) {
+  if (error.code() == Code::interrupted) throw;
+  return {"cuda", State::none, error.what(), error.help()};
+}
+
 Finding gpu_finding() {
   for (const char* node : {"/dev/nvidia0", "/dev/kfd", "/dev/nvhost-gpu"})
     if (::access(node, F_OK) == 0)
       return {"gpu", State::ok,
               fmt::format("a device is there ({}); the onnxruntime runner does not use it", node),
-              "a runner for it is named with --runner"};
+              "an NVIDIA device is measured with --device cuda"};
   return {"gpu", State::none, "no device of NVIDIA or AMD; not needed for models that run on the processor"};
 }
 
@@ -158,6 +175,7 @@ Diagnosis diagnose(const Global& global, double noise_s) {
   diagnosis.findings.push_back(load_finding(steal_between(before, cpu_times())));
   diagnosis.findings.push_back(cache_finding());
   diagnosis.findings.push_back(gpu_finding());
+  diagnosis.findings.push_back(cuda_finding());
   return diagnosis;
 }
 

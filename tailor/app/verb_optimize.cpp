@@ -139,6 +139,11 @@ std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipelin
   if (a.fresh || a.resume || !a.profile.empty() || a.time != OptimizeArguments().time)
     throw Error(Code::usage, "nothing is timed for a described device",
                 "--fresh, --resume, --profile, --time", "leave them out");
+  if (std::find(a.devices.begin(), a.devices.end(), "cuda") != a.devices.end())
+    throw Error(Code::usage, "optimize does not search on a GPU that is there", "--device",
+                "search on its description (tailor devices probe -o gpu.toml, then -d gpu.toml) and prove "
+                "the result with "
+                "tailor bench -d cuda");
   std::vector<device::Device> devices;
   for (const std::string& name : a.devices) devices.push_back(device::find_device(name));
   return devices;

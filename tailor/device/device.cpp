@@ -156,14 +156,6 @@ std::string quoted(const std::string& text) {
 
 }  // namespace
 
-std::pair<int, int> Device::capability() const {
-  std::size_t dot = architecture.find('.');
-  bool digits = dot != std::string::npos && dot > 0 && dot + 1 < architecture.size() &&
-                architecture.size() < 8 && architecture.find_first_not_of("0123456789.") == std::string::npos;
-  if (vendor != "nvidia" || !digits) return {0, 0};
-  return {std::stoi(architecture.substr(0, dot)), std::stoi(architecture.substr(dot + 1))};
-}
-
 Device parse_device(std::string_view text, const std::string& place) {
   const toml::table table = parse(text, place);
   Reader r(table, place);

@@ -30,14 +30,14 @@ std::string quoted(const std::string& path) {
 }
 
 // The runner beside this program.
-std::string default_command() {
+std::string default_command(const std::string& name, const std::string& arguments) {
   std::error_code error;
   fs::path self = fs::read_symlink("/proc/self/exe", error);
-  fs::path program = self.parent_path() / "tailor-runner-onnxruntime";
+  fs::path program = self.parent_path() / name;
   if (error || !fs::exists(program))
     throw Error(Code::runtime_missing, "the program that runs models is not there", program.string(),
-                "build the target tailor-runner-onnxruntime, or name a runner with --runner");
-  return "exec " + quoted(program.string());
+                fmt::format("build the target {}, or name a runner with --runner", name));
+  return "exec " + quoted(program.string()) + (arguments.empty() ? "" : " " + arguments);
 }
 
 std::string with_errors(std::string message, const std::string& errors) {
@@ -104,7 +104,8 @@ void Runner::Process::pass_on(const Json& answer, const std::string& op) {
   std::string kind = answer.value("kind", "internal"), message = answer.value("message", "no reason given");
   std::string place = answer.value("place", "");
   if (kind == "refused") throw Error(Code::runtime_refused, message, place);
-  if (kind == "device") throw Error(Code::runtime_missing, message, place, kMissingHelp);
+  if (kind == "device")
+    throw Error(Code::runtime_missing, message, place, answer.value("help", kMissingHelp));
   if (const CodeText* known = find_code(answer.value("code", "")); known && kind == "usage")
     throw Error(known->code, message, place);
   throw Error(Code::runner_failed, fmt::format("the runner failed at \"{}\" ({}): {}", op, kind, message),
@@ -187,6 +188,7 @@ Hello read_hello(const Json& answer) {
 
 Json to_json(const Job& job) {
   if (job.workload) return {{"workload", latency::to_string(*job.workload)}};
+  if (!job.network.empty()) return {{"network", parse_json(job.network, "network")}};
   Json shapes = Json::object();
   for (const auto& [name, shape] : job.inputs) shapes[name] = shape;
   return {{"model", fs::absolute(job.model).string()}, {"inputs", std::move(shapes)}};
@@ -238,7 +240,8 @@ InPlaceProfile read_profile(const Json& answer) {
 }  // namespace
 
 Runner::Runner(const RunnerOptions& options) {
-  std::string command = options.command.empty() ? default_command() : options.command;
+  std::string command =
+      options.command.empty() ? default_command(options.program, options.arguments) : options.command;
   Subprocess::Environment environment;
   if (!options.library.empty())
     environment = {{"TAILOR_ORT_LIBRARY", fs::absolute(options.library).string()}};
@@ -273,6 +276,8 @@ InPlaceProfile Runner::profile(const Job& job, const TimingOptions& options) {
   Json answer = process_->call(std::move(message), process_->options.silence_timeout_s);
   return parsed("profile", [&] { return read_profile(answer); });
 }
+
+Json Runner::ask(const Json& request) { return process_->call(request, process_->options.silence_timeout_s); }
 
 NamedTensors Runner::run(const fs::path& model, const NamedTensors& inputs,
                          const std::vector<std::string>& outputs, int chunk, int threads, bool once,

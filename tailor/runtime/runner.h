@@ -34,7 +34,8 @@ struct Hello {
 };
 
 struct RunnerOptions {
-  std::string command = {};  // shell command line; empty: tailor-runner-onnxruntime beside this program
+  std::string command = {};  // shell command line; empty: `program` beside this program
+  std::string program = "tailor-runner-onnxruntime", arguments = {};
   std::string library = {};  // --ort-library; empty: TAILOR_ORT_LIBRARY, the build's own copy, the system's
   double start_timeout_s = 30;
   /// Longest silence during a call; the ONNX Runtime runner tells its progress every second. Loading a large
@@ -44,11 +45,13 @@ struct RunnerOptions {
   std::function<void(double)> on_progress = {};
 };
 
-/// One thing to be timed: a model file with the shapes of its inputs (random values in it), or a workload.
+/// One thing to be timed: a model file with the shapes of its inputs (random values in it), a workload, or a network as
+/// a list of layers, for runners that read no models.
 struct Job {
   std::filesystem::path model = {};                               // empty: `workload` is timed
   std::vector<std::pair<std::string, graph::Shape>> inputs = {};  // free dimensions resolved
   std::optional<latency::Workload> workload = {};
+  std::string network = {};  // if not empty: JSON text, timed in the place of `model`
 };
 
 struct TimingOptions {
@@ -108,6 +111,10 @@ class Runner {
 
   /// In-place profile. @throws as time()
   InPlaceProfile profile(const Job& job, const TimingOptions& options);
+
+  /// A request that only some kinds of runners know: "op" and its members; the answer with all of its own.
+  /// @throws as time()
+  Json ask(const Json& request);
 
   /// Runs a model on tensors. The leading dimension of the inputs is the number of samples; they go through
   /// in chunks of `chunk` (or of the model's own fixed batch), and the outputs are joined along axis 0.
