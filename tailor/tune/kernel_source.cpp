@@ -39,11 +39,11 @@ bool has(const Workload& w, std::string_view word) {
 
 // Those of `sizes` below `whole`, and `whole` itself.
 std::vector<Value> sizes_up_to(const std::vector<std::int64_t>& sizes, std::int64_t whole) {
-  std::vector<Value> values;
-  for (std::int64_t size : sizes)
-    if (size < whole) values.push_back(size);
-  values.push_back(whole);
-  return values;
+  std::vector<std::int64_t> taken;
+  std::copy_if(sizes.begin(), sizes.end(), std::back_inserter(taken),
+               [&](std::int64_t s) { return s < whole; });
+  taken.push_back(whole);
+  return {taken.begin(), taken.end()};
 }
 
 std::int64_t value(const Space& space, const Configuration& configuration, std::string_view name) {

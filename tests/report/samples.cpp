@@ -145,7 +145,8 @@ Json optimize_document() {
                                   32,
                                   {},
                                   i == 3 ? 4 : 0,
-                                  "2 channels go, the readers are refitted"});
+                                  "2 channels go, the readers are refitted",
+                                  {}});
   result.plan.dropped = {"/blocks/9/Add"}, result.plan.folded = {{"/blocks/10/Add", 3}};
   result.plan.loss = 0.004, result.plan.cut_loss = 0.09, result.plan.certificate.optimal = true;
   result.plan.rounds = 3;
