@@ -47,7 +47,7 @@ void expect_error(std::vector<std::string> arguments, int exit, const std::strin
 }
 
 TEST_F(Errors, AVerbOfTwoWordsNamesThem) {
-  expect_error({"devices"}, 2, "E2000", "one of list, show, new");
+  expect_error({"devices"}, 2, "E2000", "one of list, show, probe, new");
   expect_error({"plan"}, 2, "E2000", "one of show, table, diff, apply");
 }
 
