@@ -100,7 +100,7 @@ struct DeviceArguments {
   std::string name;
 };
 struct DeviceProbeArguments {
-  std::string name;  // "": made of what the driver calls it
+  std::string name;           // "": made of what the driver calls it
   std::filesystem::path out;  // empty: stdout
 };
 struct DeviceNewArguments {

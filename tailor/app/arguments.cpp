@@ -1,8 +1,8 @@
 // The command line: what each verb takes, in CLI11's words. Options that several programs share, and what becomes of
 // CLI11's complaints, are in console/command_line.cpp.
 #include "tailor/app/app.h"
-#include "tailor/app/version.h"
 #include "tailor/app/tune.h"
+#include "tailor/app/version.h"
 #include "tailor/console/command_line.h"
 #include "tailor/device/device.h"
 #include "tailor/device/platform.h"

@@ -38,7 +38,8 @@ std::vector<std::string> verbs_of(const CLI::App& app) {
 bool takes_words(const CLI::App* verb) {
   if (!verb) return false;
   const std::vector<const CLI::Option*> options = verb->get_options();
-  return std::any_of(options.begin(), options.end(), [](const CLI::Option* o) { return o->get_positional(); });
+  return std::any_of(options.begin(), options.end(),
+                     [](const CLI::Option* o) { return o->get_positional(); });
 }
 
 const char* help_line(const CLI::App& app) {
@@ -123,8 +124,7 @@ void check_names(const CLI::App& app, int count, char** arguments) {
                !verbs.empty() && !token.starts_with('-')) {
       const bool is_verb = std::find(verbs.begin(), verbs.end(), token) != verbs.end();
       if (!is_verb && takes_words(verb)) continue;
-      if (!is_verb)
-        unknown("verb", token, verbs, fmt::format("verbs: {}", fmt::join(verbs, ", ")));
+      if (!is_verb) unknown("verb", token, verbs, fmt::format("verbs: {}", fmt::join(verbs, ", ")));
       verb = (verb ? *verb : app).get_subcommand(token), path += token + " ";
     }
   }

@@ -76,7 +76,8 @@ TEST(Functionality, WhatNobodyReadsGoesBeforeWhatIsUnlikeTheRest) {
 
 TakeOver random_costs(int units, std::uint64_t seed) {
   Random random(seed);
-  TakeOver costs{units, std::vector<double>(static_cast<std::size_t>(units) * static_cast<std::size_t>(units))};
+  TakeOver costs{units,
+                 std::vector<double>(static_cast<std::size_t>(units) * static_cast<std::size_t>(units))};
   for (double& c : costs.cost) c = random.uniform();
   return costs;
 }
