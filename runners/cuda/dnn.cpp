@@ -16,19 +16,6 @@ using Dims = std::vector<std::int64_t>;
 
 constexpr std::int64_t kMostConfigs = 100, kMostKnobs = 64;
 
-int data_type(graph::DataType type) {
-  switch (type) {
-    case graph::DataType::f16:
-      return kDnnHalf;
-    case graph::DataType::bf16:
-      return kDnnBf16;
-    case graph::DataType::i8:
-      return kDnnInt8;
-    default:
-      return kDnnFloat;
-  }
-}
-
 // Of n x c x h x w with the channels closest together.
 Dims channels_last(const Dims& d) { return {d[1] * d[2] * d[3], 1, d[1] * d[3], d[1]}; }
 
@@ -173,6 +160,19 @@ const char* knob_name(int type) {
 
 }  // namespace
 
+int dnn_type(graph::DataType type) {
+  switch (type) {
+    case graph::DataType::f16:
+      return kDnnHalf;
+    case graph::DataType::bf16:
+      return kDnnBf16;
+    case graph::DataType::i8:
+      return kDnnInt8;
+    default:
+      return kDnnFloat;
+  }
+}
+
 DnnDescriptor::DnnDescriptor(Libraries& libraries, DescriptorKind kind) : libraries_(&libraries) {
   libraries.check_dnn(libraries.dnn().create_descriptor(kind, &descriptor_), "cudnnBackendCreateDescriptor");
 }
@@ -248,7 +248,7 @@ FusedConvolution fusable_words(const Layer& layer) {
 ConvolutionGraph convolution_graph(Libraries& libraries, DnnHandle handle, const Layer& layer,
                                    const Words& fused) {
   const latency::Workload& w = layer.sizes;
-  const int type = data_type(w.type);
+  const int type = dnn_type(w.type);
   const bool eight = w.type == graph::DataType::i8;
   const Dims out = {w.mb, w.oc, w.oh, w.ow};
   ConvolutionGraph graph;

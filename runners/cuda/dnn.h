@@ -13,6 +13,9 @@
 
 namespace tailor::cuda {
 
+/// cuDNN's number of a type.
+int dnn_type(graph::DataType type);
+
 /// One descriptor; destroyed with its owner.
 class DnnDescriptor {
  public:

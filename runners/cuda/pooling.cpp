@@ -1,4 +1,5 @@
 // Pooling by cuDNN, channels last.
+#include "runners/cuda/dnn.h"
 #include "runners/cuda/operation.h"
 #include "tailor/base/error.h"
 
@@ -6,19 +7,6 @@
 
 namespace tailor::cuda {
 namespace {
-
-int dnn_type(graph::DataType type) {
-  switch (type) {
-    case graph::DataType::f16:
-      return kDnnHalf;
-    case graph::DataType::bf16:
-      return kDnnBf16;
-    case graph::DataType::i8:
-      return kDnnInt8;
-    default:
-      return kDnnFloat;
-  }
-}
 
 struct Pooling {
   explicit Pooling(Gpu& g) : gpu(g), dnn(g.libraries().dnn()) {}

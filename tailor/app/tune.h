@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/app/app.h"
+#include "tailor/tune/records.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -40,6 +41,9 @@ struct TuneReplayArguments {
   int trials = 100, seeds = 20;
   std::uint64_t seed = 1;
 };
+
+/// Says how many lines were damaged. @throws Error file_missing; unknown_name for a file without a record
+tune::RecordFile read_records(const Global& global, const std::filesystem::path& path);
 
 int tune_model(const Global& global, const TuneArguments& arguments);
 int tune_audit(const Global& global, const TuneAuditArguments& arguments);

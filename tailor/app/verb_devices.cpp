@@ -75,6 +75,16 @@ void scale(Device& d, const DeviceNewArguments& a) {
   if (a.gbytes > 0) d.gbytes = a.gbytes;
 }
 
+// A description that was made, printed or written.
+int deliver(const Global& global, const std::string& text, const std::filesystem::path& out) {
+  device::parse_device(text, "the new description");  // its ranges
+  if (out.empty()) return print(text), 0;
+  write_file(out, text);
+  if (!global.quiet)
+    say(global, 0, fmt::format("wrote {}: tailor analyze -d {} MODEL", out.string(), out.string()));
+  return 0;
+}
+
 }  // namespace
 
 int devices_list(const Global& global, const DeviceArguments&) {
@@ -109,13 +119,7 @@ int devices_probe(const Global& global, const DeviceProbeArguments& arguments) {
           "sheet.\n",
           runner.hello().version) +
       device::to_toml(d);
-  device::parse_device(text, "the probed description");  // its ranges
-  if (arguments.out.empty()) return print(text), 0;
-  write_file(arguments.out, text);
-  if (!global.quiet)
-    say(global, 0,
-        fmt::format("wrote {}: tailor analyze -d {} MODEL", arguments.out.string(), arguments.out.string()));
-  return 0;
+  return deliver(global, text, arguments.out);
 }
 
 int devices_new(const Global& global, const DeviceNewArguments& arguments) {
@@ -128,13 +132,7 @@ int devices_new(const Global& global, const DeviceNewArguments& arguments) {
       fmt::format("# Made by tailor devices new --like {}; check each figure against the data sheet.\n",
                   arguments.like) +
       device::to_toml(d);
-  device::parse_device(text, "the new description");  // its ranges
-  if (arguments.out.empty()) return print(text), 0;
-  write_file(arguments.out, text);
-  if (!global.quiet)
-    say(global, 0,
-        fmt::format("wrote {}: tailor analyze -d {} MODEL", arguments.out.string(), arguments.out.string()));
-  return 0;
+  return deliver(global, text, arguments.out);
 }
 
 }  // namespace tailor::app

@@ -31,7 +31,13 @@ Json read_run(const std::filesystem::path& path) {
   std::error_code ignored;
   if (std::filesystem::file_size(path, ignored) > kLargest && !ignored)
     throw Error(Code::bad_json, "a result of more than 256 MiB is not read", path.string());
-  return read_json(path);
+  try {
+    return read_json(path);
+  } catch (const Error& error) {
+    if (error.code() != Code::bad_json) throw;
+    throw Error(error.code(), error.what(), error.place(),
+                "give what a verb printed with --json, saved to a file");
+  }
 }
 
 std::string indented(const Json& json) {
@@ -78,7 +84,8 @@ int report_runs(const Global& global, const ReportArguments& a) {
     write_file(a.out, report::comparison_page(first, a.runs[0].string(), second, a.runs[1].string()));
   }
   if (global.json)
-    print_document({{"written", a.out.string()}, {"charts", report::has_charts()}});
+    print_document(
+        {{"schema", "tailor/report/1"}, {"written", a.out.string()}, {"charts", report::has_charts()}});
   else
     print(fmt::format("wrote {}  ({})\n", a.out.string(), page_text()));
   return 0;

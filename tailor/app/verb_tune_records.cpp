@@ -21,16 +21,6 @@ using tune::RecordFile;
 using tune::RecordGroup;
 using tune::Standing;
 
-RecordFile read_existing(const Global& global, const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) throw Error(Code::file_missing, "no such file", path.string());
-  RecordFile file(path);
-  if (file.damaged() > 0)
-    say(global, 0,
-        fmt::format("{}: {} damaged line{} passed over", path.string(), file.damaged(),
-                    file.damaged() == 1 ? "" : "s"));
-  return file;
-}
-
 std::size_t count(const RecordGroup& group, tune::Outcome outcome) {
   return static_cast<std::size_t>(std::count_if(group.records.begin(), group.records.end(),
                                                 [&](const tune::Record& r) { return r.outcome == outcome; }));
@@ -98,11 +88,10 @@ std::string show_text(const std::vector<RecordGroup>& groups, std::size_t top) {
 tune::MeasuredSpace read_measured(const Global& global, const std::filesystem::path& path,
                                   const std::string& op) {
   if (path.extension() == ".json") return tune::measured_from_cache(read_json(path), path.string());
-  std::vector<RecordGroup> groups = tune::group(read_existing(global, path).records());
+  std::vector<RecordGroup> groups = tune::group(read_records(global, path).records());
   if (!op.empty()) std::erase_if(groups, [&](const RecordGroup& group) { return group.key.op != op; });
   if (groups.empty())
-    throw Error(Code::unknown_name,
-                op.empty() ? "the file holds no record" : fmt::format("no record of {}", op), path.string(),
+    throw Error(Code::unknown_name, fmt::format("no record of {}", op), path.string(),
                 "tailor tune show lists the operators");
   if (groups.size() > 1)
     throw Error(Code::usage, fmt::format("records of {} keys", groups.size()), path.string(),
@@ -207,9 +196,22 @@ Json replay_json(const std::vector<Replayed>& all, const tune::MeasuredSpace& me
 
 }  // namespace
 
+RecordFile read_records(const Global& global, const std::filesystem::path& path) {
+  constexpr const char* kNext = "tailor tune MODEL --db FILE writes records";
+  if (!std::filesystem::exists(path)) throw Error(Code::file_missing, "no such file", path.string(), kNext);
+  RecordFile file(path);
+  if (file.damaged() > 0)
+    say(global, 0,
+        fmt::format("{}: {} damaged line{} passed over", path.string(), file.damaged(),
+                    file.damaged() == 1 ? "" : "s"));
+  if (file.records().empty())
+    throw Error(Code::unknown_name, "the file holds no record", path.string(), kNext);
+  return file;
+}
+
 int tune_show(const Global& global, const TuneShowArguments& arguments) {
   if (arguments.top < 1) throw Error(Code::bad_value, "--top must be at least 1", "--top");
-  const RecordFile file = read_existing(global, arguments.file);
+  const RecordFile file = read_records(global, arguments.file);
   const std::vector<RecordGroup> groups = tune::group(file.records());
   const auto top = static_cast<std::size_t>(arguments.top);
   if (!global.json) return print(show_text(groups, top)), 0;
@@ -227,7 +229,7 @@ int tune_merge(const Global& global, const TuneMergeArguments& arguments) {
   std::vector<std::vector<tune::Record>> lists;
   std::size_t read = 0;
   for (const auto& path : arguments.files) {
-    lists.push_back(read_existing(global, path).records());
+    lists.push_back(read_records(global, path).records());
     read += lists.back().size();
   }
   const std::vector<tune::Record> merged = tune::merge(lists);

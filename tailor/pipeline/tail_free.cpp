@@ -97,18 +97,19 @@ plan::Point fastest_within(const plan::Problem& problem, const plan::Cost& limit
 GivenWidths read_widths(const std::filesystem::path& path, const Subject& original) {
   const Json json = read_json(path);
   const std::string place = path.string();
+  const std::map<std::string, int> names = names_of_groups(original);
   GivenWidths given;
   if (json.is_object() && json.value("schema", Json()) == "tailor/plan/1") {
-    const WidthPlan plan = width_plan_from_json(json, place);
-    const Surgery surgery = surgery_of(original, plan);
-    for (const auto& [group, units] : surgery.kept)
-      give(given, original, group, static_cast<std::int64_t>(units.size()), place);
+    // By name: a plan may number the groups of the same network with its shortcuts in another form.
+    for (const GroupPlan& g : width_plan_from_json(json, place).groups)
+      if (!g.kept.empty())
+        give(given, original, group_named(names, g.layer, place), static_cast<std::int64_t>(g.kept.size()),
+             place);
     return given;
   }
   const Json& widths = member(json, "widths", place);
   if (!widths.is_object())
     throw Error(Code::bad_json, "'widths' is an object: layer to number of channels", place);
-  const std::map<std::string, int> names = names_of_groups(original);
   for (const auto& [name, width] : widths.items()) {
     if (!width.is_number_integer())
       throw Error(Code::bad_json, fmt::format("the width of '{}' is no integer", name), place);

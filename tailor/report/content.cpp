@@ -56,10 +56,13 @@ void add_labels(Row& row, const Json& samples, const std::string& at) {
 }  // namespace
 
 std::string kind_of(const Json& document, const std::string& place) {
+  constexpr const char* kNext = "give what a verb printed with --json, saved to a file";
+  if (!document.is_object() || !document.contains("schema") || !document["schema"].is_string())
+    throw Error(Code::bad_json, "this is no result: it names no schema", place, kNext);
   const std::string schema = text(document, "schema", place);
   constexpr std::string_view kHead = "tailor/", kTail = "/1";
   if (!schema.starts_with(kHead) || !schema.ends_with(kTail) || schema.size() <= kHead.size() + kTail.size())
-    throw Error(Code::bad_json, fmt::format("'{}' is no schema of a result", schema), place);
+    throw Error(Code::bad_json, fmt::format("'{}' is no schema of a result", schema), place, kNext);
   return schema.substr(kHead.size(), schema.size() - kHead.size() - kTail.size());
 }
 

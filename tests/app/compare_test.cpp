@@ -1,4 +1,4 @@
-// scripts/compare with a program that only notes how it is called: which runs it makes, which it makes again.
+// scripts/compare and scripts/criteria with a program that only notes how it is called: which runs it makes, which it makes again.
 #include "tailor/base/file.h"
 #include "tests/testing.h"
 
@@ -11,7 +11,7 @@
 namespace tailor::testing {
 namespace {
 
-const std::string kScript = std::string(TAILOR_SOURCE_DIR) + "/scripts/compare";
+const std::string kScripts = std::string(TAILOR_SOURCE_DIR) + "/scripts/";
 
 // "plan table FILES" prints the files; one that is no result fails it. "optimize" prints a result, or what
 // the file "fail" holds is its exit code.
@@ -37,10 +37,11 @@ class Compare : public ::testing::Test {
     std::filesystem::permissions(folder.path() / "tailor", std::filesystem::perms::owner_all);
     write_file(folder.path() / "model.onnx", "any");
   }
-  int run(const std::string& arguments) {
+  int run(const std::string& arguments, const std::string& script = "compare") {
     std::string at = folder.path().string();
     return WEXITSTATUS(std::system(
-        ("cd " + at + " && TAILOR=./tailor sh " + kScript + " " + arguments + " >table 2>errors").c_str()));
+        ("cd " + at + " && TAILOR=./tailor sh " + kScripts + script + " " + arguments + " >table 2>errors")
+            .c_str()));
   }
   std::string read(const std::string& name) {
     return std::filesystem::exists(folder.path() / name) ? std::string(map_file(folder.path() / name).view())
@@ -66,6 +67,22 @@ TEST_F(Compare, RunsFourRulesAtEachGoalAndNoneTwice) {
   EXPECT_NE(read("calls").find("--rule round:16 --as-fast-as out/0.5-exact.json"), std::string::npos);
   EXPECT_EQ(run("model.onnx out '0.8 0.5' -- --calib 'a b.bin'"), 0);
   EXPECT_EQ(calls(), 8) << "all were finished";
+}
+
+TEST_F(Compare, CriteriaAreRunWithEachRecovery) {
+  EXPECT_EQ(run("model.onnx out 0.5 -- --calib 'a b.bin'", "criteria"), 0) << read("errors");
+  EXPECT_EQ(calls(), 7 * 3 + 3) << "seven criteria, three recoveries, and functionality merged";
+  const std::string all = read("calls"), table = read("table");
+  EXPECT_EQ(all.substr(0, all.find('\n')),
+            "optimize model.onnx -o out/0.5-l1-none.onnx --rule uniform --keep-streams --macs 0.5x --dry-run "
+            "--json "
+            "--criterion l1 --recover none --calib a b.bin");
+  EXPECT_NE(all.find("--criterion functionality --recover lsq --merge"), std::string::npos) << all;
+  EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 24);
+  EXPECT_EQ(run("model.onnx out 0.5 -- --calib 'a b.bin'", "criteria"), 0);
+  EXPECT_EQ(calls(), 24) << "all were finished";
+  EXPECT_EQ(run("model.onnx out 0.5 -- --calib other", "criteria"), 2) << "results of other options";
+  EXPECT_EQ(run("model.onnx out", "criteria"), 2);
 }
 
 TEST_F(Compare, RunsAgainWhatIsMissingAndWhatDependsOnIt) {

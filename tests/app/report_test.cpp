@@ -1,6 +1,7 @@
 // tailor report, --report and its like, completion and the manual page, as their users start them.
 #include "tests/app/models.h"
 #include "tests/app/program.h"
+#include "tests/app/schema_check.h"
 #include "tests/testing.h"
 
 #include <nlohmann/json.hpp>
@@ -44,6 +45,8 @@ TEST_F(ReportVerb, PageBesideTheDocumentAndFromIt) {
   const Finished two = run({"report", file("run.json"), file("run.json"), "-o", file("two.html"), "--json"});
   ASSERT_EQ(two.exit, 0) << two.err;
   EXPECT_EQ(document(two)["written"], file("two.html"));
+  for (const std::string& line : violations(document(run({"schema", "report"})), document(two)))
+    ADD_FAILURE() << line;
   EXPECT_NE(read(file("two.html")).find("Two runs"), std::string::npos);
 }
 

@@ -36,6 +36,23 @@ void expect_valid(const std::string& name, const Json& json) {
   for (const std::string& line : violations(schema, json)) ADD_FAILURE() << line;
 }
 
+TEST_F(Tune, AFileWithoutRecordsIsAnError) {
+  const std::string none = (folder.path() / "none.jsonl").string();
+  write_file(none, "{\"x\":\n");
+  for (const char* verb : {"show", "audit", "replay"}) {
+    const Finished f = run({"tune", verb, none});
+    EXPECT_EQ(f.exit, 2) << f.err;
+    EXPECT_NE(f.err.find("holds no record"), std::string::npos) << f.err;
+    EXPECT_NE(f.err.find("help:"), std::string::npos) << f.err;
+  }
+}
+
+TEST_F(Tune, RecordsOfWhichNothingCanBeTimedDoNotHold) {
+  const Finished f = run({"tune", "audit", table(), "--json"});
+  EXPECT_EQ(f.exit, 4) << f.err;
+  EXPECT_EQ(document(f)["holds"], false) << "all were skipped: another processor";
+}
+
 TEST_F(Tune, ShowNamesTheBest) {
   const std::string file = table();
   Finished text = run({"tune", "show", file});

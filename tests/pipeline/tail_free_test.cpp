@@ -3,7 +3,10 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
+#include "tailor/pipeline/width_plan.h"
 #include "tests/rewrite/graphs.h"
+
+#include <nlohmann/json.hpp>
 
 #include <optional>
 
@@ -99,6 +102,15 @@ std::optional<Code> code_of(const Given& g, const std::string& text) {
     return error.code();
   }
   return std::nullopt;
+}
+
+TEST(TailFree, ReadsThePlansOfTailorByTheNamesOfTheirGroups) {
+  Given g;
+  WidthPlan plan = describe(g.subject, {.kept = {{g.group("r"), {0, 1, 2}}}});
+  plan.groups[0].group = 77;  // numbered in another form of the network
+  TemporaryFolder folder;
+  write_file(folder.path() / "plan.json", to_json(plan).dump());
+  EXPECT_EQ(read_widths(folder.path() / "plan.json", g.subject), (GivenWidths{{g.group("r"), 3}}));
 }
 
 TEST(TailFree, ReadsWidthsByAnyName) {
