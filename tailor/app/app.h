@@ -49,7 +49,7 @@ struct BenchArguments {
   std::vector<std::string> shapes;
   int threads = 1, rounds = 0;
   std::uint64_t seed = 0;
-  std::string time = "3s", max_noise = "2%";
+  std::string time = "5s", max_noise = "2%";
   PageArguments page;
   std::string device = "cpu", precision;  // precision: of a GPU only
 };
@@ -72,8 +72,16 @@ struct OptimizeArguments {
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
   bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false;
   std::string macs;
-  std::filesystem::path widths_from;
+  std::filesystem::path widths_from, gradients;
   PageArguments page;
+};
+struct GrowArguments {
+  std::filesystem::path model, out, profile;
+  std::string latency = "1.0x", most = "2x", time = "6s";
+  std::vector<std::string> shapes;
+  int threads = 1, widths = 6;
+  std::uint64_t seed = 0;
+  bool fresh = false, resume = false;
 };
 struct PlanArguments {
   std::vector<std::filesystem::path> plans;  // one to show, two to compare; results for a table
@@ -148,6 +156,7 @@ int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
 int map(const Global& global, const MapArguments& arguments);
 int place(const Global& global, const PlaceArguments& arguments);
+int grow(const Global& global, const GrowArguments& arguments);
 int plan_show(const Global& global, const PlanArguments& arguments);
 int plan_diff(const Global& global, const PlanArguments& arguments);
 int plan_table(const Global& global, const PlanArguments& arguments);

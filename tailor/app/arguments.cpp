@@ -109,8 +109,10 @@ void add_report(CLI::App& app, Invocation& invocation) {
 void add_timing(CLI::App& sub, BenchArguments& o) {
   sub.add_option("--shape", o.shapes, kShapeHelp)->allow_extra_args(false);
   sub.add_option("--threads", o.threads, "threads of the runtime")->capture_default_str();
-  sub.add_option("--time", o.time, "how long to measure, all models together")->capture_default_str();
-  sub.add_option("--rounds", o.rounds, "measure so many rounds instead of a time");
+  sub.add_option("--time", o.time, "how long to measure, all models and processes together")
+      ->capture_default_str();
+  sub.add_option("--rounds", o.rounds,
+                 "measure so many rounds, divided among three processes, instead of a time");
   sub.add_option("--max-noise", o.max_noise, "widest 95 % interval that is trusted")->capture_default_str();
   sub.add_option("--seed", o.seed, "of the order and the random inputs")->capture_default_str();
   add_page(sub, o.page);
@@ -159,8 +161,9 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
                  "loses the same share), round:8 (uniform, then down to a multiple of 8; or another number)");
   sub.add_option("--criterion", o.criterion,
                  "order in which channels go: reconstruction, l1, l2, bn, fpgm, activation, functionality "
-                 "(those first that do "
-                 "what another one does) (default: reconstruction for the rule exact, l1 for others)");
+                 "(those first that do what another one does), taylor or fisher (with --gradients) "
+                 "(default: reconstruction for the rule exact, l1 for others)");
+  sub.add_option("--gradients", o.gradients, "for --criterion taylor or fisher: what `tailor worth` wrote");
   sub.add_option(
          "--recover", o.recover,
          "after a cut: lsq (refit the readers), bn (only estimate the statistics of BatchNormalization "
@@ -221,6 +224,26 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   sub->add_flag("--best-effort", o->best_effort, "write the nearest model if the goal is not met");
   sub->add_flag("--dry-run", o->dry_run, "search and verify, write no model");
   add_page(*sub, o->page);
+}
+
+void add_grow(CLI::App& app, Invocation& invocation) {
+  auto [sub, o] = verb<GrowArguments>(
+      app, invocation, "grow",
+      "as many channels as the time holds: a wider model that computes the same, to be trained", grow);
+  sub->add_option("MODEL", o->model, "ONNX file")->required();
+  sub->add_option("-o,--output", o->out, "ONNX file to write")->required();
+  sub->add_option("--latency", o->latency, "at most this share of the model's latency")
+      ->capture_default_str();
+  sub->add_option("--most", o->most, "no group grows to more than this many times its width")
+      ->capture_default_str();
+  sub->add_option("--widths", o->widths, "candidates per channel group")->capture_default_str();
+  sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
+  sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
+  sub->add_option("--seed", o->seed, "of the drawn weights and random inputs")->capture_default_str();
+  sub->add_option("--time", o->time, "how long to compare the result with the original")
+      ->capture_default_str();
+  sub->add_option("--profile", o->profile, "journal of measured layers (default: in the cache folder)");
+  add_journal(*sub, o->fresh, o->resume);
 }
 
 void add_plan(CLI::App& app, Invocation& invocation) {
@@ -466,6 +489,7 @@ int run(int count, char** arguments, Global& global) {
   add_bench(app, invocation);
   add_verify(app, invocation);
   add_optimize(app, invocation);
+  add_grow(app, invocation);
   add_plan(app, invocation);
   add_map(app, invocation);
   add_place(app, invocation);

@@ -1,5 +1,6 @@
 // tailor optimize: words into options, the table of what was decided, the proof.
 #include "tailor/app/app.h"
+#include "tailor/base/file.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
 #include "tailor/onnx/onnx.h"
@@ -101,6 +102,21 @@ pipeline::Criterion criterion_of(const OptimizeArguments& a, pipeline::Rule rule
   return rule.exact() ? pipeline::Criterion::reconstruction : pipeline::Criterion::l1;
 }
 
+std::shared_ptr<const pipeline::GradientWorth> gradients_of(const OptimizeArguments& a,
+                                                            pipeline::Criterion criterion) {
+  const bool needed = criterion == pipeline::Criterion::taylor || criterion == pipeline::Criterion::fisher;
+  if (needed && a.gradients.empty())
+    throw Error(Code::usage, fmt::format("--criterion {} needs gradients", pipeline::name(criterion)),
+                "command line",
+                "tailor worth MODEL -o FILE --data SAMPLES takes them; then --gradients FILE");
+  if (!needed && !a.gradients.empty())
+    throw Error(Code::usage, "--gradients says nothing here", "command line",
+                "give --criterion taylor or fisher with it");
+  if (!needed) return nullptr;
+  return std::make_shared<const pipeline::GradientWorth>(
+      pipeline::read_gradient_worth(a.gradients, sha256(map_file(a.model))));
+}
+
 void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
   auto refuse = [](const char* option, const char* why) { throw Error(Code::bad_value, why, option); };
   if (goal.macs && !(*goal.macs > 0 && *goal.macs <= 1))
@@ -171,6 +187,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
       o.calibration.augment = !a.no_augment && o.rounds.table.recover != pipeline::Recover::bn;
   o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;
   o.rounds.table.criterion = criterion_of(a, o.rule);
+  o.rounds.table.worth = gradients_of(a, o.rounds.table.criterion);
   o.rounds.keep_streams = a.keep_streams, o.rounds.merge = a.merge;
   o.rounds.table.branches = !a.keep_branches, o.rounds.table.kernels = !a.keep_kernels;
   BenchArguments timing;

@@ -1,26 +1,25 @@
-// timing_jobs: model files -> jobs with shapes. bench: jobs -> samples, process by process -> intervals.
+// timing_jobs: model files -> jobs with shapes. bench: jobs -> samples of several processes -> intervals.
 // JSON.
 #include "tailor/pipeline/bench.h"
 
 #include "tailor/base/error.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/runtime/apart.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <set>
 
 namespace tailor::pipeline {
 namespace {
 
 using runtime::Comparison;
-using runtime::Samples;
 
-constexpr int kFewestRounds = 7, kMostRounds = 100000, kProcesses = 3;
-constexpr double kMargin = 0.01;
+constexpr int kFewestRounds = 3, kMostRounds = 100000, kProcesses = 3;
+constexpr double kMargin = 0.01, kTurn_s = 0.5;
 
 bool has_input(const graph::Model& model, const std::string& name) {
   const auto& inputs = model.graph.inputs;
@@ -40,78 +39,22 @@ graph::Shape resolved(const graph::ValueInfo& input, const graph::Shapes& shapes
               place, fmt::format("give it with --shape {}:{}, a size for each '?'", input.name, known));
 }
 
-// Appends what one runner process measures.
-void append(std::vector<Samples>& all, const std::vector<Samples>& more) {
-  if (all.empty()) all.resize(more.size());
-  for (std::size_t i = 0; i < more.size(); ++i) {
-    all[i].us.insert(all[i].us.end(), more[i].us.begin(), more[i].us.end());
-    all[i].clock = more[i].clock;
-  }
-}
-
-std::vector<Samples> time_in_one_process(runtime::Runner& runner, const std::vector<runtime::Job>& jobs,
-                                         const BenchOptions& options, int processes, std::uint64_t seed) {
-  runtime::TimingOptions timing{.threads = options.threads, .rounds = options.rounds, .seed = seed};
-  int fewest = (kFewestRounds + processes - 1) / processes;
-  if (options.rounds == 0) timing.rounds = kMostRounds, timing.time_limit_s = options.time_s / processes;
-  if (options.rounds > 0) timing.rounds = (options.rounds + processes - 1) / processes;
-  std::vector<Samples> samples;
-  append(samples, runner.time(jobs, timing));
-  if (int missing = fewest - static_cast<int>(samples.front().us.size());
-      options.rounds == 0 && missing > 0) {
-    timing.rounds = missing, timing.time_limit_s = 0, timing.seed = ~seed;
-    append(samples, runner.time(jobs, timing));
-  }
-  return samples;
-}
-
-// The pooled interval, widened to the medians of the processes.
-Comparison across(const std::vector<std::vector<double>>& a, const std::vector<std::vector<double>>& b) {
-  std::vector<double> all_a, all_b;
-  for (const auto& part : a) all_a.insert(all_a.end(), part.begin(), part.end());
-  for (const auto& part : b) all_b.insert(all_b.end(), part.begin(), part.end());
-  Comparison pooled = runtime::compare(all_a, all_b, kMargin);
-  if (a.size() == 1) return pooled;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    double ratio = runtime::compare(a[i], b[i], kMargin).ratio;
-    pooled.lo = std::min(pooled.lo, ratio), pooled.hi = std::max(pooled.hi, ratio);
-  }
-  if (all_a.size() >= 5) pooled.verdict = runtime::judge(pooled.lo, pooled.hi, kMargin);
-  return pooled;
-}
-
 // Against its own median: the interval is that of the median.
 Comparison alone(const std::vector<std::vector<double>>& parts, double median) {
   std::vector<std::vector<double>> constant;
   for (const auto& part : parts) constant.emplace_back(part.size(), median);
-  return across(constant, parts);
+  return runtime::compare_apart(constant, parts, kMargin);
 }
 
-struct Timing {
-  std::vector<std::vector<std::vector<double>>> us;  // [model][process][round]
-  runtime::Hello hello;
-  std::string clock;
-};
-
-Timing time_all(const std::vector<runtime::Job>& jobs, const BenchOptions& options, int processes) {
-  Timing timing;
-  timing.us.resize(jobs.size());
-  for (int p = 0; p < processes; ++p) {
-    runtime::RunnerOptions how = options.runner;
-    auto start = std::chrono::steady_clock::now();
-    how.on_progress = [&, p, start](double done) {
-      std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-      if (options.rounds == 0) done = std::min(1.0, spent.count() * processes / options.time_s);
-      if (options.progress) options.progress((p + done) / processes);
-    };
-    runtime::Runner runner(how);
-    timing.hello = runner.hello();
-    std::uint64_t seed = options.seed + static_cast<std::uint64_t>(p);
-    std::vector<Samples> samples = time_in_one_process(runner, jobs, options, processes, seed);
-    for (std::size_t i = 0; i < jobs.size(); ++i) timing.us[i].push_back(samples[i].us);
-    timing.clock = samples.front().clock;
-  }
-  return timing;
+// A number of rounds is divided among the fewest processes; a time is filled with processes of half a second.
+runtime::ApartOptions division(const BenchOptions& options) {
+  runtime::ApartOptions how;
+  how.timing.threads = options.threads, how.timing.seed = options.seed, how.processes = kProcesses;
+  how.timing.rounds = (options.rounds + kProcesses - 1) / kProcesses;
+  if (options.rounds > 0) return how;
+  how.timing.rounds = kMostRounds, how.time_s = options.time_s, how.fewest_rounds = kFewestRounds;
+  how.timing.time_limit_s = std::min(kTurn_s, options.time_s / kProcesses);
+  return how;
 }
 
 void check(const BenchOptions& o) {
@@ -203,18 +146,19 @@ std::vector<runtime::Job> timing_jobs(const std::vector<std::filesystem::path>& 
 BenchResult bench(const std::vector<runtime::Job>& jobs, const BenchOptions& options) {
   TAILOR_CHECK(!jobs.empty());
   check(options);
-  int processes = options.threads > 1 ? kProcesses : 1;
-  Timing timing = time_all(jobs, options, processes);
-  const runtime::Hello& hello = timing.hello;
-  BenchResult result{hello.runtime,   hello.version,     hello.isa,
-                     hello.processor, timing.clock,      options.threads,
-                     processes,       options.max_noise, {}};
+  runtime::RunnerOptions runner = options.runner;
+  runner.on_progress = options.progress;
+  runtime::TimedApart timed = runtime::time_apart(runner, jobs, division(options));
+  const runtime::Hello& hello = timed.hello;
+  BenchResult result{hello.runtime,     hello.version,     hello.isa,
+                     hello.processor,   timed.clock,       options.threads,
+                     timed.processes(), options.max_noise, {}};
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     BenchModel model{jobs[i].model, jobs[i].inputs, {}, {}, {}, {}};
-    for (const auto& part : timing.us[i]) model.us.insert(model.us.end(), part.begin(), part.end());
+    for (const auto& part : timed.us[i]) model.us.insert(model.us.end(), part.begin(), part.end());
     model.summary = runtime::summarize(model.us);
-    model.own = alone(timing.us[i], model.summary.median);
-    model.to_first = across(timing.us[0], timing.us[i]);
+    model.own = alone(timed.us[i], model.summary.median);
+    model.to_first = runtime::compare_apart(timed.us[0], timed.us[i], kMargin);
     result.models.push_back(std::move(model));
   }
   return result;

@@ -16,9 +16,9 @@
 namespace tailor::pipeline {
 
 struct BenchOptions {
-  int threads = 1;          // 1 to 1024; several: the wall clock, in three fresh runner processes
-  double time_s = 3;        // for all models together, all processes together
-  int rounds = 0;           // 0: as many as `time_s` allows, at least seven
+  int threads = 1;          // 1 to 1024; several: the wall clock
+  double time_s = 5;        // for all models and all processes together, start-up included; three processes at least
+  int rounds = 0;           // 0: as many as `time_s` allows; else divided among three processes
   double max_noise = 0.02;  // widest trusted 95 % interval, as a share
   std::uint64_t seed = 0;
   runtime::RunnerOptions runner = {};
@@ -54,9 +54,8 @@ runtime::Job timing_job(const std::filesystem::path& model, const graph::ShapeOv
 std::vector<runtime::Job> timing_jobs(const std::vector<std::filesystem::path>& models,
                                       const graph::ShapeOverrides& overrides);
 
-/// Times the jobs (models only). Several threads: the interval is widened to the medians of the processes,
-/// because a process has a speed of its own (placement of its threads and pages) that more rounds do not
-/// average out.
+/// Times the jobs (models only) in fresh processes of half a second each: a process has a speed of its own, by where
+/// its threads and pages lie (runtime/apart.h).
 /// @throws Error as runtime::Runner::time
 BenchResult bench(const std::vector<runtime::Job>& jobs, const BenchOptions& options);
 

@@ -226,7 +226,8 @@ class Filling {
     GroupCandidates candidates{group, {}};
     int full = present_.channels.groups[group].width();
     std::vector<int> order =
-        removal_order(present_, group, options_.criterion, {&equations_, &known_, options_.ridge});
+        removal_order(present_, group, options_.criterion,
+                      {&equations_, &known_, options_.ridge, options_.worth.get(), &kept_});
     std::string seed = seed_of(present_, group);
     for (int width : widths) {
       if (width > full) break;

@@ -11,6 +11,7 @@
 #include "tailor/runtime/runner.h"
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,7 @@ graph::Model crop_and_refit(const Subject& present, const rewrite::Equations& eq
 
 struct TableOptions {
   Criterion criterion = Criterion::reconstruction;
+  std::shared_ptr<const GradientWorth> worth = {};  // criteria taylor and fisher: of the original
   Recover recover = Recover::lsq;
   double ridge = 1e-4;
   int positions = 64;

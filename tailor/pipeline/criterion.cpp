@@ -17,9 +17,9 @@
 namespace tailor::pipeline {
 namespace {
 
-constexpr Criterion kCriteria[] = {Criterion::reconstruction, Criterion::l1,   Criterion::l2,
-                                   Criterion::bn_scale,       Criterion::fpgm, Criterion::activation,
-                                   Criterion::functionality};
+constexpr Criterion kCriteria[] = {Criterion::reconstruction, Criterion::l1,     Criterion::l2,
+                                   Criterion::bn_scale,       Criterion::fpgm,   Criterion::activation,
+                                   Criterion::functionality,  Criterion::taylor, Criterion::fisher};
 
 bool has_weights(const graph::Node& node) {
   for (const char* op : {"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"})
@@ -107,6 +107,14 @@ std::vector<int> by_reconstruction(const Subject& present, int group, const Evid
   return layers.empty() ? std::vector<int>{} : saliency::eliminate(layers, of_layer, evidence.ridge).order;
 }
 
+std::vector<int> by_gradients(const Subject& present, int group, Criterion criterion,
+                              const Evidence& evidence) {
+  TAILOR_CHECK(evidence.worth != nullptr);
+  static const rewrite::KeptChannels all;
+  const auto& worth = criterion == Criterion::taylor ? evidence.worth->taylor : evidence.worth->fisher;
+  return ascending(gradient_worth(present, group, worth, evidence.kept ? *evidence.kept : all));
+}
+
 // Empty if the criterion needs a reader and there is none.
 std::vector<int> order_by(const Subject& present, int group, Criterion criterion, const Evidence& evidence) {
   switch (criterion) {
@@ -120,6 +128,9 @@ std::vector<int> order_by(const Subject& present, int group, Criterion criterion
       saliency::TakeOver costs = take_over_costs(present, group, *evidence.now);
       return costs.units ? saliency::remove_repeats(std::move(costs)).order : std::vector<int>{};
     }
+    case Criterion::taylor:
+    case Criterion::fisher:
+      return by_gradients(present, group, criterion, evidence);
     case Criterion::fpgm:
       return ascending(distance_from_others(present, group));
     case Criterion::l1:
@@ -133,7 +144,8 @@ std::vector<int> order_by(const Subject& present, int group, Criterion criterion
 }  // namespace
 
 const char* name(Criterion criterion) {
-  constexpr const char* names[] = {"reconstruction", "l1", "l2", "bn", "fpgm", "activation", "functionality"};
+  constexpr const char* names[] = {"reconstruction", "l1",     "l2",    "bn", "fpgm", "activation",
+                                   "functionality",  "taylor", "fisher"};
   return names[static_cast<int>(criterion)];
 }
 
@@ -141,7 +153,7 @@ Criterion parse_criterion(const std::string& text) {
   for (Criterion c : kCriteria)
     if (text == name(c)) return c;
   throw Error(Code::unknown_name, fmt::format("there is no criterion '{}'", text), "--criterion",
-              "reconstruction, l1, l2, bn, fpgm, activation or functionality");
+              "reconstruction, l1, l2, bn, fpgm, activation, functionality, taylor or fisher");
 }
 
 std::vector<int> removal_order(const Subject& present, int group, Criterion criterion,

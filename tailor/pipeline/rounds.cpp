@@ -11,6 +11,7 @@
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/leftover.h"
 #include "tailor/pipeline/merge.h"
+#include "tailor/runtime/apart.h"
 
 #include <fmt/format.h>
 
@@ -24,7 +25,7 @@ namespace {
 
 constexpr std::int64_t kRowsOfCandidates = 32768;  // of normal equations of one candidate
 constexpr int kAttempts = 8;                       // measurements of a round
-constexpr int kLoads = 3;  // of a model that is measured: where its data lie moves its time by a percent
+constexpr int kProcesses = 7;                      // that measure a model: apart.h says why
 
 runtime::Job job(const std::filesystem::path& path, const Subject& subject) {
   runtime::Job job{path, {}, {}};
@@ -32,12 +33,6 @@ runtime::Job job(const std::filesystem::path& path, const Subject& subject) {
     if (const graph::Shape* shape = subject.shapes.shape(input.name))
       job.inputs.emplace_back(input.name, *shape);
   return job;
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
 }
 
 // What every step of a search looks at.
@@ -100,6 +95,18 @@ std::vector<std::pair<double, double>> promised(const Progressing& state,
   return points;
 }
 
+double ratio_of(const Search& search, const Trial& trial) {
+  return search.ratio(final_form(search.original, trial.surgery, apply(search.original, trial.surgery)));
+}
+
+// The one of several that looks best was also the luckiest: what would be taken is measured once more.
+void confirm(const Search& search, Trial& trial) {
+  if (search.options.yardstick.ratio) return;  // counted or modelled, not measured
+  double& measured = trial.report.measured;
+  measured = std::sqrt(measured * ratio_of(search, trial));
+  search.say(fmt::format("measured again: {:.3f} in the mean", measured));
+}
+
 Trial measured(const Search& search, const Progressing& state, const Round& round, const Chosen& chosen) {
   const plan::Point& point = chosen.point;
   Trial trial{
@@ -108,8 +115,7 @@ Trial measured(const Search& search, const Progressing& state, const Round& roun
   r.goal = round.goal, r.base_loss = round.table.base_loss, r.table_loss = point.cost.loss;
   r.certificate = point.certificate;
   r.predicted = (point.cost.latency_us + *state.unexplained_us) / state.original_us;
-  r.measured =
-      search.ratio(final_form(search.original, trial.surgery, apply(search.original, trial.surgery)));
+  r.measured = ratio_of(search, trial);
   r.variables = static_cast<int>(round.problem.variables.size());
   r.front = promised(state, chosen.front);
   for (const plan::Variable& v : round.problem.variables) r.candidates += v.candidates;
@@ -130,6 +136,7 @@ Trial settle(const Search& search, Progressing& state, const Round& round) {
     if (!tried.insert(point.choice).second) break;
     state.unexplained_us = leftover.at(point.choice);
     Trial trial = measured(search, state, round, chosen);
+    if (trial.fits() && (!best || trial.better_than(*best))) confirm(search, trial);
     double us = trial.report.measured * state.original_us - point.cost.latency_us;
     leftover.learn(point.choice, us);
     if (!best || trial.better_than(*best)) best = trial;
@@ -230,17 +237,15 @@ double measure_ratio(runtime::Runner& runner, const Subject& original, const gra
   std::filesystem::path a = original.path, b = folder.fresh(".onnx");
   if (a.empty()) onnx::write(original.model, a = folder.fresh(".onnx"));
   onnx::write(model, b);
-  std::vector<runtime::Job> jobs = {job(a, original), job(b, original)};
-  runtime::TimingOptions timing;
-  timing.threads = threads, timing.rounds = (rounds + kLoads - 1) / kLoads,
-  timing.min_sample_us = 1500;  // short samples, many rounds: both models meet the same disturbances
-  std::vector<double> ratios;
-  for (int load = 0; load < kLoads; ++load) {
-    std::vector<runtime::Samples> samples = runner.time(jobs, timing);
-    for (std::size_t i = 0; i < samples[0].us.size(); ++i)
-      ratios.push_back(samples[1].us[i] / samples[0].us[i]);
-  }
-  return median(ratios);
+  const std::vector<runtime::Job> jobs = {job(a, original), job(b, original)};
+  runtime::ApartOptions how;
+  how.processes = kProcesses;
+  how.timing.threads = threads, how.timing.rounds = (rounds + kProcesses - 1) / kProcesses,
+  how.timing.min_sample_us = 1500;  // short samples, many rounds: both models meet the same disturbances
+  runtime::RunnerOptions quiet = runner.options();
+  quiet.on_progress = {};
+  const runtime::TimedApart timed = runtime::time_apart(quiet, jobs, how);
+  return runtime::compare_apart(timed.us[0], timed.us[1]).ratio;
 }
 
 Searched search_rounds(runtime::Runner& runner, const Subject& original, const Calibration& calibration,

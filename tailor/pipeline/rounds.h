@@ -89,7 +89,7 @@ Searched carry_out(runtime::Runner& runner, const Subject& original, const Calib
 double latency_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model,
                      const RoundOptions& options);
 
-/// Median of paired ratios of `model` over the original, measured in interleaved rounds.
+/// The ratio of `model` to the original, measured in interleaved rounds that are divided among seven processes.
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,
                      int rounds);
 

@@ -1,9 +1,12 @@
-// worthwhile_widths: a grid per group, the layers near it timed at each width, what is dominated left out.
+// priced: a list of widths per group, the layers near it timed at each. worthwhile_widths, growing_widths: what is
+// dominated left out.
 #include "tailor/pipeline/worthwhile.h"
 
 #include "tailor/rewrite/widen.h"
 
 #include <algorithm>
+#include <functional>
+#include <limits>
 #include <set>
 
 namespace tailor::pipeline {
@@ -18,6 +21,14 @@ std::vector<int> grid(int width, bool wider) {
   for (int to : {4, 8, 16, 32, 64})
     if (wider && width % to != 0 && to < width) list.insert((width + to - 1) / to * to);
   return {list.begin(), list.end()};
+}
+
+// Widths to grow to, up to `most` times the present one.
+std::vector<int> wider(int width, double most) {
+  const int step = width < 64 ? 4 : width < 256 ? 8 : 16;
+  std::vector<int> list;
+  for (int w = (width / step + 1) * step; w <= most * width; w += step) list.push_back(w);
+  return list;
 }
 
 // Keeps the widths that are faster than the present one and than every wider one, by at least half a percent.
@@ -72,33 +83,76 @@ void LatencyBook::learn(const std::vector<latency::Workload>& workloads) {
   for (std::size_t i = 0; i < missing.size(); ++i) known_[missing[i]] = answers[i].value.value;
 }
 
-std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
-                                                                int limit) {
+namespace {
+
+// What the layers near a group cost at each of the widths to look at, the last one the present width.
+struct Priced {
+  int group = 0;
+  std::vector<int> widths;
+  std::vector<double> cost;
+  double present_cost = 0;
+};
+
+// @param list the widths to look at, by group; nothing for groups that stay
+std::vector<Priced> priced(const Subject& present, LatencyBook& book,
+                           const std::function<std::vector<int>(int group)>& list) {
   std::vector<LayerWidths> layers = written_layers(present);
-  std::map<int, std::vector<int>> lists;
+  std::vector<Priced> result;
   std::set<latency::Workload> needed;
-  for (std::size_t g = 0; g < present.channels.groups.size(); ++g) {
-    auto group = static_cast<int>(g);
-    if (!present.channels.groups[g].changeable()) continue;
-    std::vector<int> list =
-        grid(present.channels.groups[g].width(),
-             rewrite::obstacle_to_widening(present.model, present.channels, group).empty());
+  for (int group = 0; group < static_cast<int>(present.channels.groups.size()); ++group) {
+    const bool any =
+        std::any_of(layers.begin(), layers.end(), [&](const LayerWidths& l) { return touches(l, group); });
+    if (!any || !present.channels.groups[static_cast<std::size_t>(group)].changeable()) continue;
+    result.push_back({group, list(group), {}, 0});
     for (const LayerWidths& layer : layers) {
       if (!touches(layer, group)) continue;
-      lists[group] = list;
       needed.insert(layer.workload);
-      for (int width : list) needed.insert(workload_at(present, layer, {{group, width}}));
+      for (int width : result.back().widths) needed.insert(workload_at(present, layer, {{group, width}}));
     }
   }
   book.learn({needed.begin(), needed.end()});
-  std::vector<std::pair<int, std::vector<int>>> result;
-  for (const auto& [group, list] : lists) {
+  for (Priced& p : result) {
     std::vector<LayerWidths> near;
     std::copy_if(layers.begin(), layers.end(), std::back_inserter(near),
-                 [&, g = group](const LayerWidths& layer) { return touches(layer, g); });
-    std::vector<double> cost;
-    for (int width : list) cost.push_back(layers_cost(present, near, book, {{group, width}}));
-    result.emplace_back(group, thinned(undominated(list, cost, layers_cost(present, near, book, {})), limit));
+                 [&](const LayerWidths& layer) { return touches(layer, p.group); });
+    for (int width : p.widths) p.cost.push_back(layers_cost(present, near, book, {{p.group, width}}));
+    p.present_cost = layers_cost(present, near, book, {});
+  }
+  return result;
+}
+
+bool can_widen(const Subject& present, int group) {
+  return rewrite::obstacle_to_widening(present.model, present.channels, group).empty();
+}
+
+int width_of(const Subject& present, int group) {
+  return present.channels.groups[static_cast<std::size_t>(group)].width();
+}
+
+}  // namespace
+
+std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
+                                                                int limit) {
+  std::vector<std::pair<int, std::vector<int>>> result;
+  for (const Priced& p : priced(present, book, [&](int group) {
+         return grid(width_of(present, group), can_widen(present, group));
+       }))
+    result.emplace_back(p.group, thinned(undominated(p.widths, p.cost, p.present_cost), limit));
+  return result;
+}
+
+std::vector<std::pair<int, std::vector<int>>> growing_widths(const Subject& present, LatencyBook& book,
+                                                             double most, int limit) {
+  std::vector<std::pair<int, std::vector<int>>> result;
+  for (const Priced& p : priced(present, book, [&](int group) {
+         const bool grows = rewrite::obstacle_to_growing(present.model, present.channels, group).empty();
+         return grows ? wider(width_of(present, group), most) : std::vector<int>{};
+       })) {
+    std::vector<int> edges = undominated(p.widths, p.cost, std::numeric_limits<double>::infinity());
+    edges = thinned(edges, limit - 1);
+    if (edges.empty()) continue;
+    edges.insert(edges.begin(), width_of(present, p.group));
+    result.emplace_back(p.group, std::move(edges));
   }
   return result;
 }

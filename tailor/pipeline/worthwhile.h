@@ -30,6 +30,11 @@ class LatencyBook {
 std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
                                                                 int limit);
 
+/// Widths of each group that can be widened, from the present one to `most` times it, increasing: right edges of steps,
+/// no wider one is as fast (all other groups at their present widths), and the present width. At most `limit` per group.
+std::vector<std::pair<int, std::vector<int>>> growing_widths(const Subject& present, LatencyBook& book,
+                                                             double most, int limit);
+
 /// Sum of the layers' latencies at the given widths (group -> width; absent: present), in microseconds.
 /// @pre the book knows them
 double layers_cost(const Subject& present, const std::vector<LayerWidths>& layers, const LatencyBook& book,

@@ -4,12 +4,14 @@
 #include "tailor/rewrite/widen.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/random.h"
 #include "tailor/rewrite/linear_layer.h"
 #include "tailor/rewrite/tensors.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 namespace tailor::rewrite {
@@ -75,6 +77,44 @@ bool grouped(const Model& model, const graph::Uses& uses, const Node& node) {
   return !w || w->dims.size() < 2 || w->dims[1] != 1;
 }
 
+bool has_weights(const Node& node) { return node.op == "Conv" || node.op == "Gemm" || node.op == "MatMul"; }
+
+// The axes of one operand that got new positions.
+struct WidenedAxis {
+  int axis = 0;
+  bool read = false;        // its positions are read, not made
+  std::vector<int> source;  // -1: new
+};
+
+bool is_new(const WidenedAxis& axis, std::int64_t position) {
+  return axis.source[static_cast<std::size_t>(position)] < 0;
+}
+
+// Draws the weights of new rows, but those in columns that are new themselves.
+void draw(graph::Tensor& weights, const std::vector<WidenedAxis>& axes, Random& random, const Node& node) {
+  if (weights.type != graph::DataType::f32)
+    throw Error(Code::bad_cut, "only float32 weights can be drawn", node.label());
+  std::vector<float> values = weights.values<float>();
+  std::vector<std::int64_t> at(weights.dims.size(), 0);
+  for (float& value : values) {
+    bool made = false, read = false;
+    for (const WidenedAxis& axis : axes)
+      if (is_new(axis, at[static_cast<std::size_t>(axis.axis)])) (axis.read ? read : made) = true;
+    if (made && !read) {
+      std::int64_t fan_in = static_cast<std::int64_t>(values.size());
+      for (const WidenedAxis& axis : axes)
+        if (!axis.read) fan_in /= weights.dims[static_cast<std::size_t>(axis.axis)];
+      value = static_cast<float>(std::sqrt(2.0 / static_cast<double>(std::max<std::int64_t>(fan_in, 1))) *
+                                 random.normal());
+    }
+    for (std::size_t d = at.size(); d-- > 0;) {
+      if (++at[d] < weights.dims[d]) break;
+      at[d] = 0;
+    }
+  }
+  weights = graph::make_f32(weights.dims, std::move(values));
+}
+
 }  // namespace
 
 std::string obstacle_to_widening(const Model& model, const Channels& channels, int group) {
@@ -107,10 +147,27 @@ std::string obstacle_to_widening(const Model& model, const Channels& channels, i
   return {};
 }
 
+std::string obstacle_to_growing(const Model& model, const Channels& channels, int group) {
+  if (std::string why = obstacle_to_widening(model, channels, group); !why.empty()) return why;
+  graph::Uses uses(model.graph);
+  auto read = [&](const std::string& value) {
+    return std::any_of(channels.values.begin(), channels.values.end(), [&](const auto& entry) {
+      return entry.first.first == value && touches(channels, entry.second, group);
+    });
+  };
+  for (const Node& node : model.graph.nodes)
+    if (node.op == "MatMul" && !graph::constant(model.graph, uses, node.input(0)) &&
+        !graph::constant(model.graph, uses, node.input(1)) && (read(node.input(0)) || read(node.input(1))))
+      return fmt::format("{} multiplies two activations", node.label());
+  return {};
+}
+
 Model widen(const Model& model, const graph::Shapes& shapes, const Channels& channels,
-            const std::map<int, int>& extra) {
+            const std::map<int, int>& extra, std::optional<std::uint64_t> seed) {
   for (const auto& [group, count] : extra) {
-    if (std::string why = obstacle_to_widening(model, channels, group); !why.empty())
+    if (std::string why =
+            seed ? obstacle_to_growing(model, channels, group) : obstacle_to_widening(model, channels, group);
+        !why.empty())
       throw Error(Code::bad_cut, "cannot be widened: " + why, channels.groups[group].name);
     if (count < 0)
       throw Error(Code::bad_cut, "cannot be widened by a negative number", channels.groups[group].name);
@@ -122,6 +179,7 @@ Model widen(const Model& model, const graph::Shapes& shapes, const Channels& cha
                                 [&](int atom) { return extra.contains(channels.atoms[atom].group); });
   };
   std::map<std::pair<int, int>, graph::Tensor> operands;
+  std::map<std::pair<int, int>, std::vector<WidenedAxis>> axes;
   for (const graph::Binding& b : channels.bindings) {
     if (!changed(b.label)) continue;
     const Node& node = model.graph.nodes[b.node];
@@ -130,8 +188,17 @@ Model widen(const Model& model, const graph::Shapes& shapes, const Channels& cha
       const graph::Tensor* direct = graph::constant(model.graph, uses, node.inputs[b.input]);
       it->second = direct ? *direct : *shapes.constant(node.inputs[b.input]);
     }
-    bool variance = node.op == "BatchNormalization" && b.input == 4;
-    it->second = spread(it->second, b.axis, widened(channels, b.label, extra), variance ? 1.0f : 0.0f);
+    const bool normalises = node.op == "BatchNormalization";
+    const bool one = normalises && (b.input == 4 || (seed && b.input == 1));
+    std::vector<int> source = widened(channels, b.label, extra);
+    it->second = spread(it->second, b.axis, source, one ? 1.0f : 0.0f);
+    axes[it->first].push_back({b.axis, b.role == graph::Binding::Role::consumes, std::move(source)});
+  }
+  if (seed) {
+    Random random(*seed);
+    for (auto& [slot, tensor] : operands)
+      if (const Node& node = model.graph.nodes[slot.first]; has_weights(node) && slot.second == 1)
+        draw(tensor, axes.at(slot), random, node);
   }
   for (auto& [slot, tensor] : operands)
     set_operand(result, slot.first, static_cast<std::size_t>(slot.second), std::move(tensor));

@@ -255,6 +255,7 @@ Runner::Runner(Runner&&) noexcept = default;
 Runner& Runner::operator=(Runner&&) noexcept = default;
 
 const Hello& Runner::hello() const { return process_->hello; }
+const RunnerOptions& Runner::options() const { return process_->options; }
 
 latency::Context Runner::context(const TimingOptions& options) const {
   const Hello& h = hello();

@@ -100,6 +100,7 @@ class Runner {
   Runner& operator=(Runner&&) noexcept;
 
   const Hello& hello() const;
+  const RunnerOptions& options() const;  // with the command that was run
   latency::Context context(const TimingOptions& options) const;
 
   /// One Samples per job. A job that the runtime refuses fails the whole call. Ctrl-C ends it (Error

@@ -120,6 +120,24 @@ void add_evaluate(CLI::App& app, Call& call) {
   sub->callback([&call, a] { call = [a](const Voice& voice) { return evaluate(voice, *a); }; });
 }
 
+void add_worth(CLI::App& app, Call& call) {
+  auto a = std::make_shared<WorthArguments>();
+  CLI::App* sub =
+      app.add_subcommand("worth", "what channels are worth by gradients, for optimize --gradients");
+  sub->add_option("MODEL", a->model, "ONNX file")->required();
+  sub->add_option("-o,--output", a->out, "JSON file to write")->required();
+  sub->add_option(
+         "--data", a->data,
+         std::string("samples; without labels the model's own decisions stand for them: ") + kDataHelp)
+      ->required();
+  console::add_preparation(*sub, a->preparation);
+  sub->add_option("--label-offset", a->label_offset, "added to each label (1: class 0 is the background)");
+  sub->add_option("--limit", a->limit, "use only the first so many samples");
+  sub->add_option("--batch", a->batch, "samples at once")->capture_default_str();
+  sub->add_option("--threads", a->threads, "threads (default: all cores)");
+  sub->callback([&call, a] { call = [a](const Voice& voice) { return worth(voice, *a); }; });
+}
+
 }  // namespace
 
 int run(int count, char** arguments, Voice& voice) {
@@ -133,6 +151,7 @@ int run(int count, char** arguments, Voice& voice) {
   add_training(app, call, "distill",
                "train a model to answer like the one it was made from; no labels needed");
   add_evaluate(app, call);
+  add_worth(app, call);
   console::check_names(app, count, arguments);
   try {
     app.parse(count, arguments);
@@ -143,7 +162,8 @@ int run(int count, char** arguments, Voice& voice) {
   }
   console::apply(voice);
   if (!call)
-    throw Error(Code::usage, "no verb given", "command line", "verbs: train, finetune, distill, evaluate");
+    throw Error(Code::usage, "no verb given", "command line",
+                "verbs: train, finetune, distill, evaluate, worth");
   return call(voice);
 }
 

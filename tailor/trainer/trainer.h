@@ -30,9 +30,17 @@ struct TrainArguments {
   bool resume = false;
 };
 
+struct WorthArguments {
+  std::filesystem::path model, data, out;
+  console::PreparationArguments preparation;
+  std::int64_t label_offset = 0, limit = 0, batch = 64;
+  int threads = 0;  // 0: all cores
+};
+
 /// Each prints its result and returns the program's exit code; all else is thrown. @throws Error
 int evaluate(const Voice& voice, const EvaluateArguments& arguments);
 int train(const Voice& voice, const TrainArguments& arguments);
+int worth(const Voice& voice, const WorthArguments& arguments);
 
 /// Understands the command line and runs the verb. @throws Error usage, unknown_name, bad_value and the verb's
 int run(int count, char** arguments, Voice& voice);

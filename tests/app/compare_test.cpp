@@ -85,6 +85,18 @@ TEST_F(Compare, CriteriaAreRunWithEachRecovery) {
   EXPECT_EQ(run("model.onnx out", "criteria"), 2);
 }
 
+TEST_F(Compare, GradientsAddTheirCriteria) {
+  ::setenv("GRADIENTS", "my worth.json", 1);
+  const int code = run("model.onnx out 0.5 -- --calib b.bin", "criteria");
+  ::unsetenv("GRADIENTS");
+  EXPECT_EQ(code, 0) << read("errors");
+  EXPECT_EQ(calls(), 9 * 3 + 3);
+  const std::string all = read("calls");
+  EXPECT_NE(all.find("--criterion taylor --recover bn --gradients my worth.json --calib"), std::string::npos)
+      << all;
+  EXPECT_EQ(all.find("--criterion l1 --recover none --gradients"), std::string::npos);
+}
+
 TEST_F(Compare, RunsAgainWhatIsMissingAndWhatDependsOnIt) {
   EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 0) << read("errors");
   std::filesystem::remove(folder.path() / "out" / "0.5-round-8.json");

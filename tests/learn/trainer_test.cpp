@@ -54,6 +54,13 @@ void expect_valid(const Finished& finished) {
   for (const std::string& line : violations(schema, json)) ADD_FAILURE() << name << ": " << line;
 }
 
+void expect_error(const Finished& finished, int exit, const std::string& code, const std::string& words) {
+  EXPECT_EQ(finished.exit, exit) << finished.err;
+  EXPECT_NE(finished.err.find("error[" + code + "]"), std::string::npos) << finished.err;
+  EXPECT_NE(finished.err.find(words), std::string::npos) << finished.err;
+  EXPECT_EQ(finished.out, "");
+}
+
 TEST_F(Trainer, FinetunesAndEvaluates) {
   Finished text = run(finetune("out.onnx", {"--eval", eval, "--curve", folder.path() / "curve.csv"}));
   EXPECT_EQ(text.exit, 0) << text.err;
@@ -105,19 +112,29 @@ TEST_F(Trainer, DistillsWithoutLabels) {
   EXPECT_EQ(json["curve"].size(), 6u);
 }
 
+TEST_F(Trainer, TakesGradientsThatOptimizeReads) {
+  const std::string worth = folder.path() / "worth.json";
+  Finished finished = run({"worth", model, "-o", worth, "--data", data, "--limit", "40", "--json"});
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  expect_valid(finished);
+  EXPECT_EQ(document(finished)["labels"], "given");
+  EXPECT_EQ(document(finished)["samples"], 40);
+  EXPECT_EQ(parse_json(bytes("worth.json"), worth), document(finished));
+  onnx::write(small_classifier(9), folder.path() / "other.onnx");
+  Finished other =
+      run({"optimize", folder.path() / "other.onnx", "-o", folder.path() / "out.onnx", "--calib", data,
+           "--rule", "uniform", "--macs", "0.8x", "--criterion", "fisher", "--gradients", worth});
+  expect_error(other, 2, "E2106", "of another model");
+  expect_error(run({"worth", model, "-o", worth, "--data", data, "--label-offset", "9"}), 2, "E2106",
+               "classes");
+}
+
 TEST_F(Trainer, TrainsAnew) {
   Finished finished = run({"train", model, "-o", folder.path() / "out.onnx", "--data", data, "--eval", eval,
                            "--epochs", "4", "--batch", "20", "--rule", "adamw", "--rate", "0.02", "--json"});
   EXPECT_EQ(finished.exit, 0) << finished.err;
   expect_valid(finished);
   EXPECT_GT(document(finished)["evaluation"]["after"]["top1"], 0.9);
-}
-
-void expect_error(const Finished& finished, int exit, const std::string& code, const std::string& words) {
-  EXPECT_EQ(finished.exit, exit) << finished.err;
-  EXPECT_NE(finished.err.find("error[" + code + "]"), std::string::npos) << finished.err;
-  EXPECT_NE(finished.err.find(words), std::string::npos) << finished.err;
-  EXPECT_EQ(finished.out, "");
 }
 
 TEST_F(Trainer, SaysWhatIsWrong) {
@@ -136,7 +153,7 @@ TEST_F(Trainer, SaysWhatIsWrong) {
 }
 
 TEST_F(Trainer, HelpIsAResult) {
-  for (const char* verb : {"train", "finetune", "distill", "evaluate"}) {
+  for (const char* verb : {"train", "finetune", "distill", "evaluate", "worth"}) {
     Finished finished = run({verb, "--help"});
     EXPECT_EQ(finished.exit, 0);
     EXPECT_NE(finished.out.find("Usage: tailor " + std::string(verb)), std::string::npos) << finished.out;

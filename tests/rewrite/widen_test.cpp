@@ -1,6 +1,7 @@
 // Wider models compute the same.
 #include "tailor/rewrite/widen.h"
 
+#include "tailor/base/error.h"
 #include "tailor/rewrite/cut.h"
 #include "tests/rewrite/graphs.h"
 
@@ -119,6 +120,80 @@ TEST(Widen, ObstaclesAreErrors) {
     ADD_FAILURE();
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), Code::bad_cut);
+  }
+}
+
+// What the new rows hold, and that nothing reads them.
+TEST(Widen, DrawnChannelsAreNotRead) {
+  TAILOR_NEEDS_RUNNER();
+  Whole w = whole(testing::graph_of({"Conv x 8x4x3x3 8 -> a", "BatchNormalization a 8 8 8 8 -> n",
+                                     "Relu n -> r", "Conv r 8x1x3x3 -> d | group=8 pads=[1,1,1,1]",
+                                     "Conv d 5x8x1x1 -> b", "Flatten b -> f", "Gemm f 45x3 3 -> y"},
+                                    {1, 4, 5, 5}));
+  const std::map<int, int> all = allowed(w, 2);
+  ASSERT_EQ(all.size(), 2u);
+  graph::Model wide = widen(w.model, w.shapes, w.channels, all, 7);
+  EXPECT_LE(testing::difference(w.outputs, testing::run_model(wide, w.inputs)), 1e-5);
+  auto operand = [&](int node, std::size_t input) {
+    return wide.graph.initializers.at(wide.graph.nodes[static_cast<std::size_t>(node)].inputs[input]);
+  };
+  const graph::Tensor first = operand(0, 1), scale = operand(1, 1), depthwise = operand(3, 1),
+                      second = operand(4, 1);
+  const std::int64_t wider = first.dims[0];
+  ASSERT_GT(wider, 8);
+  auto squares = [](const graph::Tensor& t, std::size_t from, std::size_t to) {
+    double sum = 0;
+    const std::vector<float> values = t.values<float>();
+    for (std::size_t i = from; i < to; ++i) sum += double{values[i]} * values[i];
+    return sum / static_cast<double>(to - from);
+  };
+  EXPECT_NEAR(squares(first, 8 * 36, static_cast<std::size_t>(wider) * 36), 2.0 / 36, 0.04)
+      << "variance 2 / fan in";
+  EXPECT_GT(squares(depthwise, 8 * 9, static_cast<std::size_t>(wider) * 9), 0.05);
+  EXPECT_EQ(scale.values<float>().back(), 1);
+  const std::vector<float> reading = second.values<float>();  // rows x wider
+  for (std::size_t row = 0; row < static_cast<std::size_t>(second.dims[0]); ++row)
+    for (auto column = std::size_t{8}; column < static_cast<std::size_t>(wider); ++column)
+      EXPECT_EQ(reading[row * static_cast<std::size_t>(wider) + column], 0) << row << ", " << column;
+  EXPECT_NE(reading[5 * static_cast<std::size_t>(wider)], 0) << "a new row reads the old columns";
+  const graph::Model again = widen(w.model, w.shapes, w.channels, all, 7),
+                     other = widen(w.model, w.shapes, w.channels, all, 8);
+  const std::string& name = wide.graph.nodes[0].inputs[1];
+  EXPECT_EQ(again.graph.initializers.at(name).data, first.data);
+  EXPECT_NE(other.graph.initializers.at(name).data, first.data);
+}
+
+TEST(Widen, DrawnChannelsOfProductsOfActivationsAreAnObstacle) {
+  Whole w;
+  // q is 5 x 6, k is 6 x 5: the product sums over what both layers make.
+  w.model = testing::graph_of(
+      {"MatMul x 5x6 -> q", "Conv x 6x5x1 -> k", "MatMul q k -> p", "MatMul p x -> y"}, {1, 5, 5});
+  w.shapes = graph::infer_shapes(w.model), w.channels = graph::channel_groups(w.model, w.shapes);
+  int widened = 0;
+  for (int g = 0; g < static_cast<int>(w.channels.groups.size()); ++g) {
+    if (!obstacle_to_widening(w.model, w.channels, g).empty()) continue;
+    ++widened;
+    EXPECT_NE(obstacle_to_growing(w.model, w.channels, g).find("multiplies two activations"),
+              std::string::npos);
+    EXPECT_THROW(widen(w.model, w.shapes, w.channels, {{g, 1}}, 1), Error);
+  }
+  EXPECT_GT(widened, 0) << "zeros are harmless there";
+}
+
+TEST(Widen, EveryGroupOfRealModelsCanBeDrawn) {
+  TAILOR_NEEDS(testing::real_model("resnet20_cifar10"));
+  TAILOR_NEEDS_RUNNER();
+  for (const char* name :
+       {"resnet20_cifar10", "mobilenet_v1_0.25_128_float_imagenet", "vit_cifar10_pgd_2_3_16"}) {
+    SCOPED_TRACE(name);
+    Whole w = whole(onnx::read(testing::real_model(name)));
+    std::map<int, int> all;
+    for (int g = 0; g < static_cast<int>(w.channels.groups.size()); ++g)
+      if (obstacle_to_growing(w.model, w.channels, g).empty()) all[g] = 2 + g % 3;
+    EXPECT_FALSE(all.empty());
+    EXPECT_LE(testing::difference(w.outputs,
+                                  testing::run_model(widen(w.model, w.shapes, w.channels, all, 3), w.inputs)),
+              1e-4);
   }
 }
 
