@@ -108,7 +108,7 @@ Listing listing_of(const std::string& kind, const Json& document, const std::str
   return mappings_of(document, place);
 }
 
-Cell maybe(const double* value) { return value ? number_cell(*value, 2) : Cell{"-"}; }
+Cell maybe(const double* value, int decimals) { return value ? number_cell(*value, decimals) : Cell{"-"}; }
 
 // Names that occur several times are paired by order.
 std::map<std::pair<std::string, int>, double> numbered(const Listing& listing) {
@@ -118,10 +118,11 @@ std::map<std::pair<std::string, int>, double> numbered(const Listing& listing) {
   return found;
 }
 
-Row pair_row(const std::string& name, const double* before, const double* after, std::size_t index) {
-  Row row{{name_cell(name), maybe(before), maybe(after)}, index};
+Row pair_row(const std::string& name, const double* before, const double* after, int decimals,
+             std::size_t index) {
+  Row row{{name_cell(name), maybe(before, decimals), maybe(after, decimals)}, index};
   const bool both = before && after;
-  row.cells.push_back(both ? number_cell(*after - *before, 2) : Cell{"-"});
+  row.cells.push_back(both ? number_cell(*after - *before, decimals) : Cell{"-"});
   row.cells.push_back(both && *before > 0 ? number_cell(100 * (*after / *before - 1), 1) : Cell{"-"});
   return row;
 }
@@ -132,6 +133,7 @@ Table pairs(const Listing& before, const Listing& after) {
       {{before.what}, {"first run", true}, {"second run", true}, {"difference", true}, {"change %", true}},
       {}};
   const auto a = numbered(before), b = numbered(after);
+  const int decimals = before.unit == "us" ? 2 : 0;  // channels are whole
   std::map<std::string, int> seen;
   auto find = [](const auto& map, const auto& key) {
     const auto it = map.find(key);
@@ -139,12 +141,12 @@ Table pairs(const Listing& before, const Listing& after) {
   };
   for (const auto& [name, value] : before.entries) {
     const std::pair key{name, seen[name]++};
-    table.rows.push_back(pair_row(name, find(a, key), find(b, key), table.rows.size()));
+    table.rows.push_back(pair_row(name, find(a, key), find(b, key), decimals, table.rows.size()));
   }
   seen.clear();
   for (const auto& [name, value] : after.entries)
     if (const std::pair key{name, seen[name]++}; !a.contains(key))
-      table.rows.push_back(pair_row(name, nullptr, find(b, key), table.rows.size()));
+      table.rows.push_back(pair_row(name, nullptr, find(b, key), decimals, table.rows.size()));
   return table;
 }
 

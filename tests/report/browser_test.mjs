@@ -88,7 +88,7 @@ test("tune: the search and the shares follow the selected operator", async () =>
     assert.equal(await seen.page.locator("#convergence-task").inputValue(), String(index));
     const dots = seen.page.locator('figure[data-figure="convergence"] g[aria-label="dot"]').last().locator("circle, path");
     assert.equal(await dots.count(), tasks[index].history.filter((t) => t.us > 0).length);
-    const words = await seen.page.locator('figure[data-figure="shares"] svg').textContent();
+    const words = await seen.page.locator('figure[data-figure="shares"] .chart > svg').textContent();
     const [own, there] = [tasks[index], tasks[index].at_shares[0]];
     const best = tasks.find((t) => t.op === own.op && t.share === there.share).own.us;
     assert.ok(words.includes(`${Number((there.us / best).toPrecision(4))}x`), words);
