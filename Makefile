@@ -1,6 +1,7 @@
 # The front door. `make demo` and `make test` work alone on a fresh Debian 12: what is missing is installed first.
 #   make demo     a slow model becomes a fast one, with proof
-#   make test     all tests
+#   make test     all tests; TAILOR_PAGES=1 make test also installs what the tests of the pages in a browser need
+#   make docs     writes docs/options.md again, from what --help prints
 #   make compare MODEL=net.onnx OUT=folder GOALS="0.8 0.68" ARGS="--calib train.bin --eval test.bin"
 #                 the exact planner beside simple rules at equal latency, as a table (scripts/compare)
 #   make gallery  pages of analyze, optimize and map of the demonstration's network in build/gallery; also of
@@ -12,7 +13,7 @@ PRESET ?= release
 BUILD  := build/$(PRESET)
 JOBS   ?= $(shell nproc)
 
-.PHONY: all demo test compare gallery learn format clean ready
+.PHONY: all demo test compare gallery docs learn format clean ready
 all: ready
 	cmake --build $(BUILD) -j $(JOBS)
 
@@ -34,6 +35,10 @@ compare: ready
 gallery: ready
 	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-demo-shapes
 	scripts/gallery $(BUILD)/bin $(MODEL) $(CALIB) $(EVAL)
+
+docs: ready
+	cmake --build $(BUILD) -j $(JOBS) --target tailor
+	$(BUILD)/bin/tailor man --markdown > docs/options.md
 
 learn:
 	@TAILOR_LEARN=1 scripts/bootstrap

@@ -118,7 +118,7 @@ struct DeviceNewArguments {
   std::filesystem::path out;                           // empty: stdout
 };
 struct MapArguments {
-  std::filesystem::path model, out, calib, eval;
+  std::filesystem::path model, out, calib, eval, trace;
   std::string platform, objective = "latency", budget, max_drop, recover = "none";
   PreparationArguments preparation;
   std::int64_t label_offset = 0, limit = 0, calib_limit = 256;
@@ -186,6 +186,10 @@ void write_page(const Global& global, const PageArguments& page, const Json& doc
 /// --netron, --trace and --csv of analyze, before the work and after it. @throws Error write_failed
 void check_exports(const AnalyzeArguments& arguments);
 void write_exports(const Global& global, const AnalyzeArguments& arguments, const Json& document);
+
+/// --trace of other verbs. @throws Error write_failed
+void check_trace(const std::filesystem::path& path);
+void write_trace(const Global& global, const std::filesystem::path& path, const Json& document);
 
 /// Every --shape. @throws Error bad_value, also for a name given twice
 graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts);

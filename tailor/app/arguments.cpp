@@ -1,16 +1,21 @@
 // The command line: what each verb takes, in CLI11's words. Options that several programs share, and what becomes of
 // CLI11's complaints, are in console/command_line.cpp.
 #include "tailor/app/app.h"
+#include "tailor/app/outline.h"
 #include "tailor/app/tune.h"
 #include "tailor/app/version.h"
 #include "tailor/console/command_line.h"
-#include "tailor/device/device.h"
-#include "tailor/device/platform.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
+
+// What --help calls the value of an option that takes a path.
+template <>
+constexpr const char* CLI::detail::type_name<std::filesystem::path>() {
+  return "FILE";
+}
 
 namespace tailor::app {
 namespace {
@@ -327,6 +332,8 @@ void add_map(CLI::App& app, Invocation& invocation) {
                   "moves them on --calib), none")
       ->capture_default_str();
   sub->add_flag("--pareto", o->pareto, "show the front");
+  sub->add_option("--trace", o->trace,
+                  "also write which unit works when as a trace for Perfetto or Chrome (JSON)");
   sub->add_option("-o,--output", o->out,
                   "write the model with its weights rounded as the chosen units keep them");
   add_page(*sub, o->page);
@@ -375,6 +382,7 @@ void add_tune(CLI::App& app, Invocation& invocation) {
   tune->add_option("--samples", o->samples, "of each trial")->capture_default_str();
   tune->add_option("--seed", o->seed, "of the searchers")->capture_default_str();
   tune->add_flag("--no-library", o->no_library, "do not time the runtime's own kernels beside");
+  add_page(*tune, o->page);
   auto [audit, u] = verb<TuneAuditArguments>(
       *tune, invocation, "audit", "time the best of each record key again: does the choice still hold?",
       tune_audit);
@@ -426,26 +434,6 @@ void add_global(CLI::App& app, Global& global, bool& version) {
   app.add_option("--ort-library", global.runner.library, "libonnxruntime.so to use");
 }
 
-// Names that options of this program take, besides those that CLI11 checks.
-void add_values(console::VerbOutline& outline) {
-  std::vector<std::string> devices, platforms;
-  for (const device::Device& device : device::known_devices()) devices.push_back(device.name);
-  for (const auto& [name, text] : device::presets()) platforms.emplace_back(name);
-  for (console::OptionOutline& option : outline.options)
-    for (const std::string& name : option.names)
-      if (name == "--device" || name == "--like" || name == "--platform")
-        option.values = name == "--platform" ? platforms : devices;
-  for (console::OptionOutline& option : outline.options)
-    if (option.names.back() == "--device") option.values.insert(option.values.begin(), "cpu");
-  for (console::VerbOutline& verb : outline.verbs) add_values(verb);
-}
-
-console::VerbOutline outline_of(const CLI::App& app) {
-  console::VerbOutline outline = console::outline_of(app);
-  add_values(outline);
-  return outline;
-}
-
 // Verbs whose result is the command line itself.
 void add_outlines(CLI::App& app, Invocation& invocation) {
   auto shell = std::make_shared<std::string>();
@@ -456,16 +444,17 @@ void add_outlines(CLI::App& app, Invocation& invocation) {
                     return print(console::completion_script(outline_of(app), *shell)), 0;
                   }};
   });
-  app.add_subcommand("man", "the manual page, for man -l -")->callback([&app, &invocation] {
-    invocation = {"man", [&app](const Global&) {
-                    return print(console::manual_page(outline_of(app), kVersion, app.get_footer())), 0;
+  auto markdown = std::make_shared<bool>(false);
+  CLI::App* manual = app.add_subcommand("man", "the manual page, for man -l -");
+  manual->add_flag("--markdown", *markdown, "the same in Markdown");
+  manual->callback([&app, &invocation, markdown] {
+    invocation = {"man", [&app, markdown](const Global&) {
+                    const console::VerbOutline outline = outline_of(app);
+                    return print(*markdown ? console::manual_markdown(outline, app.get_footer())
+                                           : console::manual_page(outline, kVersion, app.get_footer())),
+                           0;
                   }};
   });
-}
-
-int print_help(const CLI::App& app, const CLI::CallForHelp&) {
-  print(app.help());
-  return 0;
 }
 
 }  // namespace
@@ -475,6 +464,7 @@ int run(int count, char** arguments, Global& global) {
                "tailor");
   app.fallthrough();
   app.require_subcommand(0, 1);
+  console::use_help(app);
   app.footer(
       "Exit codes: 0 done, 1 bug, 2 usage, 3 model, 4 goal or gate not met, 5 measurement not trustworthy,\n"
       "6 device or runtime missing, 8 partial or not written, 130 interrupted.  tailor explain E3009 tells "
@@ -500,19 +490,22 @@ int run(int count, char** arguments, Global& global) {
            print_schema);
   add_outlines(app, invocation);
   for (const auto& [name, help] : learning_verbs()) app.add_subcommand(name, help);
+  add_headings(app);
   if (is_learning_verb(console::first_word(app, count, arguments))) start_learning(count, arguments);
   console::check_names(app, count, arguments);
   try {
     app.parse(count, arguments);
-  } catch (const CLI::CallForHelp& help) {
-    return print_help(app, help);
+  } catch (const CLI::CallForHelp&) {
+    return print(app.help()), 0;
   } catch (const CLI::ParseError& error) {
     console::rethrow(app, error);
   }
   console::apply(global);
   if (version) return print_version(global);
   if (!invocation.call) {
-    if (count > 1) throw Error(Code::usage, "no verb given", "command line", "tailor --help lists the verbs");
+    if (count > 1)
+      throw Error(Code::usage, "no verb given", "command line",
+                  "tailor analyze MODEL is a good first one; tailor --help lists them all");
     print(app.help());
     return 0;
   }

@@ -19,6 +19,7 @@ struct TuneArguments {
       trials = 0;  // threads 0: the cores of this machine; trials 0: no limit
   std::uint64_t seed = 1;
   bool no_library = false;
+  PageArguments page;
 };
 struct TuneAuditArguments {
   std::filesystem::path file;

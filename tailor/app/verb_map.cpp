@@ -178,6 +178,7 @@ int map(const Global& global, const MapArguments& arguments) {
   pipeline::MapOptions options = options_of(global, arguments);
   if (!arguments.out.empty()) check_target(arguments.out);
   check_page(arguments.page);
+  check_trace(arguments.trace);
   MapResult result;
   {
     Progress progress("map");
@@ -199,6 +200,7 @@ int map(const Global& global, const MapArguments& arguments) {
           (result.chosen ? "\n" + layers_text(result) : std::string()) + free_text(result));
   }
   write_page(global, arguments.page, document);
+  if (result.chosen) write_trace(global, arguments.trace, document);
   if (result.chosen) return 0;
   Error missed(Code::goal_not_met, result.why, arguments.model.string(),
                "relax the goal as the message says");

@@ -54,6 +54,14 @@ void write_page(const Global& global, const PageArguments& page, const Json& doc
   wrote(global, page.report, page_text());
 }
 
+void check_trace(const std::filesystem::path& path) { check_if_given(path); }
+
+void write_trace(const Global& global, const std::filesystem::path& path, const Json& document) {
+  if (path.empty()) return;
+  write_file(path, indented(report::trace(document, "this run")));
+  wrote(global, path, "for ui.perfetto.dev or chrome://tracing");
+}
+
 void check_exports(const AnalyzeArguments& a) {
   check_if_given(a.netron), check_if_given(a.trace), check_if_given(a.csv);
 }
@@ -64,10 +72,7 @@ void write_exports(const Global& global, const AnalyzeArguments& a, const Json& 
     write_file(a.netron, indented(report::netron_attachment(document, kPlace)));
     wrote(global, a.netron, "for Netron: open the model, then drop this file on it");
   }
-  if (!a.trace.empty()) {
-    write_file(a.trace, indented(report::trace(document, kPlace)));
-    wrote(global, a.trace, "for ui.perfetto.dev or chrome://tracing");
-  }
+  write_trace(global, a.trace, document);
   if (!a.csv.empty()) {
     write_file(a.csv, report::csv(document, kPlace));
     wrote(global, a.csv, "one line per layer");

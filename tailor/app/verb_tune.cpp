@@ -125,6 +125,7 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   if (arguments.db.empty())
     throw Error(Code::usage, "--db is missing", "--db", "name the file that keeps the records");
   require(arguments.threads >= 0 && arguments.threads <= 1024, "--threads", "0 to 1024");
+  check_page(arguments.page);
   const double seconds = parse_seconds(arguments.time, "--time");
   const int threads =
       arguments.threads > 0 ? arguments.threads : static_cast<int>(tune::usable_cores().size());
@@ -144,10 +145,13 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
     pipeline::time_library(result.tasks, file, runner);
   }
   const std::vector<TunedTask> tasks = pipeline::judge(result.tasks, file);
+  Json document = pipeline::to_json(result, tasks, plan);
+  document["model"] = arguments.model.string(), document["file"] = arguments.db.string();
   if (global.json)
-    print_document(pipeline::to_json(result, tasks, plan));
+    print_document(document);
   else
     print(tune_text(result, tasks, plan));
+  write_page(global, arguments.page, document);
   return 0;
 }
 

@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <cstdint>
 #include <cstdlib>
@@ -204,81 +203,6 @@ TemporaryFolder::~TemporaryFolder() {
 
 fs::path TemporaryFolder::fresh(std::string_view suffix) {
   return path_ / fmt::format("{:05}{}", next_++, suffix);
-}
-
-namespace {
-
-constexpr std::array<std::uint32_t, 64> kRound = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
-void sha256_block(std::array<std::uint32_t, 8>& h, const std::byte* block) {
-  std::array<std::uint32_t, 64> w{};
-  for (int i = 0; i < 16; ++i)
-    for (int b = 0; b < 4; ++b) w[i] = w[i] << 8 | std::to_integer<std::uint32_t>(block[4 * i + b]);
-  for (int i = 16; i < 64; ++i) {
-    std::uint32_t s0 = std::rotr(w[i - 15], 7) ^ std::rotr(w[i - 15], 18) ^ (w[i - 15] >> 3);
-    std::uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
-    w[i] = w[i - 16] + s0 + w[i - 7] + s1;
-  }
-  auto [a, b, c, d, e, f, g, k] = h;
-  for (int i = 0; i < 64; ++i) {
-    std::uint32_t t1 =
-        k + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
-    std::uint32_t t2 =
-        (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
-    k = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
-  }
-  std::array<std::uint32_t, 8> sum = {a, b, c, d, e, f, g, k};
-  for (int i = 0; i < 8; ++i) h[i] += sum[i];
-}
-
-}  // namespace
-
-namespace {
-
-using Digest = std::array<std::uint32_t, 8>;
-constexpr Digest kInitial = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-
-// The last bytes (fewer than a block), and the size of the whole.
-std::string finish_sha256(Digest h, std::span<const std::byte> rest, std::uint64_t size) {
-  std::array<std::byte, 128> tail{};
-  if (!rest.empty()) std::memcpy(tail.data(), rest.data(), rest.size());
-  tail[rest.size()] = std::byte{0x80};
-  std::size_t end = rest.size() < 56 ? 64 : 128;
-  for (int i = 0; i < 8; ++i) tail[end - 1 - i] = static_cast<std::byte>(size * 8 >> (8 * i));
-  for (std::size_t at = 0; at < end; at += 64) sha256_block(h, tail.data() + at);
-  std::string text;
-  for (std::uint32_t word : h) text += fmt::format("{:08x}", word);
-  return text;
-}
-
-}  // namespace
-
-std::string sha256(const Bytes& bytes) {
-  constexpr std::size_t kStride = std::size_t{8} << 20;
-  Digest h = kInitial;
-  std::size_t whole = bytes.size() / 64 * 64;
-  for (std::size_t at = 0; at < whole;) {
-    Bytes part = bytes.part(at, std::min(kStride, whole - at));
-    for (std::size_t i = 0; i < part.size(); i += 64) sha256_block(h, part.data() + i);
-    release_pages(part);
-    at += part.size();
-  }
-  return finish_sha256(h, bytes.span().subspan(whole), bytes.size());
-}
-
-std::string sha256(std::span<const std::byte> bytes) { return sha256(Bytes(nullptr, bytes)); }
-
-std::string sha256(std::string_view text) {
-  return sha256(std::as_bytes(std::span(text.data(), text.size())));
 }
 
 fs::path cache_folder() {

@@ -1,4 +1,4 @@
-// One generator per shell, each a fixed frame around lists of words; then the manual page.
+// Completion: one generator per shell, each a fixed frame around lists of words.
 #include "tailor/console/outline.h"
 
 #include "tailor/base/error.h"
@@ -11,14 +11,6 @@
 
 namespace tailor::console {
 namespace {
-
-// Calls with the path "tailor plan show" of every verb, the program first.
-void each_verb(const VerbOutline& verb, const std::string& before,
-               const std::function<void(const std::string&, const VerbOutline&)>& act) {
-  const std::string path = before.empty() ? verb.name : before + " " + verb.name;
-  act(path, verb);
-  for (const VerbOutline& inner : verb.verbs) each_verb(inner, path, act);
-}
 
 // In single quotes, as POSIX shells and fish read them.
 std::string quoted(const std::string& text) {
@@ -141,7 +133,7 @@ _{0}() {{
 if [[ $funcstack[1] == _{0} ]]; then _{0} "$@"; else compdef _{0} {0}; fi
 )",
                      program.name, paths_pattern(program), words, values,
-                     zsh_words({"", "", "", program.options, {}}));
+                     zsh_words({.options = program.options}));
 }
 
 std::string fish_option(const OptionOutline& option, const std::string& program,
@@ -149,7 +141,7 @@ std::string fish_option(const OptionOutline& option, const std::string& program,
   std::string line = fmt::format("complete -c {}{}", program, condition);
   for (const std::string& name : option.names)
     line += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
-  if (option.takes_value)
+  if (!option.value.empty())
     line += option.values.empty()
                 ? " -r"
                 : fmt::format(" -x -a {}", quoted(fmt::format("{}", fmt::join(option.values, " "))));
@@ -178,34 +170,14 @@ std::string fish(const VerbOutline& program) {
   return text;
 }
 
-// Text of a manual page: no line may begin with a dot or a quote, backslashes and dashes are spelled.
-std::string roff(const std::string& text) {
-  std::string result;
-  for (char c : text) {
-    if (c == '\\')
-      result += "\\e";
-    else if (c == '-')
-      result += "\\-";
-    else if ((c == '.' || c == '\'') && (result.empty() || result.back() == '\n'))
-      result += std::string("\\&") + c;
-    else
-      result += c;
-  }
-  return result;
-}
-
-std::string manual_options(const std::vector<OptionOutline>& options) {
-  std::string text;
-  for (const OptionOutline& option : options) {
-    text += fmt::format(".TP\n\\fB{}\\fR{}\n{}", roff(fmt::format("{}", fmt::join(option.names, ", "))),
-                        option.takes_value ? " \\fIVALUE\\fR" : "", roff(option.help));
-    if (!option.values.empty()) text += roff(fmt::format(": {}", fmt::join(option.values, ", ")));
-    text += "\n";
-  }
-  return text;
-}
-
 }  // namespace
+
+void each_verb(const VerbOutline& verb, const std::string& before,
+               const std::function<void(const std::string&, const VerbOutline&)>& act) {
+  const std::string path = before.empty() ? verb.name : before + " " + verb.name;
+  act(path, verb);
+  for (const VerbOutline& inner : verb.verbs) each_verb(inner, path, act);
+}
 
 const std::vector<std::string>& completed_shells() {
   static const std::vector<std::string> shells = {"bash", "fish", "zsh"};
@@ -220,23 +192,6 @@ std::string completion_script(const VerbOutline& program, const std::string& she
       Code::unknown_name,
       fmt::format("there is no completion for '{}'{}", shell, did_you_mean(shell, completed_shells())),
       "command line", fmt::format("one of {}", fmt::join(completed_shells(), ", ")));
-}
-
-std::string manual_page(const VerbOutline& program, const std::string& version, const std::string& footer) {
-  std::string upper;
-  for (char c : program.name) upper += static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-  std::string text = fmt::format(
-      ".TH {} 1 \"\" \"{} {}\"\n.SH NAME\n{} \\- {}\n.SH SYNOPSIS\n\\fB{}\\fR \\fIVERB\\fR "
-      "[\\fIOPTIONS\\fR]\n",
-      upper, program.name, version, program.name, roff(program.help), program.name);
-  text += ".SH OPTIONS OF EVERY VERB\n" + manual_options(program.options) + ".SH VERBS\n";
-  each_verb(program, "", [&](const std::string& path, const VerbOutline& verb) {
-    if (&verb == &program) return;
-    text += fmt::format(".SS {}{}{}\n{}.\n", roff(path), verb.operands.empty() ? "" : " ",
-                        roff(verb.operands), roff(verb.help));
-    text += manual_options(verb.options);
-  });
-  return text + ".SH EXIT STATUS\n" + roff(footer) + "\n";
 }
 
 }  // namespace tailor::console

@@ -18,12 +18,6 @@ int floor_to(int value, int step) { return value / step * step; }
 
 bool depthwise(const Workload& w) { return w.g > 1 && w.g == w.ic; }
 
-bool mentions(const LayerWidths& layer, int group) {
-  auto is = [&](const auto& part) { return part.first == group; };
-  return std::any_of(layer.in.begin(), layer.in.end(), is) ||
-         std::any_of(layer.out.begin(), layer.out.end(), is);
-}
-
 // One batched question, asked in any order.
 class Prices {
  public:
@@ -44,13 +38,15 @@ class Prices {
 };
 
 // Layers of each changeable group that can be timed.
-std::map<int, std::vector<int>> layers_of_groups(const Subject& subject,
-                                                 const std::vector<LayerWidths>& layers) {
+std::map<int, std::vector<int>> layers_of_groups(const std::vector<LayerWidths>& layers) {
   std::map<int, std::vector<int>> lists;
-  for (std::size_t g = 0; g < subject.channels.groups.size(); ++g)
-    for (std::size_t i = 0; i < layers.size(); ++i)
-      if (mentions(layers[i], static_cast<int>(g)) && timeable(layers[i].workload))
-        lists[static_cast<int>(g)].push_back(static_cast<int>(i));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (!timeable(layers[i].workload)) continue;
+    for (const auto* parts : {&layers[i].in, &layers[i].out})
+      for (const auto& part : *parts)
+        if (std::vector<int>& list = lists[part.first]; list.empty() || list.back() != static_cast<int>(i))
+          list.push_back(static_cast<int>(i));
+  }
   return lists;
 }
 
@@ -78,7 +74,7 @@ bool separate(const GroupSweep& sweep, std::size_t at) {
 template <class Want>
 std::vector<GroupSweep> planned(const Subject& subject, const std::vector<LayerWidths>& layers, Want want) {
   std::vector<GroupSweep> sweeps;
-  for (const auto& [group, list] : layers_of_groups(subject, layers)) {
+  for (const auto& [group, list] : layers_of_groups(layers)) {
     GroupSweep sweep = empty_sweep(subject, group, list);
     for (int width : widths_around(sweep.width)) {
       std::vector<Workload> workloads;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -237,13 +238,14 @@ DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device,
   analysis.groups = sweep_groups(subject, oracle, scale);
   const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
   const double total = analysis.total_us();
+  std::map<std::string, const GroupSweep*> by_name;
+  for (const GroupSweep& sweep : analysis.groups) by_name.emplace(sweep.name, &sweep);
   for (std::size_t i = 0; i < analysis.layers.size(); ++i) {
     DeviceLayer& layer = analysis.layers[i];
     layer.share = total > 0 ? layer.model.us / total : 0, layer.why = why(layer),
     layer.recoverable_us = savings[i];
-    auto sweep = std::find_if(analysis.groups.begin(), analysis.groups.end(),
-                              [&](const GroupSweep& s) { return s.name == layer.out_group; });
-    if (sweep != analysis.groups.end()) layer.down = sweep->down, layer.up = sweep->up;
+    const auto sweep = by_name.find(layer.out_group);
+    if (sweep != by_name.end()) layer.down = sweep->second->down, layer.up = sweep->second->up;
   }
   analysis.unpriced = nodes_beside_layers(subject);
   if (options.layer.empty()) return analysis;

@@ -94,17 +94,65 @@ void time_library(const std::vector<TaskResult>& tasks, tune::RecordFile& file, 
   }
 }
 
+namespace {
+
+using Rankings = std::map<tune::RecordKey, std::vector<Standing>>;
+
+// What the searcher saw: what the finalists did alone came afterwards.
+std::vector<TunedTask::Tried> history_of(const tune::RecordKey& key, const tune::RecordFile& file) {
+  std::vector<TunedTask::Tried> history;
+  for (const tune::Record& record : file.records())
+    if (record.key == key && record.tier == tune::Tier::parallel)
+      history.push_back({record.outcome, record.outcome == tune::Outcome::ok ? record.time_us() : 0});
+  return history;
+}
+
+// The best configuration of a task at every share of its operator.
+std::vector<TunedTask::Elsewhere> across_shares(const TunedTask& tuned, const std::vector<TaskResult>& tasks,
+                                                const Rankings& rankings) {
+  std::vector<TunedTask::Elsewhere> list;
+  for (const TaskResult& other : tasks) {
+    if (other.key.op != tuned.result.key.op) continue;
+    list.push_back({other.task.share});
+    const auto ranking = rankings.find(other.key);
+    if (!tuned.own || ranking == rankings.end()) continue;
+    for (const Standing& standing : ranking->second)
+      if (standing.tier == tune::Tier::exclusive && standing.configuration == tuned.own->configuration)
+        list.back().us = standing.time_us();
+  }
+  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.share < b.share; });
+  return list;
+}
+
+Json history_json(const TunedTask& task) {
+  Json list = Json::array();
+  for (const TunedTask::Tried& tried : task.history)
+    list.push_back({{"outcome", name(tried.outcome)}, {"us", tried.us > 0 ? Json(tried.us) : Json(nullptr)}});
+  return list;
+}
+
+Json shares_json(const TunedTask& task) {
+  Json list = Json::array();
+  for (const TunedTask::Elsewhere& there : task.at_shares)
+    list.push_back({{"share", there.share}, {"us", there.us ? Json(*there.us) : Json(nullptr)}});
+  return list;
+}
+
+}  // namespace
+
 std::vector<TunedTask> judge(const std::vector<TaskResult>& tasks, const tune::RecordFile& file) {
-  std::map<tune::RecordKey, std::vector<Standing>> rankings;
+  Rankings rankings;
   for (const tune::RecordGroup& group : tune::group(file.records()))
     rankings[group.key] = tune::ranking(group);
   std::vector<TunedTask> judged;
   for (const TaskResult& task : tasks) {
-    TunedTask tuned{task, std::nullopt, std::nullopt};
+    TunedTask tuned{task, std::nullopt, std::nullopt, {}, {}};
     for (const Standing& standing : rankings[task.key]) {
       std::optional<Standing>& kind = is_library(standing) ? tuned.library : tuned.own;
       if (!kind) kind = standing;
     }
+    tuned.history = history_of(task.key, file);
+    tuned.at_shares = across_shares(tuned, tasks, rankings);
     judged.push_back(std::move(tuned));
   }
   return judged;
@@ -133,7 +181,9 @@ Json to_json(const tune::TuneResult& result, const std::vector<TunedTask>& tasks
                              {"library", standing_json(task.library)},
                              {"use", task.use_library() ? "library"
                                      : task.own         ? "own"
-                                                        : "none"}});
+                                                        : "none"},
+                             {"history", history_json(task)},
+                             {"at_shares", shares_json(task)}});
   }
   for (const LeftOut& left : plan.left_out)
     json["left_out"].push_back({{"reason", left.reason}, {"layers", left.layers}});

@@ -38,6 +38,17 @@ void time_library(const std::vector<tune::TaskResult>& tasks, tune::RecordFile& 
 struct TunedTask {
   tune::TaskResult result;
   std::optional<tune::Standing> own, library;  // the best of each kind
+  struct Tried {
+    tune::Outcome outcome = tune::Outcome::ok;
+    double us = 0;  // the least sample; 0 unless ok
+  };
+  std::vector<Tried> history =
+      {};  // trials of the search in the order of the file, those of earlier runs first
+  struct Elsewhere {
+    double share = 1;
+    std::optional<double> us = {};  // of `own` at that share, timed alone
+  };
+  std::vector<Elsewhere> at_shares = {};  // all shares of this operator, its own among them
   /// The library's time is below the best of our own, and it was measured.
   bool use_library() const { return library && (!own || library->time_us() < own->time_us()); }
 };

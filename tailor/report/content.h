@@ -42,6 +42,8 @@ Content bench_content(const Json& document, const std::string& place);
 Content verify_content(const Json& document, const std::string& place);
 Content optimize_content(const Json& document, const std::string& place);
 Content map_content(const Json& document, const std::string& place);
+Content plan_content(const Json& document, const std::string& place);
+Content tune_content(const Json& document, const std::string& place);
 /// Of two documents of one kind.
 Content comparison_content(const Json& before, const std::string& name_before, const Json& after,
                            const std::string& name_after);

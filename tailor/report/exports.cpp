@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 
@@ -56,13 +57,14 @@ void for_each_layer(const Json& analysis, const std::string& place,
     act(layer_of(layers[i], item_place(place, "layers", i), modelled));
 }
 
-Json event(const std::string& name, const std::string& category, double begin, double us, Json arguments) {
-  return {{"name", name}, {"cat", category}, {"ph", "X"}, {"ts", begin},
-          {"dur", us},    {"pid", 1},        {"tid", 1},  {"args", std::move(arguments)}};
+Json event(const std::string& name, const std::string& category, double begin, double us, Json arguments,
+           int thread = 1) {
+  return {{"name", name}, {"cat", category}, {"ph", "X"},     {"ts", begin},
+          {"dur", us},    {"pid", 1},        {"tid", thread}, {"args", std::move(arguments)}};
 }
 
-Json name_event(const char* what, const std::string& name) {
-  return {{"name", what}, {"ph", "M"}, {"pid", 1}, {"tid", 1}, {"args", {{"name", name}}}};
+Json name_event(const char* what, const std::string& name, int thread = 1) {
+  return {{"name", what}, {"ph", "M"}, {"pid", 1}, {"tid", thread}, {"args", {{"name", name}}}};
 }
 
 void add_nodes(Json& events, const Json& analysis, const std::string& place) {
@@ -86,6 +88,40 @@ void add_layers(Json& events, const Json& analysis, const std::string& place) {
                            {{"operator", layer.op}, {"workload", layer.workload}, {"why", layer.why}}));
     begin += layer.us;
   });
+}
+
+// The parts of one layer, a thread for each unit; the time that the slowest takes.
+double add_parts(Json& events, const Json& layer, double begin, double mhz, const std::string& at) {
+  const Json& cycles = list(layer, "cycles", at);
+  double longest = 0;
+  for (std::size_t unit = 0; unit < cycles.size(); ++unit) {
+    if (!cycles[unit].is_number()) throw Error(Code::bad_json, "cycles must be numbers", at);
+    const double us = cycles[unit].get<double>() / mhz;
+    if (us > 0)
+      events.push_back(event(text(layer, "name", at), "layer", begin, us,
+                             {{"workload", text(layer, "workload", at)}, {"cycles", cycles[unit]}},
+                             static_cast<int>(unit) + 1));
+    longest = std::max(longest, us);
+  }
+  return longest;
+}
+
+// A layer begins when all units have done with the one before.
+Json mapping_events(const Json& mapping, const std::string& place) {
+  const double mhz = number(mapping, "frequency_mhz", place);
+  if (!(mhz > 0)) throw Error(Code::bad_json, "the frequency must be above 0", place);
+  const Json& units = list(mapping, "units", place);
+  Json events = Json::array({name_event("process_name", "tailor map (modelled)")});
+  for (std::size_t unit = 0; unit < units.size(); ++unit)
+    events.push_back(name_event("thread_name", units[unit].is_string() ? units[unit].get<std::string>() : "?",
+                                static_cast<int>(unit) + 1));
+  const Json& layers = list(mapping, "layers", place);
+  double begin = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i)
+    if (const std::string at = item_place(place, "layers", i);
+        layers[i].is_object() && layers[i].contains("cycles"))
+      begin += add_parts(events, layers[i], begin, mhz, at);
+  return events;
 }
 
 std::string quoted(const std::string& field) {
@@ -123,6 +159,8 @@ Json netron_attachment(const Json& analysis, const std::string& place) {
 }
 
 Json trace(const Json& analysis, const std::string& place) {
+  if (kind_of(analysis, place) == "map")
+    return {{"displayTimeUnit", "ns"}, {"traceEvents", mapping_events(analysis, place)}};
   const bool modelled = is_modelled(analysis, place);
   Json events = Json::array();
   events.push_back(

@@ -1,5 +1,5 @@
-/// \file An analysis for tools that people already use. All take the document of `analyze --json`, of either kind, so
-/// numbers there are the document's.
+/// \file Results for tools that people already use. All take the document of `analyze --json`, of either kind, so numbers
+/// there are the document's; `trace` also takes that of `map`.
 #pragma once
 
 #include "tailor/base/json.h"
@@ -13,7 +13,7 @@ namespace tailor::report {
 Json netron_attachment(const Json& analysis, const std::string& place);
 
 /// The trace event format of Chrome, which Perfetto opens: what was executed, in order, on one line. Begin of an event
-/// is the sum of what came before; of a described device the layers follow each other.
+/// is the sum of what came before; of a described device the layers follow each other. Of a mapping every unit has a line.
 /// @throws Error bad_json
 Json trace(const Json& analysis, const std::string& place);
 

@@ -1,4 +1,4 @@
-// The page of tailor optimize: what was gained, what was changed for it, how the search went.
+// The pages of tailor optimize and of a plan: what was gained, what was changed for it, how the search went.
 #include "tailor/console/console.h"
 #include "tailor/report/content.h"
 
@@ -196,7 +196,38 @@ std::vector<std::pair<std::string, std::string>> next_of(const Json& document, c
           {fmt::format("tailor analyze {}", shell_word(written)), "what still does not fit"}};
 }
 
+std::string changes_text(const Json& plan, const std::string& place) {
+  const auto count = [&](const char* key) { return list(plan, key, place).size(); };
+  std::string text = fmt::format("{} channel groups change", count("groups"));
+  if (count("dropped") > 0) text += fmt::format(", {} branches go", count("dropped"));
+  if (count("kernels") > 0) text += fmt::format(", {} kernels get smaller", count("kernels"));
+  return text;
+}
+
 }  // namespace
+
+Content plan_content(const Json& plan, const std::string& place) {
+  const Json& latency = member(plan, "latency", place);
+  const std::string at = member_place(place, "latency");
+  const Json& model = member(plan, "model", place);
+  const std::string path = text(model, "path", member_place(place, "model"));
+  const double ratio = number(latency, "measured_ratio", at), loss = number(plan, "loss", place);
+  Content content{
+      "Plan for " + path,
+      fmt::format("{}: {}, for {:.3f}x of the latency.", file_name(path), changes_text(plan, place), ratio),
+      "as the plan says"};
+  content.cards = {{"goal", text(plan, "goal", place), text(plan, "rule", place)},
+                   {"latency", fmt::format("{:.3f}x", ratio), "when the plan was made"},
+                   {"loss", fmt::format("{:.3g}", loss), "divergence from the original, repaired"}};
+  content.next = {{fmt::format("tailor optimize {} -o again.onnx --plan {} --calib DATA", shell_word(path),
+                               shell_word(place)),
+                   "carries the plan out again, and proves it"}};
+  content.sections = {widths_section(plan, place), others_section(plan, place)};
+  content.method = {{"planned with", text(plan, "runtime", place)},
+                    {"rounds", std::to_string(integer(plan, "rounds", place))},
+                    {"model", text(model, "sha256", member_place(place, "model"))}};
+  return content;
+}
 
 Content optimize_content(const Json& document, const std::string& place) {
   const Json& plan = member(document, "plan", place);

@@ -144,6 +144,7 @@ int run(int count, char** arguments, Voice& voice) {
   CLI::App app("Training on the ONNX graph itself.", "tailor");
   app.fallthrough();
   app.require_subcommand(0, 1);
+  console::use_help(app);
   Call call;
   console::add_voice(app, voice);
   add_training(app, call, "train", "train a model's graph anew, from random weights");

@@ -1,5 +1,5 @@
 // Board: what all parts share, behind one mutex: searchers, the file, counts. Part: one thread with its runner; it
-// takes a job from the board, compiles it ahead, measures, gives back a record. run_finalists: alone, at the end.
+// takes a job from the board, compiles it ahead, measures, gives back a record. run_alone: alone, at the end.
 #include "tailor/tune/scheduler.h"
 
 #include "tailor/base/error.h"
@@ -97,6 +97,7 @@ class Board {
   const VectorUnit& unit() const { return unit_; }
   const TuneOptions& options() const { return options_; }
   RecordFile& file() { return file_; }
+  const RecordFile& file() const { return file_; }
   std::size_t size() const { return desks_.size(); }
   double seconds() const { return seconds_since(start_); }
 
@@ -256,9 +257,8 @@ void run_parts(Board& board, const std::vector<Partition>& partitions, const Com
   if (thrown) std::rethrow_exception(thrown);
 }
 
-// The best of a task, timed alone on one core with nobody beside; one record each with all samples.
-void run_finalists(Board& board, std::size_t index, KernelRunner& runner, int core,
-                   const CompilerOptions& compiler) {
+// The best of a task as its search found them.
+std::vector<Configuration> finalists_of(const Board& board, std::size_t index) {
   const Desk& desk = board.desk(index);
   std::vector<Record> own;
   for (const Record& record : board.file().records())
@@ -268,6 +268,53 @@ void run_finalists(Board& board, std::size_t index, KernelRunner& runner, int co
     if (finalists.size() < static_cast<std::size_t>(board.options().finalists))
       if (std::optional<Configuration> at = place_of(*desk.space, standing.configuration))
         finalists.push_back(std::move(*at));
+  return finalists;
+}
+
+// Whether this configuration was timed alone for this task.
+bool was_alone(const Board& board, const Desk& desk, const Standing& standing) {
+  const auto& records = board.file().records();
+  return std::any_of(records.begin(), records.end(), [&](const Record& record) {
+    return record.key == desk.key && record.tier == Tier::exclusive &&
+           record.configuration == standing.configuration;
+  });
+}
+
+// The best kernel of ours, of everything known; the library's own times are records too.
+std::optional<Standing> winner_of(const Board& board, const Desk& desk) {
+  std::vector<Record> own;
+  for (const Record& record : board.file().records())
+    if (record.key == desk.key) own.push_back(record);
+  for (Standing& standing : ranking({desk.key, std::move(own)}))
+    if (place_of(*desk.space, standing.configuration)) return std::move(standing);
+  return std::nullopt;
+}
+
+// Winners of the same operator at other shares that were not timed here: a choice made for one share may be the right
+// one here too, and if not, what it costs here is worth knowing. Nothing if there are none; else the task's own winner
+// comes along, so that they meet in the same rounds.
+std::vector<Configuration> guests_of(const Board& board, std::size_t index) {
+  const Desk& desk = board.desk(index);
+  std::vector<Configuration> guests;
+  auto add = [&](const std::optional<Standing>& standing) {
+    const std::optional<Configuration> at =
+        standing ? place_of(*desk.space, standing->configuration) : std::nullopt;
+    if (at && std::find(guests.begin(), guests.end(), *at) == guests.end()) guests.push_back(*at);
+  };
+  for (std::size_t other = 0; other < board.size(); ++other) {
+    if (other == index || !(board.desk(other).task.workload == desk.task.workload)) continue;
+    const std::optional<Standing> best = winner_of(board, board.desk(other));
+    if (best && !was_alone(board, desk, *best)) add(best);
+  }
+  if (!guests.empty()) add(winner_of(board, desk));
+  return guests;
+}
+
+// Timed alone on one core with nobody beside; one record each with all samples.
+void run_alone(Board& board, std::size_t index, const std::vector<Configuration>& finalists,
+               KernelRunner& runner, int core, const CompilerOptions& compiler) {
+  if (finalists.empty()) return;
+  const Desk& desk = board.desk(index);
   const double sentinel = runner.sentinel_us();
   const HalvingOptions how{
       .first = 5, .finalists = board.options().finalists, .last = 20, .seed = board.options().seed};
@@ -304,7 +351,10 @@ TuneResult tune_kernels(const std::vector<TuneTask>& tasks, RecordFile& file, co
   if (options.finalists > 0) {
     const int core = partitions.front().cores.front();
     KernelRunner runner(core, options.runner);
-    for (std::size_t i = 0; i < board.size(); ++i) run_finalists(board, i, runner, core, options.compiler);
+    for (std::size_t i = 0; i < board.size(); ++i)
+      run_alone(board, i, finalists_of(board, i), runner, core, options.compiler);
+    for (std::size_t i = 0; i < board.size(); ++i)
+      run_alone(board, i, guests_of(board, i), runner, core, options.compiler);
   }
   return board.result(seconds);
 }

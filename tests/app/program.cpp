@@ -52,7 +52,7 @@ int wait_for(pid_t child, const Start& start) {
   while (::waitpid(child, &status, WNOHANG) != child) {
     std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
     if (!interrupted && spent.count() > start.interrupt_after_s) interrupted = ::kill(child, SIGINT) == 0;
-    if (spent.count() > kPatience) ::kill(child, SIGKILL);
+    if (spent.count() > (start.kill_after_s > 0 ? start.kill_after_s : kPatience)) ::kill(child, SIGKILL);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return status;

@@ -22,6 +22,7 @@ struct Start {
   std::string stdout_file = {};  // "": a file of the test's own
   long file_limit = 0;           // bytes; 0: none
   double interrupt_after_s = 0;  // 0: never; else SIGINT is sent then
+  double kill_after_s = 0;       // 0: never; else SIGKILL is sent then
 };
 
 /// Runs `tailor` with `arguments` until it ends. Temporary files go to a folder of its own, which must be

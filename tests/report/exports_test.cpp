@@ -7,6 +7,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <cmath>
+#include <set>
 #include <sstream>
 
 namespace tailor::report {
@@ -30,25 +32,85 @@ TEST(Netron, EveryLayerHasItsLatency) {
   }
 }
 
-// What the trace event format asks of complete events, and that they follow each other without overlap.
+// Everything that the trace event format asks of the two kinds of events that are written: complete ones ("X") and names
+// of processes and threads ("M"). Every thread with events is named, once; names are texts, times are finite numbers.
+void expect_trace(const Json& json) {
+  ASSERT_TRUE(json.is_object() && json["traceEvents"].is_array());
+  EXPECT_TRUE(json["displayTimeUnit"] == "ns" || json["displayTimeUnit"] == "ms");
+  std::set<std::pair<int, int>> named, used;
+  std::set<int> processes;
+  for (const Json& event : json["traceEvents"]) {
+    ASSERT_TRUE(event.is_object());
+    EXPECT_TRUE(event["name"].is_string() && event["ph"].is_string() && event["args"].is_object()) << event;
+    EXPECT_TRUE(event["pid"].is_number_integer() && event["tid"].is_number_integer()) << event;
+    const std::pair thread{event["pid"].get<int>(), event["tid"].get<int>()};
+    if (event["ph"] == "M") {
+      EXPECT_TRUE(event["args"]["name"].is_string()) << event;
+      EXPECT_TRUE(event["name"] == "process_name" || event["name"] == "thread_name") << event;
+      const bool first = event["name"] == "thread_name" ? named.insert(thread).second
+                                                        : processes.insert(thread.first).second;
+      EXPECT_TRUE(first) << "named twice: " << event;
+      continue;
+    }
+    EXPECT_EQ(event["ph"], "X");
+    EXPECT_TRUE(event["cat"].is_string()) << event;
+    for (const char* key : {"ts", "dur"}) {
+      ASSERT_TRUE(event[key].is_number()) << event;
+      EXPECT_TRUE(std::isfinite(event[key].get<double>()) && event[key].get<double>() >= 0) << event;
+    }
+    used.insert(thread);
+  }
+  EXPECT_EQ(processes.size(), 1u);
+  for (const auto& thread : used) EXPECT_TRUE(named.contains(thread)) << thread.second;
+}
+
+TEST(Trace, IsOfTheTraceEventFormat) {
+  for (const Json& document :
+       {analysis_document(7), analysis_document(16, hostile_names()), device_document(), map_document()})
+    expect_trace(parse_json(trace(document, "run").dump(1, ' ', false, Json::error_handler_t::replace),
+                            "written and read"));
+}
+
+// One line, no gap, no overlap.
 TEST(Trace, EventsFollowEachOther) {
   for (const Json& document : {analysis_document(7), device_document()}) {
-    const Json json = trace(document, "run");
-    double end = 0, sum = 0;
+    double end = 0;
     std::size_t complete = 0;
+    const Json json = trace(document, "run");
     for (const Json& event : json["traceEvents"]) {
-      for (const char* key : {"name", "ph", "pid", "tid"}) EXPECT_TRUE(event.contains(key)) << event;
       if (event["ph"] == "M") continue;
-      EXPECT_EQ(event["ph"], "X");
       EXPECT_DOUBLE_EQ(event["ts"].get<double>(), end);
-      EXPECT_GE(event["dur"].get<double>(), 0);
-      end += event["dur"].get<double>(), sum += event["dur"].get<double>(), ++complete;
+      end += event["dur"].get<double>(), ++complete;
     }
     EXPECT_EQ(complete, document["layers"].size());
     const double expected = document.contains("total_us") ? document["total_us"].get<double>()
                                                           : document["in_place"]["sum_us"].get<double>();
-    EXPECT_NEAR(sum, expected, 1e-6 * expected);
+    EXPECT_NEAR(end, expected, 1e-6 * expected);
   }
+}
+
+// Units work side by side within a layer and wait for each other at its end; cycles are the document's.
+TEST(Trace, AMappingHasALineForEachUnit) {
+  const Json document = map_document();
+  const double mhz = document["frequency_mhz"];
+  const Json events = trace(document, "run")["traceEvents"];
+  double begin = 0;
+  std::size_t at = 1 + document["units"].size();
+  for (const Json& layer : document["layers"]) {
+    double longest = 0;
+    for (std::size_t unit = 0; unit < document["units"].size(); ++unit) {
+      const double us = layer["cycles"][unit].get<double>() / mhz;
+      if (us == 0) continue;
+      ASSERT_LT(at, events.size());
+      EXPECT_EQ(events[at]["name"], layer["name"]);
+      EXPECT_EQ(events[at]["tid"], unit + 1);
+      EXPECT_DOUBLE_EQ(events[at]["ts"].get<double>(), begin);
+      EXPECT_DOUBLE_EQ(events[at]["dur"].get<double>(), us);
+      longest = std::max(longest, us), ++at;
+    }
+    begin += longest;
+  }
+  EXPECT_EQ(at, events.size());
 }
 
 // Reads one record of RFC 4180.

@@ -157,6 +157,44 @@ TEST(Comparison, PairsLayersByName) {
   EXPECT_THROW(comparison_page(before, "a.json", bench_document(), "b.json"), Error);
 }
 
+// What is only in one plan has the width that it had in the other.
+TEST(Comparison, PlansPairGroupsThatOneOfThemLeaves) {
+  const Json before = plan_document();
+  Json after = before;
+  const Json gone = after["groups"][2];
+  after["groups"].erase(2);
+  const std::string text = comparison_page(before, "a.plan.json", after, "b.plan.json");
+  const std::string row = between(text, "<bdi>" + gone["layer"].get<std::string>() + "</bdi>", "</tr>");
+  EXPECT_NE(row.find("data-v=\"" + gone["after"].dump() + ".0\""), std::string::npos) << row;
+  EXPECT_NE(row.find("data-v=\"" + gone["before"].dump() + ".0\""), std::string::npos) << row;
+  EXPECT_EQ(count(text, "<tr data-layer="), before["groups"].size());
+}
+
+TEST(Page, TuningHoldsItsTimesAndWhatAChoiceCostsElsewhere) {
+  const Json document = tune_document();
+  const std::string text = page(document, "run.json");
+  for (const Json& task : document["tasks"]) {
+    EXPECT_NE(text.find("data-v=\"" + task["own"]["us"].dump() + "\""), std::string::npos);
+    for (const Json& there : task["at_shares"]) {
+      const bool shown =
+          there["us"].is_null() || text.find("data-v=\"" + there["us"].dump() + "\"") != std::string::npos;
+      EXPECT_TRUE(shown) << there;
+    }
+  }
+  EXPECT_EQ(count(text, ">not measured<"), 3u) << "of the third operator, at the whole processor";
+  // The second operator: its kernel for a quarter, at a half, over the one that is best there.
+  const Json &quarter = document["tasks"][3], &half = document["tasks"][4];
+  const double ratio = quarter["at_shares"][1]["us"].get<double>() / half["own"]["us"].get<double>();
+  EXPECT_NE(text.find("data-v=\"" + Json(ratio).dump() + "\""), std::string::npos) << ratio;
+}
+
+TEST(Page, TuningOfEarlierVersionsHasAPage) {
+  Json document = tune_document();
+  for (Json& task : document["tasks"]) task.erase("history"), task.erase("at_shares");
+  document.erase("model"), document.erase("file");
+  EXPECT_NE(page(document, "run.json").find("Only one share was tuned for"), std::string::npos);
+}
+
 TEST(Page, TwoThousandLayersStaySmall) {
   EXPECT_LT(page(analysis_document(60), "run.json").size(), 1u << 20) << "a usual model";
   EXPECT_EQ(count(page(analysis_document(2000), "run.json"), "<tr data-layer="), 2000u);

@@ -30,9 +30,15 @@ int main(int count, char** arguments) {
   write(folder, "verify", testing::verify_document());
   write(folder, "optimize", testing::optimize_document());
   write(folder, "map", testing::map_document());
+  write(folder, "plan", testing::plan_document());
+  write(folder, "tune", testing::tune_document());
   Json slower = testing::analysis_document(12);
   slower["layers"][3]["us"] = slower["layers"][3]["us"].get<double>() * 1.5;
   write_file(folder / "difference.html",
              report::comparison_page(testing::analysis_document(12), "first.json", slower, "second.json"));
+  Json other = testing::plan_document();
+  other["groups"].erase(2), other["groups"][0]["after"] = 40;
+  write_file(folder / "plans.html",
+             report::comparison_page(testing::plan_document(), "first.plan.json", other, "second.plan.json"));
   std::puts(report::has_charts() ? "charts" : "tables");
 }

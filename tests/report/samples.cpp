@@ -5,6 +5,7 @@
 #include "tailor/pipeline/device_analysis.h"
 #include "tailor/pipeline/map_model.h"
 #include "tailor/pipeline/optimize.h"
+#include "tailor/pipeline/tune_model.h"
 #include "tests/app/models.h"
 
 #include <nlohmann/json.hpp>
@@ -163,9 +164,49 @@ Json map_document() {
   return to_json(pipeline::map_model(write_small(folder.path(), "small.onnx", 40), options));
 }
 
+Json plan_document() { return optimize_document()["plan"]; }
+
+Json tune_document() {
+  tune::TuneResult result;
+  pipeline::TuningPlan plan{{}, {{"its groups are no kernel's", 2}}};
+  latency::Workload workload;
+  workload.ic = workload.oc = 32, workload.ih = workload.iw = workload.oh = workload.ow = 14;
+  workload.kh = workload.kw = 3, workload.pt = workload.pl = workload.pb = workload.pr = 1;
+  std::vector<pipeline::TunedTask> tasks;
+  for (int operator_ = 0; operator_ < 3; ++operator_)
+    for (double share : {0.25, 0.5, 1.0}) {
+      workload.oc = 32 + 16 * operator_;
+      tune::TaskResult task{
+          {workload, share, static_cast<int>(4 * share), 2}, {}, 40, 0, {}, 0.004, "the time is over"};
+      task.key.op = to_string(workload), task.key.share = share;
+      pipeline::TunedTask tuned{task, std::nullopt, std::nullopt, {}, {}};
+      const double best = 90.0 + 10 * operator_ - 40 * share;
+      tuned.own = tune::Standing{
+          {{"mr", std::int64_t{6}}, {"nv", std::int64_t{4}}}, tune::Tier::exclusive, {best + 1, best}};
+      if (share < 0.5)
+        tuned.library = tune::Standing{{{"library", std::string("onnxruntime 1.30.0")}},
+                                       tune::Tier::exclusive,
+                                       {best * 0.9 + 8 * operator_}};
+      for (int i = 0; i < 40; ++i)
+        tuned.history.push_back({i % 9 == 4 ? tune::Outcome::compile : tune::Outcome::ok,
+                                 i % 9 == 4 ? 0 : best * (1 + 2.0 / (1 + (i * 7) % 40))});
+      for (double other : {0.25, 0.5, 1.0})
+        tuned.at_shares.push_back(
+            {other, 90.0 + 10 * operator_ - 40 * other + (other == share ? 0 : 3 + 2 * operator_)});
+      if (operator_ == 2) tuned.at_shares.back().us.reset();
+      tasks.push_back(std::move(tuned));
+      result.tasks.push_back(task);
+    }
+  result.seconds = 61.5, result.trials = 360, result.repeated = 3, result.compile_seconds = 31,
+  result.measure_seconds = 20;
+  Json json = to_json(result, tasks, plan);
+  json["model"] = "network.onnx", json["file"] = "trials.jsonl";
+  return json;
+}
+
 std::vector<Json> all_documents() {
-  return {analysis_document(12), device_document(),   bench_document(),
-          verify_document(),     optimize_document(), map_document()};
+  return {analysis_document(12), device_document(), bench_document(), verify_document(),
+          optimize_document(),   map_document(),    plan_document(),  tune_document()};
 }
 
 }  // namespace tailor::testing

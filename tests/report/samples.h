@@ -19,6 +19,9 @@ Json bench_document();
 Json verify_document();
 Json optimize_document();
 Json map_document();
+Json plan_document();
+/// Three operators at three shares; one time is not measured.
+Json tune_document();
 
 /// All of the above.
 std::vector<Json> all_documents();

@@ -4,7 +4,7 @@ import {colours, figure, number, percent, selects, short, us} from "./marks.js";
 
 export function drawWidths({documents, selection, width}) {
   const title = (g) => `${short(g.layer_name, 60)}\n${g.before} -> ${g.after} channels (${number(100 * (g.after / g.before - 1), 3)} %)\n${short(g.why, 90)}`;
-  const named = documents[0].plan.groups.map((g, i) => ({...g, layer: i, layer_name: g.layer}));
+  const named = (documents[0].plan || documents[0]).groups.map((g, i) => ({...g, layer: i, layer_name: g.layer}));
   if (!named.length) return null;
   const chosen = named.filter((g) => g.layer === selection.get());
   const chart = Plot.plot({

@@ -4,6 +4,7 @@ import {drawFront, drawMappings} from "./fronts.js";
 import {drawDifference, drawGantt, drawSpeed, drawWidths} from "./compare.js";
 import {drawRecoverable, drawRoofline, drawSpent} from "./layers.js";
 import {drawStairs, drawWaves} from "./stairs.js";
+import {drawConvergence, drawShares} from "./tuning.js";
 
 export const drawers = {
   recoverable: drawRecoverable,
@@ -17,4 +18,6 @@ export const drawers = {
   gantt: drawGantt,
   speed: drawSpeed,
   difference: drawDifference,
+  convergence: drawConvergence,
+  shares: drawShares,
 };

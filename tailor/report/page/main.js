@@ -10,9 +10,8 @@ const runs = JSON.parse(source);
 const selection = makeSelection();
 
 // A failure to draw is said where the chart would stand, and leaves the rest of the page alone.
-function draw(figure) {
+function draw(figure, width) {
   const drawer = drawers[figure.dataset.figure];
-  const width = Math.max(320, Math.min(1140, figure.parentElement.clientWidth));
   let parts;
   try {
     parts = drawer ? drawer({documents: runs.map((run) => run.document), selection, width}) : null;
@@ -26,11 +25,15 @@ function draw(figure) {
 }
 
 const figures = [...document.querySelectorAll("figure[data-figure]")];
-const redraw = () => figures.forEach(draw);
+// All widths are read before anything is changed: each reading after a change would lay the whole page out again.
+function redraw() {
+  const widths = figures.map((figure) => Math.max(320, Math.min(1140, figure.parentElement.clientWidth)));
+  figures.forEach((figure, i) => draw(figure, widths[i]));
+}
 
+redraw();
 document.getElementById("plain").remove();
 enhanceTables(selection);
-redraw();
 selection.listen(redraw);
 
 let pending = 0;

@@ -2,19 +2,32 @@
 import * as Plot from "@observablehq/plot";
 import {colours, figure, mark, number, short, us} from "./marks.js";
 
+// Groups by name, made once per document: networks of thousands of layers have as many groups.
+const known = new WeakMap();
+
+function groupsOf(document) {
+  if (known.has(document)) return known.get(document);
+  const lists = new Map();
+  for (const group of document.groups) lists.set(group.name, [...(lists.get(group.name) || []), group]);
+  known.set(document, lists);
+  return lists;
+}
+
 function groupOf(document, index) {
   const layer = document.layers[index];
   const name = layer.out_group !== undefined ? layer.out_group : layer.group;
-  if (!name) return null;
-  return document.groups.find((g) => g.name === name && g.layers.includes(index)) || document.groups.find((g) => g.name === name) || null;
+  const groups = name ? groupsOf(document).get(name) : undefined;
+  return groups ? groups.find((g) => g.layers.includes(index)) || groups[0] : null;
 }
 
 // The layer to show: the selected one, else the one with most to gain that has a staircase.
 function subject(document, selection) {
   if (selection.get() !== null && document.layers[selection.get()]) return selection.get();
-  const order = document.layers.map((_, i) => i).filter((i) => groupOf(document, i));
-  order.sort((a, b) => document.layers[b].recoverable_us - document.layers[a].recoverable_us);
-  return order.length ? order[0] : 0;
+  let best = -1;
+  document.layers.forEach((layer, i) => {
+    if ((best < 0 || layer.recoverable_us > document.layers[best].recoverable_us) && groupOf(document, i)) best = i;
+  });
+  return Math.max(best, 0);
 }
 
 function chooser(document, index, selection, id) {

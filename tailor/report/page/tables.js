@@ -50,16 +50,18 @@ function makeFilterable(table) {
 
 function makeSelectable(selection) {
   const rows = [...document.querySelectorAll("tr[data-layer]")];
-  for (const row of rows) {
-    row.tabIndex = 0;
-    const choose = () => selection.set(Number(row.dataset.layer));
-    row.addEventListener("click", choose);
-    row.addEventListener("keydown", (event) => {
-      if (event.target !== row || (event.key !== "Enter" && event.key !== " ")) return;
-      event.preventDefault();
-      choose();
-    });
-  }
+  for (const row of rows) row.tabIndex = 0;
+  const chosen = (event) => (event.target instanceof Element ? event.target.closest("tr[data-layer]") : null);
+  document.addEventListener("click", (event) => {
+    const row = chosen(event);
+    if (row) selection.set(Number(row.dataset.layer));
+  });
+  document.addEventListener("keydown", (event) => {
+    const row = chosen(event);
+    if (row !== event.target || (event.key !== "Enter" && event.key !== " ")) return;
+    event.preventDefault();
+    selection.set(Number(row.dataset.layer));
+  });
   const status = mark("p", {id: "selected", role: "status", hidden: ""});
   document.body.append(status);
   selection.listen((layer) => show(rows, status, layer, selection));

@@ -1,0 +1,35 @@
+// Numbers of a page against those of its document.
+import assert from "node:assert/strict";
+
+// By kind: the title of a column, and what it must hold.
+const columns = {
+  "analysis": [["us", (d) => d.layers.map((l) => l.us)], ["recoverable us", (d) => d.layers.map((l) => l.recoverable_us)]],
+  "device-analysis": [["us", (d) => d.layers.map((l) => l.model.us)]],
+  "bench": [["median", (d) => d.models.map((m) => m.summary_us.median)], ["n", (d) => d.models.map((m) => m.n)]],
+  "verify": [["median", (d) => d.speed.models.map((m) => m.summary_us.median)]],
+  "optimize": [["after", (d) => d.plan.groups.map((g) => g.after)], ["predicted", (d) => d.rounds.map((r) => r.predicted)]],
+  "map": [["us", (d) => [d.chosen, ...d.baselines, ...d.front].map((m) => m.latency_us)]],
+  "plan": [["before", (d) => d.groups.map((g) => g.before)], ["after", (d) => d.groups.map((g) => g.after)]],
+  "tune": [["own us", (d) => d.tasks.map((t) => t.own.us)], ["layers", (d) => d.tasks.map((t) => t.layers)]],
+};
+
+// The first column of that title, as exact numbers.
+const column = (page, title) =>
+  page.evaluate((wanted) => {
+    for (const table of document.querySelectorAll("table")) {
+      const at = [...table.tHead.rows[0].cells].findIndex((cell) => cell.textContent === wanted);
+      if (at >= 0) return [...table.tBodies[0].rows].map((row) => Number(row.cells[at].dataset.v));
+    }
+    return [];
+  }, title);
+
+// How many numbers were compared.
+export async function compareNumbers(page, document) {
+  let count = 0;
+  for (const [title, of] of columns[document.schema.split("/")[1]]) {
+    const wanted = of(document);
+    assert.deepEqual(await column(page, title), wanted, title);
+    count += wanted.length;
+  }
+  return count;
+}
