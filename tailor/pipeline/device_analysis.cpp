@@ -235,7 +235,7 @@ DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device,
   analysis.layers = modelled_layers(subject, device, options.precision);
   const std::vector<double> scale(analysis.layers.size(), 1.0);
   analysis.groups = sweep_groups(subject, oracle, scale);
-  const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
+  const std::vector<double> savings = joint_savings(subject, oracle, scale, fitting_widths(analysis.groups));
   const double total = analysis.total_us();
   for (std::size_t i = 0; i < analysis.layers.size(); ++i) {
     DeviceLayer& layer = analysis.layers[i];

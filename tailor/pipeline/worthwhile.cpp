@@ -9,10 +9,12 @@
 namespace tailor::pipeline {
 namespace {
 
-// Widths to look at, the present one not among them: fine below 64, coarser above; wider ones only as far as
-// the next steps.
-std::vector<int> grid(int width, bool wider) {
-  int step = width <= 64 ? 4 : width <= 256 ? 8 : 16;
+// Widths to look at, the present one not among them: fine below 64 channels, coarser above; wider ones only as far as
+// the next steps. A unit may be several channels of a layer (a head of attention, the same place in every part of a
+// shuffle): then a step is as many channels, in fewer units.
+std::vector<int> grid(int width, int channels, bool wider) {
+  const int all = width * channels;
+  const int step = std::max(1, (all <= 64 ? 4 : all <= 256 ? 8 : 16) / channels);
   std::set<int> list;
   for (int w = step; w < width; w += step) list.insert(w);
   for (int to : {4, 8, 16, 32, 64})
@@ -52,6 +54,15 @@ bool touches(const LayerWidths& layer, int group) {
   return has(layer.in) || has(layer.out);
 }
 
+// Channels of a layer that a unit of the group is.
+int channels_of_unit(const std::vector<LayerWidths>& layers, int group) {
+  int most = 1;
+  for (const LayerWidths& layer : layers)
+    for (auto [other, positions] : layer.out)
+      if (other == group) most = std::max(most, positions);
+  return most;
+}
+
 }  // namespace
 
 double layers_cost(const Subject& present, const std::vector<LayerWidths>& layers, const LatencyBook& book,
@@ -81,7 +92,7 @@ std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& p
     auto group = static_cast<int>(g);
     if (!present.channels.groups[g].changeable()) continue;
     std::vector<int> list =
-        grid(present.channels.groups[g].width(),
+        grid(present.channels.groups[g].width(), channels_of_unit(layers, group),
              rewrite::obstacle_to_widening(present.model, present.channels, group).empty());
     for (const LayerWidths& layer : layers) {
       if (!touches(layer, group)) continue;

@@ -79,6 +79,7 @@ bool grouped(const Model& model, const graph::Uses& uses, const Node& node) {
 
 std::string obstacle_to_widening(const Model& model, const Channels& channels, int group) {
   if (!channels.groups[group].changeable()) return channels.groups[group].frozen;
+  if (channels.in_bodies(group)) return "some of its channels are in the body of If, Loop or Scan";
   std::map<int, int> one = {{group, 1}};
   auto ordered = [&](const Label& label) {
     return !touches(channels, label, group) || !widened(channels, label, one).empty();
