@@ -1,6 +1,7 @@
 // Widths in candidate tables: each can be carried out on the graph, whatever couples its channels.
 #include "tailor/pipeline/worthwhile.h"
 
+#include "tailor/base/error.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/rewrite/widen.h"
 #include "tests/testing.h"
