@@ -138,6 +138,8 @@ void recurrent(const Context& c) {
     return c.freeze("has weights of unexpected size");
   Ids units = c.b.fresh(size);
   if (!units) return c.freeze("has very many hidden units");
+  start_from(c, kInitialH, units);
+  start_from(c, kInitialC, units);
   for (std::size_t axis = 0; axis < 2; ++axis)
     c.b.freeze(x[axis], c.node, "is the time or the batch of a recurrent layer");
   bind(c, kW, 2, x[2], Role::consumes);
@@ -146,8 +148,6 @@ void recurrent(const Context& c) {
   bind(c, kR, 2, units, Role::consumes);
   bind_gates(c, kB, units, 2 * gates, Role::produces);
   bind_gates(c, kPeepholes, units, 3, Role::follows);
-  start_from(c, kInitialH, units);
-  start_from(c, kInitialC, units);
   for (const std::string& name : c.node.outputs) {
     AxisIds axes(c.b.shape(name).size());
     if (!axes.empty()) axes.back() = units;
