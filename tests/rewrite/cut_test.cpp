@@ -190,9 +190,11 @@ bool same_bytes(const Bytes& a, const Bytes& b) { return !a.empty() && a == b; }
 // Constants that the cut may touch: operands of layers and followers, and those that name sizes.
 std::set<std::string> bound_constants(const Known& k, int group) {
   std::set<std::string> names;
-  for (const graph::Binding& binding : k.channels.bindings)
+  const auto& inside = k.channels.inside;  // bodies cut what they read of the graph around them
+  const graph::Graph& all = inside ? inside->open.flat.graph : k.model.graph;
+  for (const graph::Binding& binding : inside ? inside->bindings : k.channels.bindings)
     for (auto [g, positions] : k.channels.composition(binding.label))
-      if (g == group && positions > 0) names.insert(k.model.graph.nodes[binding.node].inputs[binding.input]);
+      if (g == group && positions > 0) names.insert(all.nodes[binding.node].inputs[binding.input]);
   return names;
 }
 
