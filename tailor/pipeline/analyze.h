@@ -60,8 +60,8 @@ struct GroupSweep {
   /// If the present width lies just past an edge: the narrower one that saves most beyond its share of
   /// channels, at least 4 % and twice that share.
   std::optional<WidthStep> edge;
-  /// If wider is faster (by at least 2 %, surely): the fastest of the wider widths. The present one costs time for
-  /// nothing.
+  /// If wider is faster (by at least 2 %, surely) and zeros can be added: the fastest of the wider widths. The present one
+  /// costs time for nothing.
   std::optional<WidthStep> wider;
 
   double us_at(int at) const;  // 0 if not measured

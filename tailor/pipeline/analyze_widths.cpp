@@ -1,5 +1,6 @@
 // Sweeps over the widths of channel groups: which widths, what they cost, which steps they show.
 #include "tailor/pipeline/analyze.h"
+#include "tailor/rewrite/widen.h"
 
 #include <algorithm>
 #include <map>
@@ -176,6 +177,8 @@ std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOra
   for (GroupSweep& sweep : sweeps) {
     price(sweep, subject, layers, scale, prices);
     find_steps(sweep);
+    if (sweep.wider && !rewrite::obstacle_to_widening(subject.model, subject.channels, sweep.group).empty())
+      sweep.wider.reset();
   }
   return sweeps;
 }

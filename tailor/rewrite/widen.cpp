@@ -65,7 +65,8 @@ bool harmless(const Node& node) {
       "Mul",           "MaxPool",     "AveragePool", "GlobalAveragePool",
       "GlobalMaxPool", "Flatten",     "Concat",      "Identity",
       "Dropout",       "Gelu",        "Constant"};
-  return ops.contains(node.op);
+  const bool scaled = node.op == "Resize" && node.input(3).empty();  // sizes would name the channels
+  return scaled || ops.contains(node.op);
 }
 
 // Groups of several inputs: as many channels would have to be added to each of them.
