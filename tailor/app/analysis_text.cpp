@@ -28,8 +28,9 @@ std::string edges_text(const std::vector<pipeline::GroupSweep>& sweeps) {
   std::string text;
   int count = 0;
   for (const pipeline::GroupSweep& sweep : sweeps) {
-    if (!sweep.edge || ++count > kMost) continue;
-    text += fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.edge->width);
+    if (!sweep.fitting() || ++count > kMost) continue;
+    text +=
+        fmt::format("{}{} {} -> {}", count == 1 ? "" : ", ", sweep.name, sweep.width, sweep.fitting()->width);
   }
   return count > kMost ? fmt::format("{} and {} more", text, count - kMost) : text;
 }

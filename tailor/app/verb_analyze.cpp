@@ -125,8 +125,16 @@ std::string totals_text(const Analysis& analysis) {
   const double share = p.network_us > 0 ? analysis.recoverable_us() / p.network_us : 0;
   const std::string edges = edges_text(analysis.groups);
   if (edges.empty()) return text + "recoverable       nothing: no width lies just past an edge\n";
-  return text + fmt::format("recoverable       {} of {} ({:.0f} %), measured layer by layer, with {}\n",
-                            duration(analysis.recoverable_us()), duration(p.network_us), 100 * share, edges);
+  text += fmt::format(
+      "recoverable       {} of {} ({:.1f} %), measured layer by layer: {} of {} groups have a width that "
+      "does not "
+      "fit ({})\n",
+      duration(analysis.recoverable_us()), duration(p.network_us), 100 * share, analysis.misfits(),
+      analysis.groups.size(), edges);
+  if (analysis.free_us > 0)
+    text += fmt::format("                  {} of it by wider widths alone, which lose no channel\n",
+                        duration(analysis.free_us));
+  return text;
 }
 
 // One bar per width; an edge shows as a line between two of them.

@@ -86,8 +86,10 @@ std::vector<std::string> missing_shapes(const Subject& subject) {
 
 std::vector<GroupLayers> layers_by_group(const Subject& subject) {
   std::vector<GroupLayers> layers(subject.channels.groups.size());
-  for (const graph::LayerChannels& layer : subject.channels.layers) {
-    std::string label = subject.model.graph.nodes[static_cast<std::size_t>(layer.node)].label();
+  const auto& inside = subject.channels.inside;
+  const Graph& all = inside ? inside->open.flat.graph : subject.model.graph;
+  for (const graph::LayerChannels& layer : inside ? inside->layers : subject.channels.layers) {
+    std::string label = all.nodes[static_cast<std::size_t>(layer.node)].label();
     auto add = [&](const graph::Label& axis, std::vector<std::string> GroupLayers::*list) {
       if (!axis) return;
       for (auto [group, positions] : subject.channels.composition(axis))
@@ -208,7 +210,7 @@ Json to_json(const Subject& subject) {
 std::string macs_text(const Subject& subject, const Totals& totals) {
   if (totals.macs) return engineering(static_cast<double>(*totals.macs));
   std::vector<std::string> missing = missing_shapes(subject);
-  std::string why = totals.bodies     ? "the bodies of If, Loop and Scan are not looked into"
+  std::string why = totals.bodies     ? "what the bodies of If, Loop and Scan compute depends on the input"
                     : missing.empty() ? "shapes inside the model are unknown, see the notes"
                                       : fmt::format("give --shape {}", fmt::join(missing, " --shape "));
   return fmt::format("? (at least {}; {})", engineering(static_cast<double>(totals.known_macs)), why);
@@ -273,10 +275,11 @@ std::string groups_text(const Subject& subject, bool members) {
   std::string text = fmt::format("\n{} channel groups, {} changeable", groups.size(), changeable);
   const std::vector<graph::Node>& nodes = subject.model.graph.nodes;
   bool hidden = std::any_of(nodes.begin(), nodes.end(), graph::has_body);
-  text += groups.empty() && hidden ? ": the layers lie in bodies of If, Loop or Scan, which are not entered\n"
-          : groups.empty()         ? ": no layer with channels of its own\n"
-          : changeable == 0        ? ": nothing can be changed\n"
-                                   : "\n";
+  text += groups.empty() && hidden
+              ? ": the layers lie in bodies of If, Loop or Scan that cannot be laid open\n"
+          : groups.empty()  ? ": no layer with channels of its own\n"
+          : changeable == 0 ? ": nothing can be changed\n"
+                            : "\n";
   std::vector<GroupLayers> layers = layers_by_group(subject);
   Table table({{"group"}, {"width", Align::right}, {"layers", Align::right}, {"state"}});
   for (std::size_t i = 0; i < groups.size(); ++i) {

@@ -81,4 +81,7 @@ void layer_normalisation(const Context& c);
 /// LSTM, GRU, RNN, in channel_recurrent.cpp.
 void recurrent(const Context& c);
 
+/// Borders of the bodies of If, Loop and Scan, in channel_bodies.cpp.
+void bracket(const Context& c);
+
 }  // namespace tailor::graph::labels

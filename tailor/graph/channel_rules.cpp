@@ -5,8 +5,10 @@
 //   normalisations  (channel_normalise.cpp)
 //   rearranging     concat, split, slice, pad, gather, transpose, reshape, depth_to_space, expand, resize
 //   reducing        pools keep channels; reductions freeze what they run over
+//   bodies          (channel_bodies.cpp) what crosses the border of If, Loop and Scan
 // Whatever is not in the table freezes its inputs, and its outputs are fixed.
 #include "tailor/base/error.h"
+#include "tailor/graph/bodies.h"
 #include "tailor/graph/channel_context.h"
 
 #include <fmt/format.h>
@@ -418,15 +420,18 @@ bool has_no_channels(const ChannelBuilder& builder, const Node& node) {
 void apply_channel_rule(ChannelBuilder& builder, int node) {
   Context context{builder, node, builder.model.graph.nodes[node]};
   auto it = rules().find(context.node.op);
-  if (!context.node.outputs.empty() && has_no_channels(builder, context.node)) return;
-  if (const char* why = contradiction(context))
+  if (!is_bracket(context.node) && !context.node.outputs.empty() && has_no_channels(builder, context.node))
+    return;
+  if (is_bracket(context.node))
+    bracket(context);
+  else if (const char* why = contradiction(context))
     context.freeze(why);
   else if (it != rules().end())
     it->second(context);
   else
     context.freeze(
         has_body(context.node)
-            ? fmt::format("is read by the body of {}, which Tailor does not enter", context.node.op)
+            ? fmt::format("is read by the body of {}, which Tailor cannot lay open", context.node.op)
             : fmt::format("is used by {}, which Tailor does not change", context.node.op));
 }
 

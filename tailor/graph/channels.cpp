@@ -217,10 +217,8 @@ void apply_rules(ChannelBuilder& builder) {
   }
 }
 
-}  // namespace
-
 // Heads that cannot change may still have a size that can: then they are split the other way.
-Channels channel_groups(const Model& model, const Shapes& shapes) {
+Channels groups_of_flat(const Model& model, const Shapes& shapes) {
   Carriers heads = find_heads(model, shapes);
   ChannelBuilder builder(model, shapes, heads);
   apply_rules(builder);
@@ -232,6 +230,50 @@ Channels channel_groups(const Model& model, const Shapes& shapes) {
   ChannelBuilder again(model, shapes, heads);
   apply_rules(again);
   return again.finish();
+}
+
+// Number of each node of the flat graph in the model; -1 for brackets and nodes in bodies.
+std::vector<int> outer_numbers(const Graph& flat) {
+  std::vector<int> numbers;
+  int next = 0, depth = 0;
+  for (const Node& node : flat.nodes) {
+    if (is_bracket(node) && node.op.starts_with("Enter")) ++depth;
+    if (is_bracket(node) && node.op.starts_with("Leave") && --depth == 0) ++next;
+    numbers.push_back(is_bracket(node) || depth > 0 ? -1 : next++);
+  }
+  return numbers;
+}
+
+template <class Item>
+std::vector<Item> outer_ones(const std::vector<Item>& items, const std::vector<int>& numbers) {
+  std::vector<Item> outer;
+  for (Item item : items)
+    if (item.node = numbers[static_cast<std::size_t>(item.node)]; item.node >= 0) outer.push_back(item);
+  return outer;
+}
+
+}  // namespace
+
+bool Channels::in_bodies(int group) const {
+  if (!inside) return false;
+  return std::any_of(values.begin(), values.end(), [&](const auto& entry) {
+    return !inside->open.scopes.of(entry.first.first).empty() &&
+           std::any_of(entry.second->begin(), entry.second->end(),
+                       [&](int atom) { return atoms[static_cast<std::size_t>(atom)].group == group; });
+  });
+}
+
+Channels channel_groups(const Model& model, const Shapes& shapes) {
+  std::optional<LaidOpen> open = lay_open(model);
+  if (!open) return groups_of_flat(model, shapes);
+  Channels channels = groups_of_flat(open->flat, shapes);
+  const std::vector<int> numbers = outer_numbers(open->flat.graph);
+  auto inside = std::make_shared<OpenChannels>(
+      OpenChannels{std::move(*open), std::move(channels.bindings), std::move(channels.layers)});
+  channels.bindings = outer_ones(inside->bindings, numbers);
+  channels.layers = outer_ones(inside->layers, numbers);
+  channels.inside = std::move(inside);
+  return channels;
 }
 
 }  // namespace tailor::graph

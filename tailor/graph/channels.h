@@ -8,9 +8,11 @@
 /// arithmetic. A unit need not be one position: a head of attention is all its positions in queries, keys, values
 /// and the projection; a hidden unit of an LSTM is a row per gate, a column of R and its state.
 ///
-/// What is not understood is frozen with a reason, never guessed.
+/// What is not understood is frozen with a reason, never guessed. Layers in the bodies of If, Loop and Scan belong to
+/// groups like all others, which may cross the borders.
 #pragma once
 
+#include "tailor/graph/bodies.h"
 #include "tailor/graph/model.h"
 #include "tailor/graph/shapes.h"
 
@@ -58,18 +60,31 @@ struct LayerChannels {
   Label in, out;  // null: fixed
 };
 
+/// The model with its bodies laid open, and what the groups own in there; node numbers are those of `open.flat`, whose
+/// outermost nodes are among them.
+struct OpenChannels {
+  LaidOpen open;
+  std::vector<Binding> bindings;
+  std::vector<LayerChannels> layers;
+};
+
 struct Channels {
   std::vector<ChannelGroup> groups;
   std::vector<AtomPlace> atoms;                         // by atom
   std::map<std::pair<std::string, int>, Label> values;  // (value, axis) -> label; absent: fixed axis
-  std::vector<Binding> bindings;                        // by node, then input, then axis
-  std::vector<LayerChannels> layers;  // Conv, ConvTranspose, Gemm, MatMul with constant weights
+  std::vector<Binding> bindings;  // by node, then input, then axis; not of nodes in bodies
+  std::vector<LayerChannels>
+      layers;  // Conv, ConvTranspose, Gemm, MatMul with constant weights; not those in bodies
+  /// Null if the model has no bodies, or none that can be laid open. Groups and values are those of all nodes.
+  std::shared_ptr<const OpenChannels> inside;
   /// Fixed axes of layers: layer node -> why its output (or input) channels cannot change.
   std::map<int, std::string> fixed_layers;
 
   Label find(const std::string& value, int axis) const;
   /// How many positions of `label` belong to each group: (group, positions), by group.
   std::vector<std::pair<int, int>> composition(const Label& label) const;
+  /// True if some of the group's channels are those of a value in the body of If, Loop or Scan. O(values)
+  bool in_bodies(int group) const;
 };
 
 /// @pre shapes = infer_shapes(model). O(nodes + positions) apart from sorting. @throws nothing but Error bug.

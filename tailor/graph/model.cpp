@@ -3,6 +3,7 @@
 #include "tailor/graph/model.h"
 
 #include "tailor/base/error.h"
+#include "tailor/graph/bodies.h"
 
 #include <fmt/format.h>
 
@@ -265,7 +266,7 @@ bool is_literal(const Graph& graph, const Uses& uses, std::string_view value) {
     int producer = uses.producer(name);
     if (producer < 0) return false;
     const Node& node = graph.nodes[producer];
-    if (node.op == "Shape" || node.op == "Size" || node.inputs.empty()) return false;
+    if (node.op == "Shape" || node.op == "Size" || node.inputs.empty() || is_bracket(node)) return false;
     for (std::string& read : reads(node))
       if (seen.insert(read).second) left.push_back(std::move(read));
   }

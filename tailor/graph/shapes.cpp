@@ -1,8 +1,11 @@
-// Inference walks the nodes in order: constants and inputs first, then each node by its rule (rules.h), then
-// folding (fold.cpp). Below it: the sizes that the user gives, and multiply-accumulates.
+// Inference walks the nodes in order, those of bodies among them (bodies.h): constants and inputs first, then each node
+// by its rule (rules.h), then folding (fold.cpp); again where a loop turns out to change what it carries. Below it: the
+// sizes that the user gives, and multiply-accumulates.
 #include "tailor/graph/shapes.h"
 
 #include "tailor/base/error.h"
+#include "tailor/graph/bodies.h"
+#include "tailor/graph/body_shapes.h"
 #include "tailor/graph/rules.h"
 
 #include <fmt/format.h>
@@ -140,6 +143,7 @@ struct Inference {
   const Model& model;
   Symbols sizes = {};
   Knowledge known = {};
+  BodyShapes bodies = {};
 
   std::int64_t opset(const std::string& domain) const {
     auto at = model.opsets.find(domain);
@@ -150,12 +154,16 @@ struct Inference {
     known.shapes.notes.push_back(fmt::format("{} ({}): {}", node.label(), node.op, why));
   }
 
-  // If, Loop, Scan: the body is not entered; free dimensions of the declaration that no input names stay
-  // free.
+  // What If, Loop and Scan give: where inference does not say it, as declared. Free dimensions of the declaration that
+  // no input names stay free.
   void take_declared(const Node& node) {
     for (const std::string& name : node.outputs) {
-      const ValueInfo* info = declared(model.graph, name);
-      if (info && info->shape) known.shapes.types[name] = {info->type, resolved(*info, sizes)};
+      const ValueInfo* info = name.empty() ? nullptr : declared(model.graph, name);
+      if (!info || !info->shape) continue;
+      Shape shape = resolved(*info, sizes);
+      auto [at, fresh] = known.shapes.types.try_emplace(name, TensorType{info->type, shape});
+      for (std::size_t i = 0; !fresh && i < shape.size() && shape.size() == at->second.shape.size(); ++i)
+        if (std::int64_t& dim = at->second.shape[i]; dim < 0) dim = shape[i];
     }
   }
 
@@ -174,6 +182,17 @@ struct Inference {
     }
   }
 
+  void bracket(const Node& node) {
+    bodies.step(node, known);
+    if (node.op.starts_with("Leave")) take_declared(node);
+  }
+
+  // A body that contradicts itself may be there for other sizes.
+  void step_inside(const Node& node) try { step(node); } catch (const Error& error) {
+    if (error.code() != Code::bad_shape) throw;
+    note(node, error.what());
+  }
+
   void step(const Node& node) {
     if (node.op == "Constant" && node.domain.empty()) {
       auto value = constant_value(node);
@@ -181,6 +200,7 @@ struct Inference {
                    : note(node, "its value is of no known kind");
     }
     if (node.op == "If" || node.op == "Loop" || node.op == "Scan") return take_declared(node);
+    if (is_bracket(node)) return bracket(node);
     Rule rule = find_rule(node.domain, node.op);
     if (!rule) return note(node, "no rule for this operator");
     Site site(node, opset(node.domain), known);
@@ -231,12 +251,17 @@ const Tensor* Shapes::constant(const std::string& value) const {
 }
 
 Shapes infer_shapes(const Model& model, const ShapeOverrides& overrides, std::int64_t batch) {
-  Inference inference{model};
-  check_names(model.graph, overrides);
-  seed_inputs(model.graph, overrides, batch, inference.sizes, inference.known.shapes);
-  for (const auto& [name, tensor] : model.graph.initializers)
-    seed_constant(inference.known.shapes, name, tensor);
-  for (const Node& node : model.graph.nodes) inference.step(node);
+  const std::optional<LaidOpen> open = lay_open(model);
+  Inference inference{open ? open->flat : model};
+  const Graph& graph = inference.model.graph;
+  check_names(graph, overrides);
+  do {
+    inference.known = {};
+    seed_inputs(graph, overrides, batch, inference.sizes, inference.known.shapes);
+    for (const auto& [name, tensor] : graph.initializers) seed_constant(inference.known.shapes, name, tensor);
+    for (const Node& node : graph.nodes)
+      inference.bodies.inside() ? inference.step_inside(node) : inference.step(node);
+  } while (!inference.bodies.settled());
   return std::move(inference.known.shapes);
 }
 

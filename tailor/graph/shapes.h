@@ -37,8 +37,10 @@ using ShapeOverrides = std::map<std::string, Shape>;
 /// Types and shapes of every value, given the inputs' shapes. Free dimensions: a leading one (or one named
 /// like a batch: N, batch, batch_size ...) becomes `batch` (kUnknown leaves it free); other free ones stay
 /// unknown unless overridden. Two free dimensions of one symbol become equal. Constants are folded as far as
-/// they follow (Shape, Gather, Concat, Slice, arithmetic ...; results above 64 KiB are not kept). Subgraph
-/// bodies are not entered: their outputs stay as declared or unknown. Time O(nodes + folded elements).
+/// they follow (Shape, Gather, Concat, Slice, arithmetic ...; results above 64 KiB are not kept). Values in the bodies of
+/// If, Loop and Scan have the names of the laid open graph (bodies.h); contradictions in there are notes, since a body may
+/// be there for other sizes. What a loop carries has a shape if every round keeps it; a body that cannot be laid open gives
+/// what is declared. Time O(nodes + folded elements), seven times that at most where loops change shapes.
 /// @throws Error bad_shape where declared or overridden shapes contradict the operators, with the node;
 ///         unknown_name for an override of no input, listing the inputs.
 Shapes infer_shapes(const Model& model, const ShapeOverrides& overrides = {}, std::int64_t batch = 1);

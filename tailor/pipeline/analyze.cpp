@@ -224,6 +224,11 @@ double Analysis::recoverable_us() const {
   return sum;
 }
 
+int Analysis::misfits() const {
+  return static_cast<int>(
+      std::count_if(groups.begin(), groups.end(), [](const auto& g) { return g.fitting().has_value(); }));
+}
+
 int find_layer(const std::vector<std::string>& names, const std::string& wanted) {
   std::vector<int> containing;
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -261,8 +266,10 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   analysis.groups = sweep_groups(subject, oracle, scale);
   judge_layers(analysis, alone, own_sweeps(subject, oracle, scale, analysis.groups));
   bench.begin("widths together");
-  const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
+  const std::vector<double> savings = joint_savings(subject, oracle, scale, fitting_widths(analysis.groups));
   for (std::size_t i = 0; i < savings.size(); ++i) analysis.layers[i].recoverable_us = savings[i];
+  for (double saved : joint_savings(subject, oracle, scale, fitting_widths(analysis.groups, true)))
+    analysis.free_us += saved;
   judge_shortcuts(bench, subject, analysis);
   if (pictured) bench.begin("staircase"), add_picture(analysis, layer, oracle);
   analysis.measured = static_cast<int>(oracle.measured()), analysis.known = static_cast<int>(oracle.known());

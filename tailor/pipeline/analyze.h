@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,8 +60,13 @@ struct GroupSweep {
   /// If the present width lies just past an edge: the narrower one that saves most beyond its share of
   /// channels, at least 4 % and twice that share.
   std::optional<WidthStep> edge;
+  /// If wider is faster (by at least 2 %, surely) and zeros can be added: the fastest of the wider widths. The present one
+  /// costs time for nothing.
+  std::optional<WidthStep> wider;
 
   double us_at(int at) const;  // 0 if not measured
+  /// What the group should have instead: `edge` or `wider`, whichever saves more; nullopt: it fits.
+  const std::optional<WidthStep>& fitting() const;
 };
 
 struct AnalyzedLayer {
@@ -75,7 +81,7 @@ struct AnalyzedLayer {
   LayerVerdict verdict = LayerVerdict::ok;
   std::string why;
   std::optional<WidthStep> down, up;  // of the output's group
-  double recoverable_us = 0;          // if all groups past an edge go back to it
+  double recoverable_us = 0;          // if all groups that do not fit get the width that does
 };
 
 struct Analysis {
@@ -90,10 +96,14 @@ struct Analysis {
   int measured = 0, known = 0;  // workloads measured now, and found in the cache
   int shortcuts = 0;            // padded ones, which could be convolutions (rewrite/shortcut.h)
   double shortcuts_ratio = 1;   // latency with all of them as convolutions over the network's
+  double free_us = 0;           // of what is recoverable: by wider widths alone, so that no channel is lost
   std::string picture_layer;    // of `picture`
   std::optional<latency::Staircase> picture;
 
+  /// What the widths that do not fit cost together; a group's width is shared by all its layers, and all groups change at
+  /// once.
   double recoverable_us() const;
+  int misfits() const;  // groups whose width does not fit
 };
 
 /// Measures and judges.
@@ -113,9 +123,11 @@ std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOra
 /// The same for each layer by itself, over the group of its output; without widths where there is none.
 std::vector<GroupSweep> own_sweeps(const Subject& subject, latency::LatencyOracle& oracle,
                                    const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps);
-/// What each layer saves if all groups past an edge go back to it at once.
+/// Widths of the groups that do not fit: those of `fitting`, or only the wider ones.
+std::map<int, int> fitting_widths(const std::vector<GroupSweep>& sweeps, bool only_wider = false);
+/// What each layer saves if the groups get these widths at once.
 std::vector<double> joint_savings(const Subject& subject, latency::LatencyOracle& oracle,
-                                  const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps);
+                                  const std::vector<double>& scale, const std::map<int, int>& widths);
 /// The workload with another number of output channels (of a depthwise layer: of all its channels).
 latency::Workload with_outputs(const latency::Workload& workload, std::int64_t channels);
 /// Can it be timed alone? Float and, if grouped, depthwise or divisible.

@@ -146,7 +146,8 @@ Json group_json(const GroupSweep& sweep) {
           {"layers", sweep.layers},
           {"down", to_json(sweep.down)},
           {"up", to_json(sweep.up)},
-          {"edge", to_json(sweep.edge)}};
+          {"edge", to_json(sweep.edge)},
+          {"wider", to_json(sweep.wider)}};
 }
 
 GroupSweep read_group(const Json& json, const std::string& place) {
@@ -160,6 +161,7 @@ GroupSweep read_group(const Json& json, const std::string& place) {
   sweep.layers = numbers<int>(json, "layers", place);
   sweep.down = read_step(json, "down", place), sweep.up = read_step(json, "up", place);
   sweep.edge = read_step(json, "edge", place);
+  if (json.contains("wider")) sweep.wider = read_step(json, "wider", place);  // absent in documents of before
   return sweep;
 }
 
@@ -193,6 +195,7 @@ Json totals_json(const Analysis& analysis) {
   for (const ExecutedNode& node : in_place.nodes) kinds[node.kind] = in_place.us_of(node.kind);
   return {{"network_us", in_place.network_us},   {"sum_us", in_place.sum_us},
           {"difference", in_place.difference()}, {"recoverable_us", analysis.recoverable_us()},
+          {"free_us", analysis.free_us},         {"misfits", analysis.misfits()},
           {"matched", std::move(matched)},       {"us_by_kind", std::move(kinds)}};
 }
 
@@ -246,6 +249,8 @@ Analysis analysis_from_json(const Json& json, const std::string& place) {
     analysis.shortcuts = static_cast<int>(integer(shortcuts, "padded", place + ".shortcuts"));
     analysis.shortcuts_ratio = number(shortcuts, "ratio", place + ".shortcuts");
   }
+  if (const Json& totals = member(json, "totals", place); totals.contains("free_us"))
+    analysis.free_us = number(totals, "free_us", place + ".totals");
   analysis.measured = static_cast<int>(integer(json, "measured", place));
   analysis.known = static_cast<int>(integer(json, "known", place));
   read_picture(analysis, member(json, "staircase", place), place);

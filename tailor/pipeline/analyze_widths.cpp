@@ -1,5 +1,6 @@
 // Sweeps over the widths of channel groups: which widths, what they cost, which steps they show.
 #include "tailor/pipeline/analyze.h"
+#include "tailor/rewrite/widen.h"
 
 #include <algorithm>
 #include <map>
@@ -107,6 +108,10 @@ double GroupSweep::us_at(int at) const {
   return it != widths.end() && *it == at ? us[static_cast<std::size_t>(it - widths.begin())] : 0;
 }
 
+const std::optional<WidthStep>& GroupSweep::fitting() const {
+  return wider && (!edge || wider->saved_us >= edge->saved_us) ? wider : edge;
+}
+
 bool timeable(const Workload& w) {
   return w.type == graph::DataType::f32 && w.ic > 0 && w.oc > 0 && w.ic % w.g == 0 && w.oc % w.g == 0;
 }
@@ -141,7 +146,11 @@ void find_steps(GroupSweep& sweep) {
     const double given_up = 1 - static_cast<double>(sweep.widths[i]) / sweep.width;
     const auto step = step_to(sweep, i);
     if (sweep.widths[i] > sweep.width && sweep.us[i] <= present * (1 + kFree)) sweep.up = step;
-    if (sweep.widths[i] >= sweep.width || step->saved_share < kWorthwhile || !separate(sweep, i)) continue;
+    if (step->saved_share < kWorthwhile || !separate(sweep, i)) continue;
+    if (sweep.widths[i] > sweep.width) {
+      if (!sweep.wider || step->saved_us > sweep.wider->saved_us) sweep.wider = step;
+      continue;
+    }
     sweep.down = step;
     const double gain = step->saved_share - given_up;
     if (gain > best && gain >= given_up && step->saved_share >= kEdge) best = gain, sweep.edge = step;
@@ -164,6 +173,8 @@ std::vector<GroupSweep> sweep_groups(const Subject& subject, latency::LatencyOra
   for (GroupSweep& sweep : sweeps) {
     price(sweep, subject, layers, scale, prices);
     find_steps(sweep);
+    if (sweep.wider && !rewrite::obstacle_to_widening(subject.model, subject.channels, sweep.group).empty())
+      sweep.wider.reset();
   }
   return sweeps;
 }
@@ -191,12 +202,16 @@ std::vector<GroupSweep> own_sweeps(const Subject& subject, latency::LatencyOracl
   return own;
 }
 
-std::vector<double> joint_savings(const Subject& subject, latency::LatencyOracle& oracle,
-                                  const std::vector<double>& scale, const std::vector<GroupSweep>& sweeps) {
-  const std::vector<LayerWidths> layers = layer_widths(subject);
-  Widths widths;
+std::map<int, int> fitting_widths(const std::vector<GroupSweep>& sweeps, bool only_wider) {
+  std::map<int, int> widths;
   for (const GroupSweep& sweep : sweeps)
-    if (sweep.edge) widths[sweep.group] = sweep.edge->width;
+    if (const auto& step = only_wider ? sweep.wider : sweep.fitting()) widths[sweep.group] = step->width;
+  return widths;
+}
+
+std::vector<double> joint_savings(const Subject& subject, latency::LatencyOracle& oracle,
+                                  const std::vector<double>& scale, const std::map<int, int>& widths) {
+  const std::vector<LayerWidths> layers = layer_widths(subject);
   Prices prices(oracle);
   std::vector<Workload> changed;
   for (const LayerWidths& layer : layers) {

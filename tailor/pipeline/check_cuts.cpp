@@ -1,5 +1,6 @@
 // Inputs, then the comparison of outputs, then the trials: the original runs once, each trial runs the masked
-// model and the cut one. All three are files, as users have them.
+// model and the cut one, on inputs for both branches where an input says which one runs. All three are files, as users
+// have them.
 #include "tailor/pipeline/check_cuts.h"
 
 #include "tailor/base/error.h"
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -99,6 +101,33 @@ NamedTensors nudged(const NamedTensors& inputs, std::uint64_t seed) {
   return list;
 }
 
+// What an Equal compares the input with, if that is one literal.
+std::optional<std::int64_t> compared_with(const graph::Model& model, const graph::Shapes& shapes,
+                                          const std::string& input) {
+  for (const graph::Node& node : model.graph.nodes)
+    for (std::size_t i = 0; node.op == "Equal" && i < 2; ++i) {
+      const Tensor* other = node.input(i) == input ? shapes.constant(node.input(1 - i)) : nullptr;
+      auto values = other ? graph::as_integers(*other) : std::nullopt;
+      if (values && values->size() == 1) return values->front();
+    }
+  return std::nullopt;
+}
+
+// Random inputs, and the same with integers that lead into the other branch where the model asks for a number.
+std::vector<NamedTensors> input_choices(const graph::Model& model, const graph::Shapes& shapes,
+                                        std::uint64_t seed) {
+  std::vector<NamedTensors> choices = {random_inputs(model, shapes, seed)};
+  NamedTensors other = choices.front();
+  bool any = false;
+  for (auto& [name, tensor] : other) {
+    auto value = tensor.type == DataType::i64 && tensor.size() == 1 ? compared_with(model, shapes, name)
+                                                                    : std::nullopt;
+    if (value) tensor = graph::make_i64(tensor.dims, {*value}), any = true;
+  }
+  if (any) choices.push_back(std::move(other));
+  return choices;
+}
+
 // Between one unit and all but one.
 std::vector<int> random_units(int width, Random& random) {
   std::vector<int> units(static_cast<std::size_t>(width));
@@ -109,14 +138,18 @@ std::vector<int> random_units(int width, Random& random) {
   return units;
 }
 
+// Inputs with what they make of the original.
+struct Sample {
+  NamedTensors inputs, whole;
+};
+
 class Laboratory {
  public:
   Laboratory(const Subject& subject, const CutOptions& options, double tolerance)
-      : subject_(subject),
-        options_(options),
-        tolerance_(tolerance),
-        inputs_(random_inputs(subject.model, subject.shapes, options.seed)) {
-    whole_ = run(subject.model);
+      : subject_(subject), options_(options), tolerance_(tolerance) {
+    for (NamedTensors& inputs : input_choices(subject.model, subject.shapes, options.seed))
+      add(std::move(inputs));
+    if (samples_.empty()) std::rethrow_exception(refusal_);
   }
 
   CutTrial trial(int group, std::uint64_t seed) {
@@ -126,30 +159,48 @@ class Laboratory {
     CutTrial result{static_cast<int>(what.kept[group].size()), kNot, tolerance_, false, {}};
     try {
       graph::Model reference = rewrite::mask(subject_.model, subject_.shapes, subject_.channels, what);
-      NamedTensors masked = run(reference);
-      NamedTensors pruned = run(rewrite::cut(subject_.model, subject_.shapes, subject_.channels, what));
-      result.apart = pipeline::apart(masked, pruned);
-      result.tells = pipeline::apart(whole_, masked) > tolerance_;
-      if (!result.passed() && std::isfinite(result.apart) && tolerance_ > 0)
-        result.allowed = std::clamp(4 * rounding(reference, masked), tolerance_, 10 * tolerance_);
+      graph::Model pruned = rewrite::cut(subject_.model, subject_.shapes, subject_.channels, what);
+      result.apart = 0;
+      for (const Sample& sample : samples_) compare(sample, reference, pruned, result);
     } catch (const Error& error) {
       if (error.code() == Code::interrupted) throw;
       if (error.code() == Code::runner_failed) runner_.reset();
-      result.error = error.what();
+      result.apart = kNot, result.error = error.what();
     }
     return result;
   }
 
  private:
+  // A value of an input may lead into a branch that does not fit the sizes at hand: the original says so.
+  void add(NamedTensors inputs) try {
+    NamedTensors whole = run(subject_.model, inputs);
+    samples_.push_back({std::move(inputs), std::move(whole)});
+  } catch (const Error& error) {
+    if (error.code() == Code::interrupted) throw;
+    if (error.code() == Code::runner_failed) runner_.reset();
+    if (!refusal_) refusal_ = std::current_exception();
+  }
+
+  void compare(const Sample& sample, const graph::Model& reference, const graph::Model& pruned,
+               CutTrial& result) {
+    NamedTensors masked = run(reference, sample.inputs);
+    const double apart = pipeline::apart(masked, run(pruned, sample.inputs));
+    double allowed = tolerance_;
+    if (apart > allowed && std::isfinite(apart) && tolerance_ > 0)
+      allowed = std::clamp(4 * rounding(sample, reference, masked), tolerance_, 10 * tolerance_);
+    result.tells = result.tells || pipeline::apart(sample.whole, masked) > tolerance_;
+    if (result.passed() && (apart > allowed || apart >= result.apart))
+      result.apart = apart, result.allowed = allowed;
+  }
+
   // What the last bits of the inputs do to the outputs, in the worst of three trials.
-  double rounding(const graph::Model& model, const NamedTensors& outputs) {
+  double rounding(const Sample& sample, const graph::Model& model, const NamedTensors& outputs) {
     double worst = 0;
     for (std::uint64_t i = 1; i <= 3; ++i)
-      worst = std::max(worst, pipeline::apart(outputs, run(model, nudged(inputs_, options_.seed + i))));
+      worst = std::max(worst, pipeline::apart(outputs, run(model, nudged(sample.inputs, options_.seed + i))));
     return worst;
   }
 
-  NamedTensors run(const graph::Model& model) { return run(model, inputs_); }
   NamedTensors run(const graph::Model& model, const NamedTensors& inputs) {
     if (!runner_) runner_.emplace(options_.runner);
     std::filesystem::path path = folder_.fresh(".onnx");
@@ -162,7 +213,8 @@ class Laboratory {
   const Subject& subject_;
   const CutOptions& options_;
   double tolerance_;
-  NamedTensors inputs_, whole_;
+  std::vector<Sample> samples_;
+  std::exception_ptr refusal_;
   TemporaryFolder folder_{true};
   std::optional<runtime::Runner> runner_;
 };

@@ -1,5 +1,6 @@
-// Weight operands of all layers, each followed back to the tensor that is stored (through DequantizeLinear, Cast
-// ...), then asked what the channel groups say of it on the way: `Standing` is the best that a use says.
+// Weight operands of all layers, each followed back to the tensors that are stored (through DequantizeLinear, Cast
+// ...), then asked what the channel groups say of them on the way: `Standing` is the best that a use says. Layers in
+// bodies are those of the laid open graph; layers of bodies that cannot be laid open are counted apart.
 #include "tailor/pipeline/coverage.h"
 
 #include <algorithm>
@@ -31,6 +32,15 @@ bool passes_weights_on(const std::string& op) {
   return std::find(ops.begin(), ops.end(), op) != ops.end();
 }
 
+// Weights of recurrent layers are often put together from parts.
+bool recurrent(const std::string& op) { return op == "LSTM" || op == "GRU" || op == "RNN"; }
+bool joins_parts(const std::string& op) { return op == "Concat" || op == "Slice" || op == "Squeeze"; }
+
+const graph::Graph& graph_of(const Subject& subject) {
+  const auto& inside = subject.channels.inside;
+  return inside ? inside->open.flat.graph : subject.model.graph;
+}
+
 struct Standing {
   std::int64_t elements = 0;
   bool changeable = false;
@@ -39,14 +49,18 @@ struct Standing {
 
 class Survey {
  public:
-  explicit Survey(const Subject& subject) : s_(subject), uses_(subject.model.graph) {
-    for (const graph::Binding& binding : s_.channels.bindings)
+  explicit Survey(const Subject& subject) : s_(subject), graph_(graph_of(subject)), uses_(graph_) {
+    const auto& inside = s_.channels.inside;
+    for (const graph::Binding& binding : inside ? inside->bindings : s_.channels.bindings)
       labels_[{binding.node, binding.input}].push_back(binding.label);
   }
 
   void visit(int index) {
-    const Node& node = s_.model.graph.nodes[static_cast<std::size_t>(index)];
-    for (int input : weight_inputs(node.op)) trace(index, input);
+    const Node& node = graph_.nodes[static_cast<std::size_t>(index)];
+    for (int input : weight_inputs(node.op)) {
+      std::vector<std::pair<int, int>> slots;
+      trace({index, input}, index, slots);
+    }
   }
 
   void visit_body(const graph::Graph& body) {
@@ -72,19 +86,18 @@ class Survey {
   // together from parts first.
   void add_body(const graph::Graph& body, const Node& layer, const std::string& name, int depth = 8) {
     const graph::Tensor* own = own_constant(body, name);
-    const graph::Tensor* tensor = own ? own : graph::constant(s_.model.graph, uses_, name);
+    const graph::Tensor* tensor = own ? own : graph::constant(graph_, uses_, name);
     if (tensor) {
       if (!own && !outer_.insert(name).second) return;
       std::int64_t elements =
           tensor->type == graph::DataType::i64 ? 0 : std::max<std::int64_t>(tensor->size(), 0);
       if (elements == 0) return;
       bodies_.weights += elements;
-      bodies_.frozen["is in the body of If, Loop or Scan"] += elements;
+      bodies_.frozen["is in a body that cannot be laid open"] += elements;
       return;
     }
-    bool recurrent = layer.op == "LSTM" || layer.op == "GRU" || layer.op == "RNN";
     for (const Node& maker : body.nodes)
-      if (recurrent && depth > 0 && maker.output(0) == name)
+      if (recurrent(layer.op) && depth > 0 && maker.output(0) == name)
         for (const std::string& part : maker.inputs) add_body(body, layer, part, depth - 1);
   }
 
@@ -95,20 +108,27 @@ class Survey {
     return nullptr;
   }
 
-  void trace(int layer, int input) {
-    std::vector<std::pair<int, int>> slots;
-    for (int at = layer, slot = input;;) {
-      slots.emplace_back(at, slot);
-      const Node& node = s_.model.graph.nodes[static_cast<std::size_t>(at)];
-      const std::string& name = node.input(static_cast<std::size_t>(slot));
-      if (const graph::Tensor* tensor = graph::constant(s_.model.graph, uses_, name))
-        return judge(name, tensor->size(), slots, layer);
-      at = uses_.producer(name), slot = 0;
-      if (at < 0) return;
-      if (!passes_weights_on(s_.model.graph.nodes[static_cast<std::size_t>(at)].op)) {
-        if (const graph::Tensor* folded = s_.shapes.constant(name)) judge(name, folded->size(), slots, layer);
-        return;
-      }
+  // `slots`: operands on the way from the layer to what is stored.
+  void trace(std::pair<int, int> slot, int layer, std::vector<std::pair<int, int>>& slots) {
+    slots.push_back(slot);
+    const std::string& name =
+        graph_.nodes[static_cast<std::size_t>(slot.first)].input(static_cast<std::size_t>(slot.second));
+    if (const graph::Tensor* tensor = graph::constant(graph_, uses_, name))
+      judge(name, tensor->size(), slots, layer);
+    else if (int maker = uses_.producer(name); maker >= 0)
+      trace_maker(maker, name, layer, slots);
+    slots.pop_back();
+  }
+
+  void trace_maker(int maker, const std::string& name, int layer, std::vector<std::pair<int, int>>& slots) {
+    constexpr std::size_t kLongest = 32;  // operators between a layer and its weights
+    const Node& node = graph_.nodes[static_cast<std::size_t>(maker)];
+    const bool parts = recurrent(graph_.nodes[static_cast<std::size_t>(layer)].op) && joins_parts(node.op);
+    if (slots.size() < kLongest && (parts || passes_weights_on(node.op))) {
+      const std::size_t inputs = node.op == "Concat" ? node.inputs.size() : 1;
+      for (std::size_t i = 0; i < inputs; ++i) trace({maker, static_cast<int>(i)}, layer, slots);
+    } else if (const graph::Tensor* folded = s_.shapes.constant(name)) {
+      judge(name, folded->size(), slots, layer);
     }
   }
 
@@ -121,10 +141,9 @@ class Survey {
         for (const graph::Label& label : it->second) judge(tensor, label);
     if (tensor.changeable || !tensor.reason.empty()) return;
     auto fixed = s_.channels.fixed_layers.find(layer);
-    tensor.reason =
-        fixed != s_.channels.fixed_layers.end()
-            ? fixed->second
-            : s_.model.graph.nodes[static_cast<std::size_t>(layer)].op + " without channels of its own";
+    tensor.reason = fixed != s_.channels.fixed_layers.end()
+                        ? fixed->second
+                        : graph_.nodes[static_cast<std::size_t>(layer)].op + " without channels of its own";
   }
 
   void judge(Standing& tensor, const graph::Label& label) {
@@ -136,6 +155,7 @@ class Survey {
   }
 
   const Subject& s_;
+  const graph::Graph& graph_;
   graph::Uses uses_;
   std::map<std::pair<int, int>, std::vector<graph::Label>> labels_;  // node, input -> of its axes
   std::map<std::string, Standing> tensors_;
@@ -155,7 +175,7 @@ void visit_bodies(Survey& survey, const Node& node) {
 
 Coverage coverage(const Subject& subject) {
   Survey survey(subject);
-  const auto& nodes = subject.model.graph.nodes;
+  const auto& nodes = graph_of(subject).nodes;
   for (std::size_t i = 0; i < nodes.size(); ++i) {
     survey.visit(static_cast<int>(i));
     visit_bodies(survey, nodes[i]);

@@ -236,7 +236,7 @@ DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device,
   analysis.layers = modelled_layers(subject, device, options.precision);
   const std::vector<double> scale(analysis.layers.size(), 1.0);
   analysis.groups = sweep_groups(subject, oracle, scale);
-  const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
+  const std::vector<double> savings = joint_savings(subject, oracle, scale, fitting_widths(analysis.groups));
   const double total = analysis.total_us();
   std::map<std::string, const GroupSweep*> by_name;
   for (const GroupSweep& sweep : analysis.groups) by_name.emplace(sweep.name, &sweep);

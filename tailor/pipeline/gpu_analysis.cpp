@@ -102,7 +102,7 @@ std::vector<double> scales(const Subject& subject, const GpuAnalysis& analysis,
 void add_sweeps(const Subject& subject, latency::LatencyOracle& oracle, GpuAnalysis& analysis) {
   const std::vector<double> scale = scales(subject, analysis, oracle);
   analysis.groups = sweep_groups(subject, oracle, scale);
-  const std::vector<double> savings = joint_savings(subject, oracle, scale, analysis.groups);
+  const std::vector<double> savings = joint_savings(subject, oracle, scale, fitting_widths(analysis.groups));
   const std::vector<LayerWidths> widths = layer_widths(subject);
   for (GpuLayer& layer : analysis.layers) {
     if (layer.layer < 0) continue;

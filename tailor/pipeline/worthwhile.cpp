@@ -12,10 +12,15 @@
 namespace tailor::pipeline {
 namespace {
 
-// Widths to look at, the present one not among them: fine below 64, coarser above; wider ones only as far as
-// the next steps.
-std::vector<int> grid(int width, bool wider) {
-  int step = width <= 64 ? 4 : width <= 256 ? 8 : 16;
+// In units: fine below 64 channels, coarser above. A unit may be several channels of a layer (a head of attention, the
+// same place in every part of a shuffle): then a step is as many channels, in fewer units.
+int step_of(int all_channels, int of_unit) {
+  return std::max(1, (all_channels <= 64 ? 4 : all_channels <= 256 ? 8 : 16) / of_unit);
+}
+
+// Widths to look at, the present one not among them; wider ones only as far as the next steps.
+std::vector<int> grid(int width, int channels, bool wider) {
+  const int step = step_of(width * channels, channels);
   std::set<int> list;
   for (int w = step; w < width; w += step) list.insert(w);
   for (int to : {4, 8, 16, 32, 64})
@@ -24,8 +29,8 @@ std::vector<int> grid(int width, bool wider) {
 }
 
 // Widths to grow to, up to `most` times the present one.
-std::vector<int> wider(int width, double most) {
-  const int step = width < 64 ? 4 : width < 256 ? 8 : 16;
+std::vector<int> wider(int width, int channels, double most) {
+  const int step = step_of(width * channels, channels);
   std::vector<int> list;
   for (int w = (width / step + 1) * step; w <= most * width; w += step) list.push_back(w);
   return list;
@@ -63,6 +68,15 @@ bool touches(const LayerWidths& layer, int group) {
   return has(layer.in) || has(layer.out);
 }
 
+// Channels of a layer that a unit of the group is.
+int channels_of_unit(const std::vector<LayerWidths>& layers, int group) {
+  int most = 1;
+  for (const LayerWidths& layer : layers)
+    for (auto [other, positions] : layer.out)
+      if (other == group) most = std::max(most, positions);
+  return most;
+}
+
 }  // namespace
 
 double layers_cost(const Subject& present, const std::vector<LayerWidths>& layers, const LatencyBook& book,
@@ -85,7 +99,7 @@ void LatencyBook::learn(const std::vector<latency::Workload>& workloads) {
 
 namespace {
 
-// What the layers near a group cost at each of the widths to look at, the last one the present width.
+// What the layers near a group cost at each of the widths to look at.
 struct Priced {
   int group = 0;
   std::vector<int> widths;
@@ -93,9 +107,9 @@ struct Priced {
   double present_cost = 0;
 };
 
-// @param list the widths to look at, by group; nothing for groups that stay
+// @param list the widths to look at, by group and how many channels of a layer one of its units is
 std::vector<Priced> priced(const Subject& present, LatencyBook& book,
-                           const std::function<std::vector<int>(int group)>& list) {
+                           const std::function<std::vector<int>(int group, int channels)>& list) {
   std::vector<LayerWidths> layers = written_layers(present);
   std::vector<Priced> result;
   std::set<latency::Workload> needed;
@@ -103,7 +117,7 @@ std::vector<Priced> priced(const Subject& present, LatencyBook& book,
     const bool any =
         std::any_of(layers.begin(), layers.end(), [&](const LayerWidths& l) { return touches(l, group); });
     if (!any || !present.channels.groups[static_cast<std::size_t>(group)].changeable()) continue;
-    result.push_back({group, list(group), {}, 0});
+    result.push_back({group, list(group, channels_of_unit(layers, group)), {}, 0});
     for (const LayerWidths& layer : layers) {
       if (!touches(layer, group)) continue;
       needed.insert(layer.workload);
@@ -134,8 +148,8 @@ int width_of(const Subject& present, int group) {
 std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
                                                                 int limit) {
   std::vector<std::pair<int, std::vector<int>>> result;
-  for (const Priced& p : priced(present, book, [&](int group) {
-         return grid(width_of(present, group), can_widen(present, group));
+  for (const Priced& p : priced(present, book, [&](int group, int channels) {
+         return grid(width_of(present, group), channels, can_widen(present, group));
        }))
     result.emplace_back(p.group, thinned(undominated(p.widths, p.cost, p.present_cost), limit));
   return result;
@@ -144,9 +158,9 @@ std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& p
 std::vector<std::pair<int, std::vector<int>>> growing_widths(const Subject& present, LatencyBook& book,
                                                              double most, int limit) {
   std::vector<std::pair<int, std::vector<int>>> result;
-  for (const Priced& p : priced(present, book, [&](int group) {
+  for (const Priced& p : priced(present, book, [&](int group, int channels) {
          const bool grows = rewrite::obstacle_to_growing(present.model, present.channels, group).empty();
-         return grows ? wider(width_of(present, group), most) : std::vector<int>{};
+         return grows ? wider(width_of(present, group), channels, most) : std::vector<int>{};
        })) {
     std::vector<int> edges = undominated(p.widths, p.cost, std::numeric_limits<double>::infinity());
     edges = thinned(edges, limit - 1);

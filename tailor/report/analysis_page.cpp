@@ -26,14 +26,15 @@ const std::map<std::string, std::string, std::less<>>& meanings() {
 }
 
 struct Totals {
-  double network = 0, recoverable = 0;
+  double network = 0, recoverable = 0, free = 0;           // free: by wider widths alone
   std::map<std::string, std::pair<int, double>> verdicts;  // count, us
 };
 
 Totals totals_of(const Json& document, const std::string& place) {
   const Json& json = member(document, "totals", place);
   const std::string at = member_place(place, "totals");
-  Totals totals{number(json, "network_us", at), number(json, "recoverable_us", at), {}};
+  Totals totals{number(json, "network_us", at), number(json, "recoverable_us", at), 0, {}};
+  if (json.contains("free_us")) totals.free = number(json, "free_us", at);  // absent in documents of before
   const Json& layers = list(document, "layers", place);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const std::string layer = item_place(place, "layers", i);
@@ -92,8 +93,8 @@ Row layer_row(const Json& layer, const std::string& at, std::size_t index) {
 Section layers_section(const Json& document, const std::string& place) {
   Section section{
       "Layers",
-      "What each layer takes in the running network, and what comes back if all channel groups that lie "
-      "just past an edge go back to it. Select a layer to see its staircase.",
+      "What each layer takes in the running network, and what comes back if all channel groups whose width "
+      "does not fit get one that does. Select a layer to see its staircase.",
       {"recoverable", "stairs", "roofline"}};
   Table table{"Layers in the model's order",
               {{"layer"},
@@ -137,8 +138,11 @@ std::string verdict_of(const std::string& model, const Totals& totals) {
   const double share = share_of(totals.recoverable, totals.network);
   const std::string time = fmt::format("{} takes {}", file_name(model), console::duration(totals.network));
   if (share < 0.005) return time + ", and no other width gives anything back.";
-  return fmt::format("{}; {} of it ({}) would come back with widths that fit this processor.", time,
-                     console::duration(totals.recoverable), percent(share));
+  const std::string free = share_of(totals.free, totals.network) < 0.005
+                               ? std::string()
+                               : ", " + console::duration(totals.free) + " without losing a channel";
+  return fmt::format("{}; {} of it ({}) would come back with widths that fit this processor{}.", time,
+                     console::duration(totals.recoverable), percent(share), free);
 }
 
 }  // namespace

@@ -6,7 +6,8 @@
 //   share_equal            new constants that are equal become one
 //   confirm                inferred shapes of the result must equal the labels' counts
 //   keep_computed_numbers  floats that follow from sizes stay
-// mask() shares kept_atoms and ConstantRewriter.
+// mask() shares kept_atoms and ConstantRewriter. Both work on a graph without bodies: where there are bodies, on the laid
+// open one, which is put back together afterwards.
 #include "tailor/rewrite/cut.h"
 
 #include "tailor/base/error.h"
@@ -169,8 +170,9 @@ std::byte zero_of(const graph::Node& node, int input, const graph::Shapes& shape
 std::map<Slot, Change> masks_of(const Model& model, const graph::Shapes& shapes, const Channels& channels,
                                 const std::vector<bool>& keep) {
   using Role = graph::Binding::Role;
-  static const std::set<std::string> linear = {"Add",    "Sub",    "Sum",  "Mul", "QLinearAdd",
-                                               "Concat", "Expand", "LSTM", "GRU", "RNN"};
+  static const std::set<std::string> linear = {"Add",       "Sub",       "Sum",     "Mul",       "QLinearAdd",
+                                               "Concat",    "Expand",    "LSTM",    "GRU",       "RNN",
+                                               "EnterLoop", "EnterScan", "LeaveIf", "LeaveLoop", "LeaveScan"};
   std::vector<bool> source = zero_at_source(model, shapes, channels);
   std::map<Slot, Change> changes;
   for (const graph::Binding& b : channels.bindings) {
@@ -246,21 +248,75 @@ bool keep_computed_numbers(Model& model, const graph::Shapes& before, const grap
   return any;
 }
 
-// Initializers that the surgery made and that are equal become one. Names of the original (`uses`) stay as they are.
-void share_equal(const graph::Graph& original, const graph::Uses& uses, graph::Graph& graph) {
-  using Content = std::tuple<graph::DataType, graph::Shape, std::string_view>;
+// Initializers that the surgery made and that are equal become one, in each body for itself. Names of the original
+// (`uses`) stay as they are.
+void share_equal(const graph::Graph& original, const graph::Uses& uses, const graph::Scopes& scopes,
+                 graph::Graph& graph) {
+  using Content = std::tuple<std::string_view, graph::DataType, graph::Shape, std::string_view>;
   std::map<Content, const std::string*> first;
   std::unordered_map<std::string_view, const std::string*> other_name;
   for (const auto& [name, tensor] : graph.initializers) {
     bool ours = !original.initializers.contains(name) && uses.producer(name) < 0;
     if (!ours || tensor.data.empty()) continue;
-    auto [at, fresh] = first.try_emplace({tensor.type, tensor.dims, tensor.data.view()}, &name);
+    auto [at, fresh] =
+        first.try_emplace({scopes.of(name), tensor.type, tensor.dims, tensor.data.view()}, &name);
     if (!fresh) other_name[name] = at->second;
   }
   if (other_name.empty()) return;
   for (graph::Node& node : graph.nodes)
     for (std::string& input : node.inputs)
       if (auto it = other_name.find(input); it != other_name.end()) input = *it->second;
+}
+
+// What nobody needed before the cut stays: a comparison of both files shows the cut and nothing else. Bodies stay too, so
+// that brackets remain pairs.
+std::unordered_set<std::string> not_to_lose(const graph::Graph& graph) {
+  std::unordered_set<std::string> names = graph::dead_values(graph);
+  for (const graph::Node& node : graph.nodes)
+    if (graph::is_bracket(node)) names.insert(node.outputs.begin(), node.outputs.end());
+  names.erase("");
+  return names;
+}
+
+Model cut_flat(const Model& model, const graph::Scopes& scopes, const graph::Shapes& shapes,
+               const Channels& channels, const std::vector<bool>& keep) {
+  Model result = model;
+  graph::Uses uses(model.graph);
+  std::vector<std::vector<graph::Node>> before(result.graph.nodes.size());
+  for (std::size_t i = 0; i < result.graph.nodes.size(); ++i)
+    remake_node(result, static_cast<int>(i), shapes, channels, keep, uses, before[i]);
+  ConstantRewriter(result, shapes)
+      .rewrite(changes_of(channels, keep),
+               [](const graph::Tensor& tensor, const Change& change) { return take(tensor, change.axes); });
+  insert(result.graph, std::move(before));
+  annotate(result, channels, keep);
+  const std::unordered_set<std::string> spare = not_to_lose(model.graph);
+  share_equal(model.graph, uses, scopes, result.graph);
+  graph::remove_dead(result.graph, spare);
+  graph::check(result.graph);
+  graph::Shapes after = graph::infer_shapes(result, input_shapes(result, shapes));
+  confirm(after, shapes, channels, keep);
+  if (keep_computed_numbers(result, shapes, after)) graph::remove_dead(result.graph, spare);
+  return result;
+}
+
+Model mask_flat(const Model& model, const graph::Shapes& shapes, const Channels& channels,
+                const std::vector<bool>& keep) {
+  Model result = model;
+  ConstantRewriter(result, shapes)
+      .rewrite(masks_of(model, shapes, channels, keep), [](graph::Tensor tensor, const Change& change) {
+        for (const auto& [axis, positions] : change.axes)
+          tensor = zero_slices(tensor, axis, positions, change.fill);
+        return tensor;
+      });
+  return result;
+}
+
+// The channels of the laid open graph.
+Channels laid_open(const Channels& channels) {
+  Channels all = channels;
+  all.bindings = channels.inside->bindings, all.layers = channels.inside->layers;
+  return all;
 }
 
 }  // namespace
@@ -292,38 +348,18 @@ std::vector<bool> kept_atoms(const Channels& channels, const Cut& what) {
 }
 
 Model cut(const Model& model, const graph::Shapes& shapes, const Channels& channels, const Cut& what) {
-  std::vector<bool> keep = kept_atoms(channels, what);
-  Model result = model;
-  graph::Uses uses(model.graph);
-  std::vector<std::vector<graph::Node>> before(result.graph.nodes.size());
-  for (std::size_t i = 0; i < result.graph.nodes.size(); ++i)
-    remake_node(result, static_cast<int>(i), shapes, channels, keep, uses, before[i]);
-  ConstantRewriter(result, shapes)
-      .rewrite(changes_of(channels, keep),
-               [](const graph::Tensor& tensor, const Change& change) { return take(tensor, change.axes); });
-  insert(result.graph, std::move(before));
-  annotate(result, channels, keep);
-  // What nobody needed before the cut stays: a comparison of both files shows the cut and nothing else.
-  const std::unordered_set<std::string> spare = graph::dead_values(model.graph);
-  share_equal(model.graph, uses, result.graph);
-  graph::remove_dead(result.graph, spare);
+  const std::vector<bool> keep = kept_atoms(channels, what);
+  if (!channels.inside) return cut_flat(model, {}, shapes, channels, keep);
+  const graph::LaidOpen& open = channels.inside->open;
+  Model result = graph::put_back(cut_flat(open.flat, open.scopes, shapes, laid_open(channels), keep), model);
   graph::check(result.graph);
-  graph::Shapes after = graph::infer_shapes(result, input_shapes(result, shapes));
-  confirm(after, shapes, channels, keep);
-  if (keep_computed_numbers(result, shapes, after)) graph::remove_dead(result.graph, spare);
   return result;
 }
 
 Model mask(const Model& model, const graph::Shapes& shapes, const Channels& channels, const Cut& what) {
-  std::vector<bool> keep = kept_atoms(channels, what);
-  Model result = model;
-  ConstantRewriter(result, shapes)
-      .rewrite(masks_of(model, shapes, channels, keep), [](graph::Tensor tensor, const Change& change) {
-        for (const auto& [axis, positions] : change.axes)
-          tensor = zero_slices(tensor, axis, positions, change.fill);
-        return tensor;
-      });
-  return result;
+  const std::vector<bool> keep = kept_atoms(channels, what);
+  if (!channels.inside) return mask_flat(model, shapes, channels, keep);
+  return graph::put_back(mask_flat(channels.inside->open.flat, shapes, laid_open(channels), keep), model);
 }
 
 }  // namespace tailor::rewrite

@@ -19,7 +19,8 @@ struct Cut {
 /// The pruned model: weights cut, Reshape targets, Split sizes, Slice and Pad bounds, Gather indices and
 /// group counts re-made, annotations updated. Entries of a Reshape target that the graph computes are left alone
 /// where they adapt, and pinned by a Where where they do not. Names are kept; an initializer that two layers cut differently
-/// is copied. Shapes of the result are inferred again and must be what the labels say.
+/// is copied. Bodies of If, Loop and Scan are cut like the graph around them. Shapes of the result are inferred again
+/// and must be what the labels say.
 /// @pre shapes and channels belong to model
 /// @throws Error bad_cut: a frozen or unknown group, an empty group, or an operator whose bounds cannot be
 /// re-made

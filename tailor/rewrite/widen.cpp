@@ -67,7 +67,8 @@ bool harmless(const Node& node) {
       "Mul",           "MaxPool",     "AveragePool", "GlobalAveragePool",
       "GlobalMaxPool", "Flatten",     "Concat",      "Identity",
       "Dropout",       "Gelu",        "Constant"};
-  return ops.contains(node.op);
+  const bool scaled = node.op == "Resize" && node.input(3).empty();  // sizes would name the channels
+  return scaled || ops.contains(node.op);
 }
 
 // Groups of several inputs: as many channels would have to be added to each of them.
@@ -119,6 +120,7 @@ void draw(graph::Tensor& weights, const std::vector<WidenedAxis>& axes, Random& 
 
 std::string obstacle_to_widening(const Model& model, const Channels& channels, int group) {
   if (!channels.groups[group].changeable()) return channels.groups[group].frozen;
+  if (channels.in_bodies(group)) return "some of its channels are in the body of If, Loop or Scan";
   std::map<int, int> one = {{group, 1}};
   auto ordered = [&](const Label& label) {
     return !touches(channels, label, group) || !widened(channels, label, one).empty();

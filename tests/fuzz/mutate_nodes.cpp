@@ -249,19 +249,47 @@ void Mutation::names_swapped() {
   std::swap(*a->mutable_input(0), *b->mutable_input(0));
 }
 
-// A node becomes an If with the node as both of its bodies; it captures what it read.
+namespace {
+
+GraphProto& add_body(NodeProto& node, const char* name) {
+  AttributeProto& attribute = *node.add_attribute();
+  attribute.set_name(name);
+  attribute.set_type(AttributeProto::GRAPH);
+  attribute.mutable_g()->set_name(name);
+  return *attribute.mutable_g();
+}
+
+// A loop that hands its first input through the node again and again.
+void make_loop(NodeProto& node, NodeProto inner) {
+  node.set_op_type("Loop");
+  node.clear_attribute();
+  GraphProto& body = add_body(node, "body");
+  for (const char* name : {"a_round", "a_condition", "a_carried"}) body.add_input()->set_name(name);
+  body.add_output()->set_name("a_condition");
+  body.add_output()->set_name(inner.output(0));
+  inner.set_input(0, "a_carried");
+  const std::string first = node.input(0);
+  node.clear_input();
+  for (const std::string& name : {std::string(), std::string(), first}) node.add_input(name);
+  node.mutable_output()->DeleteSubrange(1, node.output_size() - 1);
+  *body.add_node() = std::move(inner);
+}
+
+}  // namespace
+
+// A node becomes an If with the node as both of its bodies; it captures what it read. Or a Loop around it.
 void Mutation::into_a_body() {
   NodeProto* node = any(nodes_);
   if (!node || node->input_size() == 0) return;
   NodeProto inner = *node;
+  if (node->output_size() > 0 && one_in(3)) {
+    make_loop(*node, std::move(inner));
+    return refresh();
+  }
   node->clear_attribute();
   node->set_op_type(one_in(4) ? "Loop" : "If");
   for (const char* branch : {"then_branch", "else_branch"}) {
-    AttributeProto& attribute = *node->add_attribute();
-    attribute.set_name(branch);
-    attribute.set_type(AttributeProto::GRAPH);
-    GraphProto& body = *attribute.mutable_g();
-    body.set_name(branch);
+    GraphProto& body = add_body(*node, branch);
     *body.add_node() = inner;
     for (const auto& name : inner.output()) body.add_output()->set_name(name);
   }

@@ -1,6 +1,6 @@
 // Graphs of a few small layers each: together they hold every operator that has a rule of its own for channels.
 #include "tests/fuzz/mutator.h"
-#include "tests/rewrite/graphs.h"
+#include "tests/rewrite/bodies.h"
 
 namespace tailor::fuzz {
 namespace {
@@ -54,6 +54,9 @@ std::vector<std::string> made_seeds() {
     seeds.push_back(onnx::serialize_to_string(testing::graph_of(lines, {1, 4, 5, 5})));
   for (const Lines& lines : sequences())
     seeds.push_back(onnx::serialize_to_string(testing::graph_of(lines, {1, 5, 4})));
+  for (const graph::Model& model :
+       {testing::choosing(0), testing::spelled_out(true), testing::spelled_out(false), testing::walking()})
+    seeds.push_back(onnx::serialize_to_string(model));
   return seeds;
 }
 

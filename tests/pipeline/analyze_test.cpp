@@ -170,6 +170,24 @@ TEST(Widths, JustPastAnEdge) {
   EXPECT_EQ(sweep.up->width, 48);
 }
 
+// Off a runtime's fast path, more channels take less time: these are had for nothing.
+TEST(Widths, WiderAndFaster) {
+  GroupSweep sweep = sweep_of(35, {32, 35, 36, 40, 48}, {95, 100, 80, 75, 99.5});
+  ASSERT_TRUE(sweep.wider && sweep.up && sweep.edge == std::nullopt);
+  EXPECT_EQ(sweep.wider->width, 40);
+  EXPECT_EQ(sweep.up->width, 48);
+  EXPECT_EQ(sweep.fitting()->width, 40);
+  EXPECT_EQ(fitting_widths({sweep}, true), (std::map<int, int>{{0, 40}}));
+}
+
+TEST(Widths, WhatSavesMoreFits) {
+  GroupSweep sweep = sweep_of(34, {32, 34, 36}, {50, 100, 90});
+  ASSERT_TRUE(sweep.edge && sweep.wider);
+  EXPECT_EQ(sweep.fitting()->width, 32);
+  EXPECT_EQ(fitting_widths({sweep}), (std::map<int, int>{{0, 32}}));
+  EXPECT_EQ(fitting_widths({sweep}, true), (std::map<int, int>{{0, 36}}));
+}
+
 TEST(Widths, ProportionalSavingsAreNoEdge) {
   GroupSweep sweep = sweep_of(64, {32, 48, 60, 64, 80}, {50, 75, 100, 100, 125});
   EXPECT_FALSE(sweep.edge);
@@ -196,8 +214,9 @@ TEST_F(Analyzing, SweepsPriceAllLayersOfAGroup) {
   EXPECT_EQ(first.us_at(16), 1 * 3 * 2 + 16);
   ASSERT_TRUE(first.edge);
   EXPECT_EQ(first.edge->width, 16);
-  std::vector<double> saved = joint_savings(s, oracle, {1, 1, 1}, sweeps);
+  std::vector<double> saved = joint_savings(s, oracle, {1, 1, 1}, fitting_widths(sweeps));
   EXPECT_EQ(saved, (std::vector<double>{6, 20, 0}));
+  EXPECT_TRUE(fitting_widths(sweeps, true).empty()) << "no wider width is faster";
 }
 
 TEST_F(Analyzing, ScaleMakesThemTimesInPlace) {

@@ -25,7 +25,7 @@ std::string layer_name(const std::vector<std::string>& names, int i) {
 
 // A sweep whose time jumps behind every multiple of 16.
 GroupSweep sweep_of(int index, int width, const std::string& name) {
-  GroupSweep sweep{index, name, width, {}, {}, {}, {}, {index}, {}, {}, {}};
+  GroupSweep sweep{index, name, width, {}, {}, {}, {}, {index}, {}, {}, {}, {}};
   for (int w = width - 16; w <= width + 16; w += 2) {
     const double us = 10.25 * ((w + 15) / 16);
     sweep.widths.push_back(w), sweep.us.push_back(us);

@@ -83,6 +83,20 @@ TEST(Widen, WhatIsAllowedWorks) {
   }
 }
 
+// Scales say nothing of channels, sizes do.
+TEST(Widen, AResizeByScalesIsNoObstacle) {
+  TAILOR_NEEDS_RUNNER();
+  Whole w = whole(testing::graph_of(
+      {"Conv x 6x4x1x1 6 -> a", "Resize a - [1,1,2,2]f -> b | mode=nearest", "Conv b 2x6x1x1 -> y"},
+      {1, 4, 5, 5}));
+  EXPECT_EQ(allowed(w, 2).size(), 1u);
+  EXPECT_LE(apart(w, allowed(w, 2)), 1e-5);
+  Whole by_sizes = whole(testing::graph_of(
+      {"Conv x 6x4x1x1 6 -> a", "Resize a - - [1,6,10,10] -> b | mode=nearest", "Conv b 2x6x1x1 -> y"},
+      {1, 4, 5, 5}));
+  EXPECT_TRUE(allowed(by_sizes, 2).empty());
+}
+
 // Half of a sigmoid times half of another is no zero.
 TEST(Widen, SumsOfProductsOfActivationsAreAnObstacle) {
   TAILOR_NEEDS_RUNNER();
