@@ -1,15 +1,14 @@
 // The command line: what each verb takes, in CLI11's words. Options that several programs share, and what becomes of
 // CLI11's complaints, are in console/command_line.cpp.
+#include "tailor/app/arguments.h"
+
 #include "tailor/app/app.h"
 #include "tailor/app/outline.h"
-#include "tailor/app/tune.h"
 #include "tailor/app/version.h"
 #include "tailor/console/command_line.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-
-#include <memory>
 
 // What --help calls the value of an option that takes a path.
 template <>
@@ -18,28 +17,19 @@ constexpr const char* CLI::detail::type_name<std::filesystem::path>() {
 }
 
 namespace tailor::app {
-namespace {
 
-// What the command line asked for.
-struct Invocation {
-  std::string verb;
-  std::function<int(const Global&)> call;
-};
-
-constexpr const char* kShapeHelp = "size of an input, NAME:1x3x224x224; may be given several times";
-
-// A verb whose options live as long as the parser does; `act` is called with them afterwards.
-template <class Options>
-std::pair<CLI::App*, std::shared_ptr<Options>> verb(CLI::App& app, Invocation& invocation, const char* name,
-                                                    const char* help,
-                                                    int (*act)(const Global&, const Options&)) {
-  auto options = std::make_shared<Options>();
+CLI::App* add_verb(CLI::App& app, Invocation& invocation, const char* name, const char* help,
+                   std::function<int(const Global&)> call) {
   CLI::App* sub = app.add_subcommand(name, help);
-  sub->callback([&invocation, name, act, options] {
-    invocation = {name, [act, options](const Global& global) { return act(global, *options); }};
-  });
-  return {sub, options};
+  sub->callback([&invocation, name, call] { invocation = {name, call}; });
+  return sub;
 }
+
+void add_page(CLI::App& sub, PageArguments& page) {
+  sub.add_option("--report", page.report, "also write a page for people: one HTML file, charts and tables");
+}
+
+namespace {
 
 void add_doctor(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<DoctorOptions>(app, invocation, "doctor",
@@ -67,10 +57,6 @@ void add_journal(CLI::App& sub, bool& fresh, bool& resume) {
   sub.add_flag("--fresh", fresh, "measure anew what an earlier run has measured");
   sub.add_flag("--resume", resume,
                "go on from an earlier run's layer timings, as always, but refuse to start without any");
-}
-
-void add_page(CLI::App& sub, PageArguments& page) {
-  sub.add_option("--report", page.report, "also write a page for people: one HTML file, charts and tables");
 }
 
 void add_analyze(CLI::App& app, Invocation& invocation) {
@@ -353,69 +339,6 @@ void add_place(CLI::App& app, Invocation& invocation) {
   sub->add_option("--steps", o->steps, "of the search that goes on from the exact split; 0: none")
       ->capture_default_str();
   sub->add_option("--seed", o->seed, "of that search")->capture_default_str();
-}
-
-void add_tune(CLI::App& app, Invocation& invocation) {
-  auto o = std::make_shared<TuneArguments>();
-  CLI::App* tune = app.add_subcommand(
-      "tune",
-      "generated kernels for the operators of a model, tuned on parts of this processor; records of that");
-  tune->require_subcommand(0, 1);
-  tune->callback([&invocation, tune, o] {
-    if (tune->get_subcommands().empty())
-      invocation = {"tune", [o](const Global& global) { return tune_model(global, *o); }};
-  });
-  tune->add_option("MODEL", o->model, "ONNX file");
-  tune->add_option("--db", o->db, "record file: appended to, gone on from");
-  tune->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
-  tune->add_option("--share", o->share, "shares of the device in per cent, 25,50,100")->capture_default_str();
-  tune->add_option("--threads", o->threads, "what the whole device is (default: the cores of this machine)");
-  tune->add_option("--jobs", o->jobs, "operators measured at once, each on a core of its own")
-      ->capture_default_str();
-  tune->add_option("--time", o->time, "how long, finalists included")->capture_default_str();
-  tune->add_option("--trials", o->trials, "at most so many per operator and share; 0: no limit")
-      ->capture_default_str();
-  tune->add_option("--gain", o->gain, "stop an operator when one more trial is expected to save less")
-      ->capture_default_str();
-  tune->add_option("--searcher", o->searcher, "model, evolution, random or exhaustive")
-      ->capture_default_str();
-  tune->add_option("--samples", o->samples, "of each trial")->capture_default_str();
-  tune->add_option("--seed", o->seed, "of the searchers")->capture_default_str();
-  tune->add_flag("--no-library", o->no_library, "do not time the runtime's own kernels beside");
-  add_page(*tune, o->page);
-  auto [audit, u] = verb<TuneAuditArguments>(
-      *tune, invocation, "audit", "time the best of each record key again: does the choice still hold?",
-      tune_audit);
-  audit->add_option("RECORDS", u->file, "JSON lines")->required();
-  audit->add_option("--top", u->top, "configurations of each key")->capture_default_str();
-  audit->add_option("--threads", u->threads,
-                    "what the whole device was (default: the cores of this machine)");
-  audit
-      ->add_option("--max-regret", u->max_regret,
-                   "gate: how much slower than the best of them the chosen one may be")
-      ->capture_default_str();
-  auto [show, s] = verb<TuneShowArguments>(*tune, invocation, "show",
-                                           "the best configurations of a record file", tune_show);
-  show->add_option("RECORDS", s->file, "JSON lines")->required();
-  show->add_option("--top", s->top, "show so many configurations of each key")->capture_default_str();
-  auto [merge, m] = verb<TuneMergeArguments>(
-      *tune, invocation, "merge", "record files into one, sorted by key, each record once", tune_merge);
-  merge->add_option("RECORDS", m->files, "JSON lines")->required();
-  merge->add_option("-o,--output", m->out, "file to write")->required();
-  merge->add_flag("--t4", m->t4, "write Kernel Tuner's T4 form instead of JSON lines");
-  auto [replay, r] =
-      verb<TuneReplayArguments>(*tune, invocation, "replay",
-                                "try searchers out on what is already measured; nothing runs", tune_replay);
-  replay->add_option("FILE", r->file, "record file, or a cache file of Kernel Tuner (.json)")->required();
-  replay->add_option("--op", r->op, "the operator, where the file holds several");
-  replay->add_option("--prior", r->prior, "records of another device that the model starts from");
-  replay
-      ->add_option("--searcher", r->searchers,
-                   "model, evolution, random, exhaustive; may be given several times")
-      ->allow_extra_args(false);
-  replay->add_option("--trials", r->trials, "of each search")->capture_default_str();
-  replay->add_option("--seeds", r->seeds, "searches, each with a seed of its own")->capture_default_str();
-  replay->add_option("--seed", r->seed, "the first of them")->capture_default_str();
 }
 
 // Verbs that take one word or none.

@@ -1,0 +1,78 @@
+// The command line of tune: what a search may take, and what is asked of records.
+#include "tailor/app/arguments.h"
+#include "tailor/app/tune.h"
+
+#include <CLI/CLI.hpp>
+
+// As in arguments.cpp: a specialisation must be the same wherever it is used.
+template <>
+constexpr const char* CLI::detail::type_name<std::filesystem::path>() {
+  return "FILE";
+}
+
+namespace tailor::app {
+
+void add_tune(CLI::App& app, Invocation& invocation) {
+  auto o = std::make_shared<TuneArguments>();
+  CLI::App* tune = app.add_subcommand(
+      "tune",
+      "generated kernels for the operators of a model, tuned on parts of this processor; records of that");
+  tune->require_subcommand(0, 1);
+  tune->callback([&invocation, tune, o] {
+    if (tune->get_subcommands().empty())
+      invocation = {"tune", [o](const Global& global) { return tune_model(global, *o); }};
+  });
+  tune->add_option("MODEL", o->model, "ONNX file");
+  tune->add_option("--db", o->db, "record file: appended to, gone on from");
+  tune->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
+  tune->add_option("--share", o->share, "shares of the device in per cent, 25,50,100")->capture_default_str();
+  tune->add_option("--threads", o->threads, "what the whole device is (default: the cores of this machine)");
+  tune->add_option("--jobs", o->jobs, "operators measured at once, each on a core of its own")
+      ->capture_default_str();
+  tune->add_option("--time", o->time, "how long, finalists included")->capture_default_str();
+  tune->add_option("--trials", o->trials, "at most so many per operator and share; 0: no limit")
+      ->capture_default_str();
+  tune->add_option("--gain", o->gain, "stop an operator when one more trial is expected to save less")
+      ->capture_default_str();
+  tune->add_option("--searcher", o->searcher, "model, evolution, random or exhaustive")
+      ->capture_default_str();
+  tune->add_option("--samples", o->samples, "of each trial")->capture_default_str();
+  tune->add_option("--seed", o->seed, "of the searchers")->capture_default_str();
+  tune->add_flag("--no-library", o->no_library, "do not time the runtime's own kernels beside");
+  add_page(*tune, o->page);
+  auto [audit, u] = verb<TuneAuditArguments>(
+      *tune, invocation, "audit", "time the best of each record key again: does the choice still hold?",
+      tune_audit);
+  audit->add_option("RECORDS", u->file, "JSON lines")->required();
+  audit->add_option("--top", u->top, "configurations of each key")->capture_default_str();
+  audit->add_option("--threads", u->threads,
+                    "what the whole device was (default: the cores of this machine)");
+  audit
+      ->add_option("--max-regret", u->max_regret,
+                   "gate: how much slower than the best of them the chosen one may be")
+      ->capture_default_str();
+  auto [show, s] = verb<TuneShowArguments>(*tune, invocation, "show",
+                                           "the best configurations of a record file", tune_show);
+  show->add_option("RECORDS", s->file, "JSON lines")->required();
+  show->add_option("--top", s->top, "show so many configurations of each key")->capture_default_str();
+  auto [merge, m] = verb<TuneMergeArguments>(
+      *tune, invocation, "merge", "record files into one, sorted by key, each record once", tune_merge);
+  merge->add_option("RECORDS", m->files, "JSON lines")->required();
+  merge->add_option("-o,--output", m->out, "file to write")->required();
+  merge->add_flag("--t4", m->t4, "write Kernel Tuner's T4 form instead of JSON lines");
+  auto [replay, r] =
+      verb<TuneReplayArguments>(*tune, invocation, "replay",
+                                "try searchers out on what is already measured; nothing runs", tune_replay);
+  replay->add_option("FILE", r->file, "record file, or a cache file of Kernel Tuner (.json)")->required();
+  replay->add_option("--op", r->op, "the operator, where the file holds several");
+  replay->add_option("--prior", r->prior, "records of another device that the model starts from");
+  replay
+      ->add_option("--searcher", r->searchers,
+                   "model, evolution, random, exhaustive; may be given several times")
+      ->allow_extra_args(false);
+  replay->add_option("--trials", r->trials, "of each search")->capture_default_str();
+  replay->add_option("--seeds", r->seeds, "searches, each with a seed of its own")->capture_default_str();
+  replay->add_option("--seed", r->seed, "the first of them")->capture_default_str();
+}
+
+}  // namespace tailor::app
