@@ -11,12 +11,15 @@ namespace {
 // The shortest decimal text that reads back as the same number.
 std::string exactly(double value) { return Json(value).dump(); }
 
-std::string cell_html(const Cell& cell, const char* tag) {
+// @param flush whether the column is one of numbers, so that "-" stands below them too
+std::string cell_html(const Cell& cell, const char* tag, bool flush) {
   std::string attributes;
   if (cell.value && std::isfinite(*cell.value))
     attributes += fmt::format(" class=\"n\" data-v=\"{}\"", exactly(*cell.value));
   else if (cell.name)
     attributes += " class=\"name\"";
+  else if (flush)
+    attributes += " class=\"n\"";
   if (std::string_view(tag) == "th") attributes += " scope=\"row\"";
   const std::string text = cell.name ? fmt::format("<bdi>{}</bdi>", escaped(cell.text)) : escaped(cell.text);
   return fmt::format("<{0}{1}>{2}</{0}>", tag, attributes, text);
@@ -31,9 +34,10 @@ std::string head_html(const std::vector<Column>& columns) {
   return "<thead><tr>" + cells + "</tr></thead>\n";
 }
 
-std::string row_html(const Row& row) {
+std::string row_html(const Row& row, const std::vector<Column>& columns) {
   std::string text = row.layer ? fmt::format("<tr data-layer=\"{}\">", *row.layer) : "<tr>";
-  for (std::size_t i = 0; i < row.cells.size(); ++i) text += cell_html(row.cells[i], i == 0 ? "th" : "td");
+  for (std::size_t i = 0; i < row.cells.size(); ++i)
+    text += cell_html(row.cells[i], i == 0 ? "th" : "td", i < columns.size() && columns[i].number);
   return text + "</tr>\n";
 }
 
@@ -96,7 +100,7 @@ std::string html(const Table& table) {
   std::string text = fmt::format("<div class=\"scroll{}\"><table>\n<caption>{}</caption>\n",
                                  table.rows.size() > kLong ? " long" : "", escaped(table.caption));
   text += head_html(table.columns) + "<tbody>\n";
-  for (const Row& row : table.rows) text += row_html(row);
+  for (const Row& row : table.rows) text += row_html(row, table.columns);
   return text + "</tbody>\n</table></div>\n";
 }
 

@@ -196,11 +196,16 @@ std::vector<std::pair<std::string, std::string>> next_of(const Json& document, c
           {fmt::format("tailor analyze {}", shell_word(written)), "what still does not fit"}};
 }
 
+std::string counted(std::size_t count, const char* one, const char* many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
 std::string changes_text(const Json& plan, const std::string& place) {
   const auto count = [&](const char* key) { return list(plan, key, place).size(); };
-  std::string text = fmt::format("{} channel groups change", count("groups"));
-  if (count("dropped") > 0) text += fmt::format(", {} branches go", count("dropped"));
-  if (count("kernels") > 0) text += fmt::format(", {} kernels get smaller", count("kernels"));
+  std::string text = counted(count("groups"), "channel group changes", "channel groups change");
+  if (count("dropped") > 0) text += ", " + counted(count("dropped"), "branch goes", "branches go");
+  if (count("kernels") > 0)
+    text += ", " + counted(count("kernels"), "kernel gets smaller", "kernels get smaller");
   return text;
 }
 
