@@ -24,7 +24,7 @@ void add_values(console::VerbOutline& outline) {
 void add_headings(CLI::App& app) {
   console::head_verbs(app, {{"Look", {"doctor", "inspect", "analyze", "devices"}},
                             {"Compare", {"bench", "verify", "evaluate", "report"}},
-                            {"Change", {"optimize", "plan", "distill", "finetune", "train"}},
+                            {"Change", {"optimize", "plan", "grow", "distill", "finetune", "train", "worth"}},
                             {"Fit to other hardware", {"map", "place", "tune"}},
                             {"About the program", {"explain", "schema", "completion", "man"}}});
   console::head_options(
@@ -34,8 +34,8 @@ void add_headings(CLI::App& app) {
         {"--calib", "--eval", "--mean", "--std", "--scale", "--resize", "--bgr", "--label-offset", "--fit",
          "--refit", "--judge", "--no-augment"}},
        {"What may change",
-        {"--rule", "--criterion", "--recover", "--rounds", "--widths", "--keep-branches", "--keep-kernels",
-         "--keep-streams", "--merge", "--from"}},
+        {"--rule", "--criterion", "--gradients", "--recover", "--rounds", "--widths", "--keep-branches",
+         "--keep-kernels", "--keep-streams", "--merge", "--from"}},
        {"Measuring",
         {"--device", "--precision", "--shape", "--threads", "--time", "--profile", "--fresh", "--resume",
          "--seed"}}});

@@ -119,7 +119,8 @@ TEST(Criteria, FpgmIsTheDistanceFromAllOthers) {
 }
 
 TEST(Criteria, AllHaveNamesThatAreReadBack) {
-  for (const char* text : {"reconstruction", "l1", "l2", "bn", "fpgm", "activation", "functionality"})
+  for (const char* text :
+       {"reconstruction", "l1", "l2", "bn", "fpgm", "activation", "functionality", "taylor", "fisher"})
     EXPECT_STREQ(name(parse_criterion(text)), text);
 }
 
