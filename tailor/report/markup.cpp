@@ -11,6 +11,8 @@ namespace {
 // The shortest decimal text that reads back as the same number.
 std::string exactly(double value) { return Json(value).dump(); }
 
+constexpr std::size_t kSentence = 40;  // letters, beyond which a cell may be broken into lines
+
 // @param flush whether the column is one of numbers, so that "-" stands below them too
 std::string cell_html(const Cell& cell, const char* tag, bool flush) {
   std::string attributes;
@@ -18,6 +20,8 @@ std::string cell_html(const Cell& cell, const char* tag, bool flush) {
     attributes += fmt::format(" class=\"n\" data-v=\"{}\"", exactly(*cell.value));
   else if (cell.name)
     attributes += " class=\"name\"";
+  else if (cell.text.size() > kSentence)
+    attributes += " class=\"words\"";
   else if (flush)
     attributes += " class=\"n\"";
   if (std::string_view(tag) == "th") attributes += " scope=\"row\"";

@@ -53,8 +53,8 @@ function sweepChart(group, width, modelled) {
   const special = marksOf(group);
   return Plot.plot({
     width,
-    height: 300,
-    marginTop: 30,
+    height: 312,
+    marginTop: 42,
     marginLeft: 60,
     x: {label: "channels of the group", nice: true},
     y: {label: modelled ? "us of all its layers, modelled" : "us of all its layers", zero: true, grid: true},
@@ -64,7 +64,8 @@ function sweepChart(group, width, modelled) {
       Plot.ruleX(points.filter((p) => p.lo !== undefined && p.hi > p.lo), {x: "width", y1: "lo", y2: "hi", stroke: "currentColor", strokeWidth: 2}),
       Plot.dot(points, {x: "width", y: "us", r: 3.5, fill: modelled ? "none" : "currentColor", stroke: "currentColor", title, tip: "x"}),
       Plot.dot(special, {x: "width", y: "us", r: 6, stroke: "colour", strokeWidth: 2.5}),
-      Plot.text(special, {x: "width", text: "label", frameAnchor: "top", dy: -16, fill: "currentColor"}),
+      Plot.text(special.slice(0, 1), {x: "width", text: "label", frameAnchor: "top", dy: -28, fill: "currentColor"}),
+      Plot.text(special.slice(1), {x: "width", text: "label", frameAnchor: "top", dy: -16, fill: "currentColor"}),
     ],
   });
 }
