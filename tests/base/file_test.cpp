@@ -1,13 +1,10 @@
 #include "tailor/base/file.h"
 
 #include "tailor/base/error.h"
-#include "tailor/base/random.h"
-#include "tailor/base/sha256.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <fstream>
 #include <vector>
 
@@ -22,21 +19,6 @@ TEST(File, Sha256GoldenValues) {  // FIPS 180-4 examples
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(sha256(std::string(1000000, 'a')),
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-}
-
-TEST(File, Sha256IsTheSameInHardwareAndInSoftware) {
-  Random random(11);
-  std::vector<std::byte> bytes(64 * 100);
-  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.below(256));
-  for (std::size_t blocks : {0, 1, 2, 3, 17, 97}) {
-    Digest256 hard{}, soft{};
-    for (std::size_t i = 0; i < hard.size(); ++i)
-      hard[i] = soft[i] = static_cast<std::uint32_t>(random.below(1u << 31));
-    sha256_in_software(soft, bytes.data() + blocks, blocks);
-    if (!sha256_in_hardware(hard, bytes.data() + blocks, blocks))
-      GTEST_SKIP() << "this processor has no instructions for it";
-    EXPECT_EQ(hard, soft) << blocks;
-  }
 }
 
 TEST(File, WritesWholeAndReadsBack) {
