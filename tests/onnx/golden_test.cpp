@@ -75,7 +75,7 @@ TEST(Golden, RealModels) {
       {"resnet56_cifar10", {}, 199, 857114, 125.486, "1x10"},
       {"shufflenet-v2-12-int8", {}, 189, 2286994, 144.908, "1x1000"},
       {"silero_vad", {"input:1x512", "state:2x1x128"}, 5, 0, 0.000, "none none"},
-      {"silero_vad_16k_op15", {"input:1x512"}, 121, 309633, 0.433, "none none"},
+      {"silero_vad_16k_op15", {"input:1x512"}, 121, 309633, 0.433, "1x1 2x1x128"},
       {"super-resolution-10", {}, 12, 59657, 2984.870, "1x1x672x672"},
       {"tinyyolo_52", {}, 31, 92093, 36.569, "1x21125"},
       {"tract_byte_sb_bidi_lstm", {"input:1x16"}, 27, 339206, 5.247, "1x16x2"},
