@@ -49,7 +49,7 @@ struct BenchArguments {
   std::vector<std::string> shapes;
   int threads = 1, rounds = 0;
   std::uint64_t seed = 0;
-  std::string time = "5s", max_noise = "2%";
+  std::string time = "5s", max_noise = "5%";
   PageArguments page;
   std::string device = "cpu", precision;  // precision: of a GPU only
 };
