@@ -16,9 +16,10 @@
 namespace tailor::pipeline {
 
 struct BenchOptions {
-  int threads = 1;          // 1 to 1024; several: the wall clock
-  double time_s = 5;        // for all models and all processes together, start-up included; three processes at least
-  int rounds = 0;           // 0: as many as `time_s` allows; else divided among three processes
+  int threads = 1;  // 1 to 1024; several: the wall clock
+  double time_s =
+      5;           // for all models and all processes together, start-up included; three processes at least
+  int rounds = 0;  // 0: as many as `time_s` allows; else divided among three processes
   double max_noise = 0.02;  // widest trusted 95 % interval, as a share
   std::uint64_t seed = 0;
   runtime::RunnerOptions runner = {};
