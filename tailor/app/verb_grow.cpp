@@ -55,6 +55,7 @@ std::string describe(const pipeline::GrowResult& r) {
 
 int grow(const Global& global, const GrowArguments& arguments) {
   pipeline::GrowOptions options = options_of(global, arguments);
+  console::check_target(arguments.out);  // now, not after the work
   pipeline::GrowResult result;
   {
     Progress progress("grow");

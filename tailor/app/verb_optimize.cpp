@@ -247,6 +247,7 @@ std::string describe(const pipeline::OptimizeResult& r, const std::string& preci
 
 int optimize(const Global& global, const OptimizeArguments& arguments) {
   pipeline::OptimizeOptions options = options_of(global, arguments);
+  if (!arguments.dry_run) console::check_target(arguments.out);  // now, not after the work
   check_page(arguments.page);
   pipeline::OptimizeResult result;
   {

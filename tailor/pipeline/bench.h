@@ -20,7 +20,7 @@ struct BenchOptions {
   double time_s =
       5;           // for all models and all processes together, start-up included; three processes at least
   int rounds = 0;  // 0: as many as `time_s` allows; else divided among three processes
-  double max_noise = 0.02;  // widest trusted 95 % interval, as a share
+  double max_noise = 0.05;  // widest trusted 95 % interval, as a share
   std::uint64_t seed = 0;
   runtime::RunnerOptions runner = {};
   std::function<void(double)> progress = {};  // 0..1

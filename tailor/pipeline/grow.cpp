@@ -107,7 +107,7 @@ class Growing {
     }
     if (!best)
       throw Error(Code::nothing_to_change,
-                  fmt::format("no wider width fits into {:.3g} of the time", options_.ratio),
+                  fmt::format("no wider width fits into {:.3g}x of the time", options_.ratio),
                   options_.model.string(), "--latency 1.05x for instance allows a little more");
     return *best;
   }

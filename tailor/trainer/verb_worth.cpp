@@ -28,6 +28,7 @@ Json document(const WorthArguments& a, const learn::WorthResult& found) {
 
 int worth(const Voice& voice, const WorthArguments& a) {
   if (a.batch < 1) throw Error(Code::bad_value, "--batch must be positive", "--batch");
+  console::check_target(a.out);
   use_threads(a.threads);
   graph::Model model = onnx::read(a.model);
   data::Dataset data = read_samples(a.data, a.preparation, model, a.limit);

@@ -26,7 +26,7 @@ class Grow : public ::testing::Test {
 
 TEST_F(Grow, TheDemonstrationComputesTheSameWithMoreChannels) {
   TAILOR_NEEDS_RUNTIME();
-  Finished finished = run(words({"--latency", "2x", "--widths", "2", "--json"}));
+  Finished finished = run(words({"--latency", "8x", "--widths", "2", "--json"}));
   ASSERT_EQ(finished.exit, 0) << finished.err;
   const Json json = document(finished);
   for (const std::string& line : violations(document(run({"schema", "grow"})), json)) ADD_FAILURE() << line;
@@ -51,6 +51,11 @@ TEST_F(Grow, SaysWhatIsWrong) {
     EXPECT_NE(finished.err.find(text), std::string::npos) << finished.err;
     EXPECT_FALSE(std::filesystem::exists(out()));
   };
+  const Finished nowhere = run({"grow", kDemo, "-o", folder.path() / "nowhere" / "wide.onnx", "--profile",
+                                folder.path() / "profile.jsonl"});
+  EXPECT_EQ(nowhere.exit, 8) << nowhere.err;
+  EXPECT_NE(nowhere.err.find("nowhere"), std::string::npos) << nowhere.err;
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "profile.jsonl")) << "said before anything is timed";
   expect({"--latency", "5ms"}, 2, "E2002", "--latency");
   expect({"--latency", "0.1x"}, 2, "E2002", "--latency");
   expect({"--most", "1x"}, 2, "E2002", "--most");
