@@ -67,7 +67,7 @@ struct OptimizeArguments {
   PreparationArguments preparation;
   std::int64_t label_offset = 0, fit = 1024, refit = 4096, judge = 512;
   std::vector<std::string> shapes, devices = {"cpu"};
-  int threads = 1, rounds = 0, widths = 6;
+  int threads = 1, rounds = 0, widths = 6, joint = -1;  // joint: -1: not given
   std::uint64_t seed = 0;
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
   bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false;

@@ -34,8 +34,8 @@ void add_headings(CLI::App& app) {
         {"--calib", "--eval", "--mean", "--std", "--scale", "--resize", "--bgr", "--label-offset", "--fit",
          "--refit", "--judge", "--no-augment"}},
        {"What may change",
-        {"--rule", "--criterion", "--gradients", "--recover", "--rounds", "--widths", "--keep-branches",
-         "--keep-kernels", "--keep-streams", "--merge", "--from"}},
+        {"--rule", "--criterion", "--gradients", "--recover", "--joint", "--rounds", "--widths",
+         "--keep-branches", "--keep-kernels", "--keep-streams", "--merge", "--from"}},
        {"Measuring",
         {"--device", "--precision", "--shape", "--threads", "--time", "--profile", "--fresh", "--resume",
          "--seed"}}});

@@ -59,6 +59,8 @@ void check_words(const OptimizeArguments& a) {
             "leave them away");
   refuse_if((plan || !exact_rule(a)) && keeps,
             "--keep-branches and --keep-kernels are for a search by the rule exact", "leave them out");
+  refuse_if(a.joint >= 0 && a.recover != "lsq", "--joint is about the fit of --recover lsq",
+            "leave one of them out");
   refuse_if(a.merge && exact_rule(a) && !plan,
             "the exact planner refits readers from all channels that stay, which is more than --merge",
             "give a simple rule (--rule uniform) or a plan with it");
@@ -127,6 +129,7 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
                                  : "--latency",
            "the goal must be faster than the model is");
   if (a.rounds < 0 || a.rounds > 20) refuse("--rounds", "rounds must be 0 to 20");
+  if (a.joint < -1 || a.joint > 16) refuse("--joint", "layers fitted together must be 0 to 16");
   if (a.widths < 1 || a.widths > 30) refuse("--widths", "candidates per group must be 1 to 30");
   if (a.fit < 8 || a.judge < 8 || a.refit < 8)
     refuse("--fit", "--fit, --refit and --judge must be at least 8");
@@ -188,6 +191,8 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;
   o.rounds.table.criterion = criterion_of(a, o.rule);
   o.rounds.table.worth = gradients_of(a, o.rounds.table.criterion);
+  if (a.joint >= 0) o.rounds.joint.layers = a.joint;
+  o.rounds.joint.seed = a.seed;
   o.rounds.keep_streams = a.keep_streams, o.rounds.merge = a.merge;
   o.rounds.table.branches = !a.keep_branches, o.rounds.table.kernels = !a.keep_kernels;
   BenchArguments timing;

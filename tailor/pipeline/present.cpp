@@ -45,6 +45,9 @@ Present present_network(runtime::Runner& runner, const Subject& original, const 
   rewrite::Repaired repaired{model, {}};
   if (repair.refit || options.equations)
     repaired = rewrite::repair(original.model, wanted, model, now, present.kept, shapes, repair);
+  if (repair.refit && options.joint)
+    repaired.model = rewrite::repair_jointly(original.model, wanted, repaired.model, now, present.kept,
+                                             shapes, *options.joint);
   present.subject = make_subject(std::move(repaired.model), original.overrides);
   present.equations = std::move(repaired.equations);
   return present;

@@ -3,7 +3,9 @@
 
 #include "tailor/pipeline/candidates.h"
 #include "tailor/pipeline/functional.h"
-#include "tailor/rewrite/repair.h"
+#include "tailor/rewrite/repair_jointly.h"
+
+#include <optional>
 
 namespace tailor::pipeline {
 
@@ -19,6 +21,7 @@ struct PresentOptions {
   Recover recover = Recover::lsq;
   bool equations = true;  // wanted even where nothing is refitted
   bool merge = false;     // functions of what goes into what stays, before anything else
+  std::optional<rewrite::JointRepairOptions> joint = {};  // after the cascade, if anything is refitted
 };
 
 /// Output positions of each sample to look at, for about `rows` rows in all.

@@ -7,7 +7,7 @@
 
 namespace tailor::pipeline {
 
-/// lsq: the cascaded least squares of rewrite::repair. bn: only mean and variance of every BatchNormalization
+/// lsq: the cascaded least squares of rewrite::repair, and in the last repair rewrite::repair_jointly. bn: only mean and variance of every BatchNormalization
 /// are estimated again on the calibration samples (as after weight averaging: Izmailov et al.,
 /// arXiv:1803.05407, section 3.2; for pruned networks: Li et al., arXiv:2007.02491). none: what is left stays
 /// as it was. A search sees its candidates as the recovery in force leaves them.

@@ -45,12 +45,22 @@ struct Search {
   void say(const std::string& line) const {
     if (options.say) options.say(line);
   }
-  Present present(const Surgery& surgery, const runtime::NamedTensors& samples) const {
-    PresentOptions how{options.repair, options.table.recover,
-                       options.table.criterion == Criterion::reconstruction, options.merge};
+  Present present(const Surgery& surgery, const runtime::NamedTensors& samples, bool last = false) const {
+    PresentOptions how{options.repair,
+                       options.table.recover,
+                       options.table.criterion == Criterion::reconstruction,
+                       options.merge,
+                       {}};
+    if (last && options.joint.layers > 1) how.joint = options.joint, how.joint->on_region = tell();
     return present_network(runner, original, surgery, calibration, samples, how);
   }
   double ratio(const graph::Model& model) const { return latency_ratio(runner, original, model, options); }
+  std::function<void(const std::string&, double, double)> tell() const {
+    return [this](const std::string& goal, double before, double after) {
+      say(fmt::format("fitted together up to {}: {:.3f} of the distance is left", goal,
+                      before > 0 ? after / before : 1));
+    };
+  }
 };
 
 // What rounds hand on to each other.
@@ -200,7 +210,7 @@ Searched finished(const Search& search, const Surgery& surgery) {
   found.surgery = surgery;
   found.cut_loss = loss_of(search.runner, search.original,
                            final_form(search.original, surgery, apply(search.original, surgery)), c);
-  Present present = search.present(surgery, c.finish.empty() ? c.fit : c.finish);
+  Present present = search.present(surgery, c.finish.empty() ? c.fit : c.finish, true);
   found.model = final_form(search.original, surgery, present.subject.model);
   found.merged = std::move(present.merged);
   found.loss = loss_of(search.runner, search.original, found.model, c);

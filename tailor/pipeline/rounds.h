@@ -10,6 +10,7 @@
 #include "tailor/pipeline/present.h"
 #include "tailor/pipeline/worthwhile.h"
 #include "tailor/plan/width_planner.h"
+#include "tailor/rewrite/repair_jointly.h"
 #include "tailor/runtime/runner.h"
 
 #include <functional>
@@ -34,7 +35,8 @@ struct RoundOptions {
   bool keep_streams = false;  // groups that residual sums carry stay as they are
   bool merge = false;         // units that go are merged into those that stay, functional.h
   rewrite::RepairOptions repair;
-  int threads = 1;  // of the deployed runtime
+  rewrite::JointRepairOptions joint;  // in the last repair; fewer than two layers: none
+  int threads = 1;                    // of the deployed runtime
   int timing_rounds = 101;
   Yardstick yardstick;
   std::function<void(const std::string&)> say = {};  // one line per step

@@ -71,6 +71,19 @@ void Activations::trim() {
   }
 }
 
+void Activations::forget(const graph::Model& model, const std::set<int>& nodes) {
+  std::set<std::string> changed;
+  for (int i = 0; i < static_cast<int>(model.graph.nodes.size()); ++i) {
+    const graph::Node& node = model.graph.nodes[static_cast<std::size_t>(i)];
+    std::vector<std::string> read = graph::reads(node);
+    if (nodes.contains(i) ||
+        std::any_of(read.begin(), read.end(), [&](const auto& name) { return changed.contains(name); }))
+      changed.insert(node.outputs.begin(), node.outputs.end());
+  }
+  std::erase_if(order_, [&](const std::string& name) { return changed.contains(name); });
+  std::erase_if(known_, [&](const auto& entry) { return changed.contains(entry.first); });
+}
+
 std::vector<graph::Tensor> Activations::get(const graph::Model& model,
                                             const std::vector<std::string>& names) {
   if (std::vector<std::string> wanted = missing(names); !wanted.empty()) {

@@ -6,6 +6,7 @@
 #include "tailor/runtime/runner.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ class Activations {
   /// Values of `model` for all samples, in the order asked for. The model may change between calls as long as
   /// what is already known stays true. @throws Error runner_failed, runtime_refused
   std::vector<graph::Tensor> get(const graph::Model& model, const std::vector<std::string>& names);
+
+  /// Drops what is known behind these nodes of `model`: their weights have changed.
+  void forget(const graph::Model& model, const std::set<int>& nodes);
 
  private:
   std::vector<std::string> missing(const std::vector<std::string>& names) const;

@@ -7,6 +7,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/interrupt.h"
+#include "tailor/rewrite/goal.h"
 #include "tailor/rewrite/tensors.h"
 
 #include <algorithm>
@@ -21,20 +22,6 @@ namespace {
 using graph::Model;
 using graph::Node;
 using graph::Tensor;
-
-Tensor goal_of(const Model& original, Activations& wanted, const KeptChannels& kept,
-               const std::string& name) {
-  Tensor goal = wanted.get(original, {name}).front();
-  auto it = kept.find(name);
-  return it == kept.end() ? goal : take(goal, 1, it->second);
-}
-
-struct Bounds {
-  float low = -std::numeric_limits<float>::infinity(), high = std::numeric_limits<float>::infinity();
-
-  bool any() const { return std::isfinite(low) || std::isfinite(high); }
-  bool beyond(float a, float b) const { return (a < low && b < low) || (a > high && b > high); }
-};
 
 // A layer's destination on the sampled rows: what the original has there, what else flows into it, and
 // between which bounds its readers look at it (Relu: from 0; Clip: both): outside only the side matters.
@@ -58,31 +45,6 @@ std::vector<float> pull_back(const Goal& g) {
     y[i] = std::abs(scale) > 1e-12f ? rest / scale : 0;
   }
   return y;
-}
-
-float bound(const Model& model, const graph::Uses& uses, const Node& clip, std::size_t input,
-            const char* attribute, float otherwise) {
-  if (clip.attributes.contains(attribute)) return clip.real(attribute, otherwise);
-  const graph::Tensor* tensor = graph::constant(model.graph, uses, clip.input(input));
-  auto values = tensor ? graph::as_floats(*tensor) : std::nullopt;
-  return values && values->size() == 1 ? values->front() : otherwise;
-}
-
-// The widest bounds that all readers share; none if one of them is no Relu or Clip.
-Bounds bounds_of_readers(const Model& model, const std::string& value) {
-  graph::Uses uses(model.graph);
-  const auto& readers = uses.consumers(value);
-  if (readers.empty() || uses.is_output(value)) return {};
-  constexpr float kNone = std::numeric_limits<float>::infinity();
-  Bounds shared{kNone, -kNone};
-  for (int reader : readers) {
-    const Node& node = model.graph.nodes[reader];
-    if (node.op != "Relu" && node.op != "Clip") return {};
-    bool relu = node.op == "Relu";
-    shared.low = std::min(shared.low, relu ? 0 : bound(model, uses, node, 1, "min", -kNone));
-    shared.high = std::max(shared.high, relu ? kNone : bound(model, uses, node, 2, "max", kNone));
-  }
-  return shared;
 }
 
 Goal goal(const Model& pruned, const LinearLayer& layer, const saliency::Patches& patches,
@@ -239,6 +201,13 @@ Moments moments(const Tensor& x) {
 }
 
 }  // namespace
+
+Tensor goal_of(const Model& original, Activations& wanted, const KeptChannels& kept,
+               const std::string& name) {
+  Tensor goal = wanted.get(original, {name}).front();
+  auto it = kept.find(name);
+  return it == kept.end() ? goal : take(goal, 1, it->second);
+}
 
 KeptChannels kept_channels(const graph::Channels& channels, const std::vector<bool>& keep) {
   KeptChannels kept;

@@ -34,6 +34,10 @@ struct RepairOptions {
 using KeptChannels = std::map<std::string, std::vector<int>>;
 KeptChannels kept_channels(const graph::Channels& channels, const std::vector<bool>& keep);
 
+/// What the original has at `name`, cut to the channels that stay.
+graph::Tensor goal_of(const graph::Model& original, Activations& wanted, const KeptChannels& kept,
+                      const std::string& name);
+
 /// Normal equations of every layer of `pruned`, by the name of the layer's output: input of the pruned
 /// network, wanted output of the original. Layers behind which nothing can be learned (no sample, unknown
 /// shapes) are absent.

@@ -10,6 +10,7 @@
 #include "tailor/base/error.h"
 #include "tailor/base/parallel.h"
 #include "tailor/base/random.h"
+#include "tailor/saliency/one_blas_thread.h"
 
 #include <Eigen/Dense>
 
@@ -18,12 +19,6 @@
 #include <map>
 #include <mutex>
 #include <numeric>
-
-// Of OpenBLAS, if that is the BLAS that is linked.
-extern "C" {
-int openblas_get_num_threads() __attribute__((weak));
-void openblas_set_num_threads(int) __attribute__((weak));
-}
 
 namespace tailor::saliency {
 namespace {
@@ -117,22 +112,6 @@ struct Eliminating {
       weights.row(column).setZero();
     }
   }
-};
-
-// While shares of the rows are worked on, each core has its own; BLAS's threads would only wait for each other.
-class OneBlasThread {
- public:
-  OneBlasThread() {
-    if (openblas_set_num_threads) before_ = openblas_get_num_threads(), openblas_set_num_threads(1);
-  }
-  ~OneBlasThread() {
-    if (openblas_set_num_threads) openblas_set_num_threads(before_);
-  }
-  OneBlasThread(const OneBlasThread&) = delete;
-  OneBlasThread& operator=(const OneBlasThread&) = delete;
-
- private:
-  int before_ = 1;
 };
 
 // f(first, last) on shares of the rows.

@@ -1,0 +1,389 @@
+// A chunk is a few samples at a time: every value is a matrix, channels x (samples * plane), so that a layer is one
+// product with the unfolded patches.
+//   forward    step by step; patches are kept for the way back
+//   backward   from the goal's residual; gradients of the layers are added up
+//   in_chunks  shares of the samples on all cores, each chunk by chunk
+#include "tailor/saliency/tape.h"
+
+#define EIGEN_USE_BLAS
+#include "tailor/base/error.h"
+#include "tailor/base/parallel.h"
+#include "tailor/base/random.h"
+#include "tailor/saliency/one_blas_thread.h"
+
+#include <Eigen/Dense>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace tailor::saliency {
+namespace {
+
+using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+using View = Eigen::Map<const Rows>;
+using Kind = Step::Kind;
+
+// Columns of an output row that a tap reads within the input: [first, last).
+struct Span {
+  int first = 0, last = 0;
+};
+
+Span span(int outputs, int inputs, int stride, int offset) {
+  int first = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
+  int last = inputs - offset <= 0 ? 0 : (inputs - offset + stride - 1) / stride;
+  return {std::min(first, outputs), std::clamp(last, std::min(first, outputs), outputs)};
+}
+
+// f(row of the patches, sample, output row, input row, span, offset of the input column) for every tap.
+template <class F>
+void over_taps(const Extent& from, const Extent& to, const Geometry& g, int channels, int samples, F f) {
+  for (int c = 0; c < channels; ++c)
+    for (int i = 0; i < g.kh; ++i)
+      for (int j = 0; j < g.kw; ++j) {
+        int row = (c * g.kh + i) * g.kw + j, offset = j * g.dw - g.pl;
+        Span columns = span(to.width, from.width, g.sw, offset);
+        for (int s = 0; s < samples; ++s)
+          for (int oh = 0; oh < to.height; ++oh)
+            f(row, c, s, oh, oh * g.sh - g.pt + i * g.dh, columns, offset);
+      }
+}
+
+// Stride 1 by itself: the compiler makes vectors of it.
+void read_row(float* out, const float* in, Span columns, int stride, int offset) {
+  if (stride == 1)
+    for (int ow = columns.first; ow < columns.last; ++ow) out[ow] = in[ow + offset];
+  else
+    for (int ow = columns.first; ow < columns.last; ++ow) out[ow] = in[ow * stride + offset];
+}
+
+void add_row(float* out, const float* in, Span columns, int stride, int offset) {
+  if (stride == 1)
+    for (int ow = columns.first; ow < columns.last; ++ow) out[ow + offset] += in[ow];
+  else
+    for (int ow = columns.first; ow < columns.last; ++ow) out[ow * stride + offset] += in[ow];
+}
+
+// Patches of `channels` channels from `first` on: (channels * taps + 1) x (samples * plane), the last row 1.
+void unfold(const Rows& x, const Extent& from, const Extent& to, const Geometry& g, int first, int channels,
+            int samples, Rows& patches) {
+  patches.resize(channels * g.taps() + 1, static_cast<Eigen::Index>(samples) * to.plane());
+  over_taps(from, to, g, channels, samples,
+            [&](int row, int c, int s, int oh, int ih, Span columns, int offset) {
+              float* out = patches.row(row).data() + (s * to.height + oh) * to.width;
+              if (ih < 0 || ih >= from.height) return void(std::fill_n(out, to.width, 0.0f));
+              const float* in = x.row(first + c).data() + (s * from.height + ih) * from.width;
+              std::fill(out, out + columns.first, 0.0f);
+              read_row(out, in, columns, g.sw, offset);
+              std::fill(out + columns.last, out + to.width, 0.0f);
+            });
+  patches.bottomRows(1).setOnes();
+}
+
+// The other way: gradients of patches, added to those of the input.
+void fold(const Rows& patches, const Extent& from, const Extent& to, const Geometry& g, int first,
+          int channels, int samples, Rows& x) {
+  over_taps(from, to, g, channels, samples,
+            [&](int row, int c, int s, int oh, int ih, Span columns, int offset) {
+              if (ih < 0 || ih >= from.height) return;
+              const float* in = patches.row(row).data() + (s * to.height + oh) * to.width;
+              float* out = x.row(first + c).data() + (s * from.height + ih) * from.width;
+              add_row(out, in, columns, g.sw, offset);
+            });
+}
+
+// Samples first <= i < first + samples of a tensor, channels x (samples * plane).
+Rows gathered(const graph::Tensor& tensor, const Extent& extent, int first, int samples) {
+  auto plane = static_cast<std::size_t>(extent.plane());
+  Rows rows(extent.channels, static_cast<Eigen::Index>(samples * extent.plane()));
+  const auto* from = reinterpret_cast<const float*>(tensor.data.data());
+  for (int s = 0; s < samples; ++s)
+    for (int c = 0; c < extent.channels; ++c)
+      std::memcpy(rows.row(c).data() + static_cast<std::size_t>(s) * plane,
+                  from + (static_cast<std::size_t>(first + s) * static_cast<std::size_t>(extent.channels) +
+                          static_cast<std::size_t>(c)) *
+                             plane,
+                  plane * sizeof(float));
+  return rows;
+}
+
+// Values, patches and gradients of one chunk.
+class Chunk {
+ public:
+  Chunk(const Tape& tape, const TapeWeights& weights) : tape_(tape), weights_(weights) {
+    moving_.assign(tape.values.size(), false);
+    for (const Step& step : tape.steps)
+      moving_[index(step.out)] =
+          step.kind == Kind::linear || moving_[index(step.a)] || (step.b >= 0 && moving_[index(step.b)]);
+    values_.resize(tape.values.size()), slopes_.resize(tape.values.size());
+    patches_.resize(tape.steps.size());
+  }
+
+  void forward(const Wanted& wanted, int first, int samples) {
+    samples_ = samples;
+    for (std::size_t i = 0; i < tape_.inputs.size(); ++i)
+      values_[index(tape_.inputs[i])] =
+          gathered(wanted.inputs[i], tape_.values[index(tape_.inputs[i])], first, samples);
+    for (std::size_t i = 0; i < tape_.steps.size(); ++i) forward(i);
+  }
+
+  // What is wrong at the goal: present less wanted, 0 where that does not matter.
+  Rows residual(const Wanted& wanted, int first) const {
+    const Rows& now = values_[index(tape_.goal)];
+    Rows wanted_now = gathered(wanted.goal, tape_.values[index(tape_.goal)], first, samples_),
+         r = now - wanted_now;
+    if (std::isfinite(wanted.low))
+      r = (wanted_now.array() < wanted.low && now.array() < wanted.low).select(0.0f, r);
+    if (std::isfinite(wanted.high))
+      r = (wanted_now.array() > wanted.high && now.array() > wanted.high).select(0.0f, r);
+    return r;
+  }
+
+  // Slopes of every value from that of the goal; each layer's outputs' slopes and patches go to `layer_at`.
+  template <class F>
+  void backward(Rows at_goal, F layer_at) {
+    for (std::size_t v = 0; v < slopes_.size(); ++v)
+      if (moving_[v]) slopes_[v] = Rows::Zero(values_[v].rows(), values_[v].cols());
+    slopes_[index(tape_.goal)] = std::move(at_goal);
+    for (std::size_t i = tape_.steps.size(); i-- > 0;) backward(i, layer_at);
+  }
+
+ private:
+  static std::size_t index(int i) { return static_cast<std::size_t>(i); }
+  const Extent& extent(int value) const { return tape_.values[index(value)]; }
+  View weights(int layer) const {
+    const TapeLayer& l = tape_.layers[index(layer)];
+    return {weights_[index(layer)].data(), l.outputs, l.columns()};
+  }
+
+  void forward(std::size_t at) {
+    const Step& step = tape_.steps[at];
+    const Rows& a = values_[index(step.a)];
+    Rows& y = values_[index(step.out)];
+    switch (step.kind) {
+      case Kind::linear:
+        return forward_linear(at);
+      case Kind::affine:
+        y = affine(step, a);
+        return;
+      case Kind::clip:
+        y = a.cwiseMax(step.low).cwiseMin(step.high);
+        return;
+      case Kind::add:
+        y = a + values_[index(step.b)];
+        return;
+      case Kind::mean:
+        y = means(a, extent(step.a).plane());
+        return;
+      case Kind::same:
+        y = a;
+        return;
+    }
+  }
+
+  Rows affine(const Step& step, const Rows& a) const {
+    Rows y = a;
+    for (Eigen::Index c = 0; c < y.rows(); ++c)
+      y.row(c).array() =
+          y.row(c).array() * step.scale[index(static_cast<int>(c))] + step.offset[index(static_cast<int>(c))];
+    return y;
+  }
+
+  Rows means(const Rows& a, int plane) const {
+    Rows y(a.rows(), samples_);
+    for (Eigen::Index c = 0; c < a.rows(); ++c)
+      for (int s = 0; s < samples_; ++s) y(c, s) = a.row(c).segment(s * plane, plane).mean();
+    return y;
+  }
+
+  void forward_linear(std::size_t at) {
+    const Step& step = tape_.steps[at];
+    const TapeLayer& l = tape_.layers[index(step.layer)];
+    const Extent &from = extent(step.a), &to = extent(step.out);
+    patches_[at].resize(index(l.groups));
+    Rows& y = values_[index(step.out)];
+    y.resize(to.channels, static_cast<Eigen::Index>(samples_) * to.plane());
+    int in = l.inputs / l.groups, out = l.outputs / l.groups;
+    for (int g = 0; g < l.groups; ++g) {
+      Rows& patches = patches_[at][index(g)];
+      unfold(values_[index(step.a)], from, to, step.geometry, g * in, in, samples_, patches);
+      y.middleRows(g * out, out).noalias() = weights(step.layer).middleRows(g * out, out) * patches;
+    }
+  }
+
+  template <class F>
+  void backward(std::size_t at, F& layer_at) {
+    const Step& step = tape_.steps[at];
+    if (!moving_[index(step.out)]) return;
+    const Rows& slope = slopes_[index(step.out)];
+    if (step.kind == Kind::linear) return backward_linear(at, layer_at);
+    for (int operand : {step.a, step.b})
+      if (operand >= 0 && moving_[index(operand)]) slopes_[index(operand)] += pulled_back(step, slope);
+  }
+
+  Rows pulled_back(const Step& step, const Rows& slope) const {
+    Rows s = slope;
+    switch (step.kind) {
+      case Kind::affine:
+        for (Eigen::Index c = 0; c < s.rows(); ++c) s.row(c) *= step.scale[index(static_cast<int>(c))];
+        break;
+      case Kind::clip: {
+        const Rows& a = values_[index(step.a)];
+        s = (a.array() > step.low && a.array() < step.high).select(s, 0.0f);
+        break;
+      }
+      case Kind::mean:
+        s = spread(slope, extent(step.a).plane());
+        break;
+      default:
+        break;
+    }
+    return s;
+  }
+
+  Rows spread(const Rows& slope, int plane) const {
+    Rows s(slope.rows(), static_cast<Eigen::Index>(samples_) * plane);
+    for (Eigen::Index c = 0; c < slope.rows(); ++c)
+      for (int i = 0; i < samples_; ++i)
+        s.row(c).segment(i * plane, plane).setConstant(slope(c, i) / static_cast<float>(plane));
+    return s;
+  }
+
+  template <class F>
+  void backward_linear(std::size_t at, F& layer_at) {
+    const Step& step = tape_.steps[at];
+    const TapeLayer& l = tape_.layers[index(step.layer)];
+    const Rows& slope = slopes_[index(step.out)];
+    int in = l.inputs / l.groups, out = l.outputs / l.groups;
+    for (int g = 0; g < l.groups; ++g) {
+      Rows part = slope.middleRows(g * out, out);
+      layer_at(step.layer, g, part, patches_[at][index(g)]);
+      if (!moving_[index(step.a)]) continue;
+      Rows to_patches =
+          weights(step.layer).middleRows(g * out, out).leftCols(l.columns() - 1).transpose() * part;
+      fold(to_patches, extent(step.a), extent(step.out), step.geometry, g * in, in, samples_,
+           slopes_[index(step.a)]);
+    }
+  }
+
+  const Tape& tape_;
+  const TapeWeights& weights_;
+  std::vector<bool> moving_;  // depends on weights
+  std::vector<Rows> values_, slopes_;
+  std::vector<std::vector<Rows>> patches_;  // of each linear step, per group
+  int samples_ = 0;
+};
+
+// As many samples at a time as make matrices of about 1024 columns.
+int chunk(const Tape& tape) {
+  int plane = 1;
+  for (const Extent& e : tape.values) plane = std::max(plane, e.plane());
+  return std::clamp(1024 / plane, 1, 64);
+}
+
+// work(share, Chunk, first, samples) for every chunk of every share; shares run at the same time.
+template <class F>
+void in_chunks(const Tape& tape, const TapeWeights& weights, int first, int last, int shares, F work) {
+  int at_a_time = chunk(tape);
+  OneBlasThread one;
+  in_parallel(shares, [&](int share) {
+    auto border = [&](int i) { return first + static_cast<int>(std::int64_t{last - first} * i / shares); };
+    Chunk values(tape, weights);
+    for (int begin = border(share), end = border(share + 1); begin < end; begin += at_a_time)
+      work(share, values, begin, std::min(at_a_time, end - begin));
+  });
+}
+
+constexpr int kShares = 8;
+
+Eigen::Map<Rows> layer_rows(const Tape& tape, TapeWeights& of, int layer) {
+  const TapeLayer& l = tape.layers[static_cast<std::size_t>(layer)];
+  return {of[static_cast<std::size_t>(layer)].data(), l.outputs, l.columns()};
+}
+
+TapeWeights zeros(const Tape& tape) {
+  TapeWeights weights;
+  for (const TapeLayer& l : tape.layers) weights.emplace_back(l.size(), 0.0f);
+  return weights;
+}
+
+void add(TapeWeights& to, const TapeWeights& more) {
+  for (std::size_t l = 0; l < to.size(); ++l)
+    for (std::size_t i = 0; i < to[l].size(); ++i) to[l][i] += more[l][i];
+}
+
+}  // namespace
+
+double Tape::macs() const {
+  double sum = 0;
+  for (const Step& step : steps)
+    if (step.kind == Kind::linear) {
+      const TapeLayer& l = layers[static_cast<std::size_t>(step.layer)];
+      sum += static_cast<double>(l.size()) * values[static_cast<std::size_t>(step.out)].plane();
+    }
+  return sum;
+}
+
+double squared_distance(const Tape& tape, const TapeWeights& weights, const Wanted& wanted, int first,
+                        int last, TapeWeights* gradient) {
+  std::vector<double> sums(kShares, 0.0);
+  std::vector<TapeWeights> slopes(gradient ? kShares : 0);
+  for (TapeWeights& s : slopes) s = zeros(tape);
+  in_chunks(tape, weights, first, last, kShares, [&](int share, Chunk& chunk, int begin, int samples) {
+    auto at = static_cast<std::size_t>(share);
+    chunk.forward(wanted, begin, samples);
+    Rows r = chunk.residual(wanted, begin);
+    sums[at] += r.cast<double>().squaredNorm();
+    if (!gradient) return;
+    r *= 2;
+    chunk.backward(std::move(r), [&](int layer, int g, const Rows& slope, const Rows& patches) {
+      layer_rows(tape, slopes[at], layer).middleRows(g * slope.rows(), slope.rows()).noalias() +=
+          slope * patches.transpose();
+    });
+  });
+  double sum = 0;
+  for (double s : sums) sum += s;
+  if (!gradient) return sum;
+  *gradient = std::move(slopes.front());
+  for (std::size_t i = 1; i < slopes.size(); ++i) add(*gradient, slopes[i]);
+  return sum;
+}
+
+Curvature curvature(const Tape& tape, const TapeWeights& weights, const Wanted& wanted, int first, int last,
+                    std::uint64_t seed) {
+  Curvature c;
+  std::vector<double> rows(tape.layers.size(), 0);
+  for (const TapeLayer& l : tape.layers) {
+    auto columns = static_cast<std::size_t>(l.columns());
+    c.inputs.emplace_back(static_cast<std::size_t>(l.groups), std::vector<double>(columns * columns, 0.0));
+    c.outputs.emplace_back(static_cast<std::size_t>(l.outputs), 0.0);
+  }
+  Random random(seed);
+  in_chunks(tape, weights, first, last, 1, [&](int, Chunk& chunk, int begin, int samples) {
+    chunk.forward(wanted, begin, samples);
+    Rows signs = chunk.residual(wanted, begin);
+    for (Eigen::Index i = 0; i < signs.size(); ++i)
+      if (signs.data()[i] != 0) signs.data()[i] = random.below(2) ? 1.0f : -1.0f;
+    chunk.backward(std::move(signs), [&](int layer, int g, const Rows& slope, const Rows& patches) {
+      auto at = static_cast<std::size_t>(layer);
+      auto& gram = c.inputs[at][static_cast<std::size_t>(g)];
+      Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> total(
+          gram.data(), patches.rows(), patches.rows());
+      total += (patches * patches.transpose()).cast<double>();
+      for (Eigen::Index o = 0; o < slope.rows(); ++o)
+        c.outputs[at][static_cast<std::size_t>(g * slope.rows() + o)] +=
+            slope.row(o).cast<double>().squaredNorm();
+      if (g == 0) rows[at] += static_cast<double>(patches.cols());
+    });
+  });
+  double at_goal =
+      static_cast<double>(last - first) * tape.values[static_cast<std::size_t>(tape.goal)].plane();
+  for (std::size_t l = 0; l < rows.size(); ++l) {
+    for (auto& gram : c.inputs[l])
+      for (double& v : gram) v /= std::max(1.0, rows[l]);
+    for (double& v : c.outputs[l]) v /= std::max(1.0, at_goal);
+  }
+  return c;
+}
+
+}  // namespace tailor::saliency
