@@ -7,6 +7,7 @@
 #include "tailor/data/dataset.h"
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
+#include "tailor/pipeline/gpu_target.h"
 #include "tailor/pipeline/width_plan.h"
 #include "tailor/runtime/profile.h"
 #include "tailor/runtime/runner.h"
@@ -205,6 +206,9 @@ struct LatencyLimit {
 LatencyLimit parse_latency(const std::string& text, const char* option);
 /// --fresh and --resume. @throws Error usage if both are given
 runtime::Journal journal_of(bool fresh, bool resume);
+/// -d cuda of a verb that also runs samples: --runner is the GPU's, so the samples of `bench` go to the default one.
+/// @throws Error bad_value (precision), usage (threads)
+pipeline::GpuTarget gpu_target(const std::string& precision, int threads, pipeline::BenchOptions& bench);
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
 /// The table of `plan show`, which `optimize` shows too.

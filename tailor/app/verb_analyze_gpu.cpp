@@ -5,6 +5,7 @@
 #include "tailor/base/table.h"
 #include "tailor/base/text.h"
 #include "tailor/pipeline/gpu_analysis.h"
+#include "tailor/pipeline/gpu_target.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -58,13 +59,6 @@ std::string verdicts_text(const GpuAnalysis& a) {
   return text;
 }
 
-std::string left_out_text(const GpuAnalysis& a) {
-  std::string text;
-  for (const auto& [op, count] : a.left_out)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, op);
-  return text;
-}
-
 std::string totals_text(const GpuAnalysis& a) {
   const double between = a.network_us - a.kernels_us;
   std::string text = fmt::format(
@@ -84,7 +78,7 @@ std::string totals_text(const GpuAnalysis& a) {
   if (!a.left_out.empty())
     text += fmt::format(
         "left out          {}: this runner does not compute them, and the network's time lacks them\n",
-        left_out_text(a));
+        pipeline::left_out_text(a.left_out));
   return text;
 }
 

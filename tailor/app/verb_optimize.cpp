@@ -26,6 +26,10 @@ double reached(const std::filesystem::path& result, const std::filesystem::path&
   return other.proof.speed.models[1].to_first.ratio;
 }
 
+bool on_gpu(const OptimizeArguments& a) {
+  return std::find(a.devices.begin(), a.devices.end(), "cuda") != a.devices.end();
+}
+
 bool exact_rule(const OptimizeArguments& a) { return a.rule.empty() || a.rule == "exact"; }
 
 void check_one_goal(const OptimizeArguments& a) {
@@ -57,6 +61,8 @@ void check_words(const OptimizeArguments& a) {
             "leave --rule, --from, --rounds, --widths, --keep-... out");
   refuse_if(plan && (a.fresh || a.resume), "--plan times no layers: --fresh and --resume say nothing",
             "leave them away");
+  refuse_if(on_gpu(a) && a.keep_kernels, "kernels keep their taps on a GPU that is there anyway",
+            "leave --keep-kernels out");
   refuse_if((plan || !exact_rule(a)) && keeps,
             "--keep-branches and --keep-kernels are for a search by the rule exact", "leave them out");
   refuse_if(a.merge && exact_rule(a) && !plan,
@@ -136,15 +142,17 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
     refuse("--output", "the output would overwrite the model");
 }
 
-// None for this processor. @throws Error usage for both kinds at once
+// Devices that are described; none for what is measured. @throws Error usage for both kinds at once
 std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipeline::Goal& goal) {
   const bool cpu = std::find(a.devices.begin(), a.devices.end(), "cpu") != a.devices.end();
-  if (cpu && a.devices.size() > 1)
-    throw Error(Code::usage, "cpu is measured, other devices are modelled: they cannot be mixed", "--device",
-                "optimize for one kind, and verify on the other");
+  if ((cpu || on_gpu(a)) && a.devices.size() > 1)
+    throw Error(
+        Code::usage,
+        "cpu and cuda are measured, other devices are modelled: they cannot be mixed, nor with each other",
+        "--device", "optimize for one kind, and verify on the other");
+  if (on_gpu(a)) return {};
   if (cpu && !a.precision.empty())
-    throw Error(Code::usage, "the file says its precision itself", "--precision",
-                "only for a described device");
+    throw Error(Code::usage, "the file says its precision itself", "--precision", "only for a GPU");
   if (cpu) return {};
   if (a.devices.size() > 1 && goal.latency_us)
     throw Error(Code::usage, "a latency in seconds means nothing for several devices", "--latency",
@@ -155,11 +163,6 @@ std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipelin
   if (a.fresh || a.resume || !a.profile.empty() || a.time != OptimizeArguments().time)
     throw Error(Code::usage, "nothing is timed for a described device",
                 "--fresh, --resume, --profile, --time", "leave them out");
-  if (std::find(a.devices.begin(), a.devices.end(), "cuda") != a.devices.end())
-    throw Error(Code::usage, "optimize does not search on a GPU that is there", "--device",
-                "search on its description (tailor devices probe -o gpu.toml, then -d gpu.toml) and prove "
-                "the result with "
-                "tailor bench -d cuda");
   std::vector<device::Device> devices;
   for (const std::string& name : a.devices) devices.push_back(device::find_device(name));
   return devices;
@@ -193,6 +196,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   BenchArguments timing;
   timing.threads = a.threads, timing.seed = a.seed, timing.time = a.time;
   o.bench = bench_options(global, timing);
+  if (on_gpu(a)) o.gpu = gpu_target(a.precision, a.threads, o.bench);
   o.best_effort = a.best_effort, o.dry_run = a.dry_run;
   return o;
 }
@@ -222,6 +226,9 @@ std::string recover_text(const pipeline::OptimizeResult& r) {
 std::string describe(const pipeline::OptimizeResult& r, const std::string& precision) {
   const pipeline::BenchModel &a = r.proof.speed.models[0], &b = r.proof.speed.models[1];
   std::string text = plan_text(r.plan) + "\n";
+  if (!r.proof.speed.precision.empty())
+    text += fmt::format("measured  speed on {}; accuracy by {} on the processor, in the file's own types\n",
+                        r.timed_on, r.proof.samples.front().by);
   for (const pipeline::DeviceLatency& d : r.devices)
     text += fmt::format("latency   {} -> {}   {:.3f}x  MODELLED on {}, {}\n", duration(d.before_us),
                         duration(d.after_us), d.ratio(), d.title, precision);

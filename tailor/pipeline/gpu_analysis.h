@@ -67,13 +67,6 @@ DeviceVerdict judge_measured(const GpuLayer& layer, const latency::Workload* wor
 /// model without layers
 GpuAnalysis analyze_gpu(const Subject& subject, const GpuAnalysisOptions& options);
 
-/// The job that times a model on such a runner. @throws Error as read_subject, bad_value
-runtime::Job network_job(const std::filesystem::path& model, const graph::ShapeOverrides& overrides,
-                         const std::string& precision);
-
-/// Options of the runner for GPUs: its program beside this one, unless a command is named.
-runtime::RunnerOptions gpu_runner(runtime::RunnerOptions options, const std::string& precision);
-
 /// Schema "tailor/gpu-analysis/1".
 Json to_json(const GpuAnalysis& analysis);
 

@@ -101,7 +101,7 @@ double ratio_of(const Search& search, const Trial& trial) {
 
 // The one of several that looks best was also the luckiest: what would be taken is measured once more.
 void confirm(const Search& search, Trial& trial) {
-  if (search.options.yardstick.ratio) return;  // counted or modelled, not measured
+  if (search.options.yardstick.exact) return;
   double& measured = trial.report.measured;
   measured = std::sqrt(measured * ratio_of(search, trial));
   search.say(fmt::format("measured again: {:.3f} in the mean", measured));

@@ -21,9 +21,11 @@ namespace tailor::pipeline {
 
 /// What a search makes smaller, as a share of the original's.
 struct Yardstick {
-  std::function<double(const graph::Model&)> ratio = {};  // absent: latency, measured in interleaved rounds
-  const char* how = "measured";                           // as it is told
+  /// Absent: latency on this processor, measured in interleaved rounds.
+  std::function<double(const graph::Model&)> ratio = {};
+  const char* how = "measured";  // as it is told
   const char* quantity = "latency";
+  bool exact = false;  // counted or modelled: asked twice, it says the same
 };
 
 struct RoundOptions {
