@@ -71,7 +71,7 @@ struct OptimizeArguments {
   int threads = 1, rounds = 0, widths = 6;
   std::uint64_t seed = 0;
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
-  bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false;
+  bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false, free = false;
   std::string macs;
   std::filesystem::path widths_from, gradients;
   PageArguments page;
@@ -97,7 +97,7 @@ struct AnalyzeArguments {
   std::string device = "cpu", precision, layer, over;  // precision and over: of a described device only
   int threads = 1, top = 10;
   std::uint64_t seed = 0;
-  bool all = false, fresh = false, resume = false;
+  bool all = false, fresh = false, resume = false, free = false;
   PageArguments page;
   std::filesystem::path netron, trace, csv;
 };

@@ -78,6 +78,8 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
   sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
   sub->add_option("--layer", o->layer, "also measure and draw the staircase of this layer");
   sub->add_option("--top", o->top, "show so many layers")->capture_default_str();
+  sub->add_flag("--free", o->free,
+                "of a GPU: also list the widths that cost nothing, up to the right edge of each step");
   sub->add_flag("--all", o->all, "show all layers, and what else is executed");
   add_journal(*sub, o->fresh, o->resume);
   sub->add_option("--seed", o->seed, "of the order and the random inputs")->capture_default_str();
@@ -222,6 +224,9 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   sub->add_option("--plan-output", o->plan_out, "where the plan goes (default: OUTPUT with .plan.json)");
   sub->add_option("--profile", o->profile, "journal of measured layers (default: in the cache folder)");
   add_journal(*sub, o->fresh, o->resume);
+  sub->add_flag("--free", o->free,
+                "also list the widths of the result that could be larger for nothing, up to the right edge "
+                "of each step");
   sub->add_flag("--best-effort", o->best_effort, "write the nearest model if the goal is not met");
   sub->add_flag("--dry-run", o->dry_run, "search and verify, write no model");
   add_page(*sub, o->page);

@@ -92,7 +92,7 @@ std::string text_of(const GpuAnalysis& a, const AnalyzeArguments& arguments) {
                   a.model.string(), a.device, a.isa, a.precision, a.version, a.known, a.measured);
   std::string text = wrapped(header, width, 2) + layer_table(a, rows, width);
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
-  return text + "\n" + wrapped(totals_text(a), width, kTotals);
+  return text + "\n" + wrapped(totals_text(a), width, kTotals) + (a.free ? free_text(*a.free, width) : "");
 }
 
 }  // namespace
@@ -101,7 +101,7 @@ int analyze_on_gpu(const Global& global, const AnalyzeArguments& arguments) {
   const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
   pipeline::GpuAnalysisOptions options;
   if (!arguments.precision.empty()) options.precision = arguments.precision;
-  options.seed = arguments.seed, options.runner = global.runner;
+  options.seed = arguments.seed, options.runner = global.runner, options.free = arguments.free;
   options.journal = journal_of(arguments.fresh, arguments.resume);
   std::optional<Progress> progress;
   std::string phase;

@@ -1,4 +1,5 @@
 // tailor optimize: words into options, the table of what was decided, the proof.
+#include "tailor/app/analysis_text.h"
 #include "tailor/app/app.h"
 #include "tailor/base/file.h"
 #include "tailor/base/progress.h"
@@ -61,6 +62,8 @@ void check_words(const OptimizeArguments& a) {
             "leave --rule, --from, --rounds, --widths, --keep-... out");
   refuse_if(plan && (a.fresh || a.resume), "--plan times no layers: --fresh and --resume say nothing",
             "leave them away");
+  refuse_if(a.free && !a.macs.empty(), "--free asks for time, and --macs counts arithmetic",
+            "leave one of them out");
   refuse_if(on_gpu(a) && a.keep_kernels, "kernels keep their taps on a GPU that is there anyway",
             "leave --keep-kernels out");
   refuse_if((plan || !exact_rule(a)) && keeps,
@@ -197,7 +200,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   timing.threads = a.threads, timing.seed = a.seed, timing.time = a.time;
   o.bench = bench_options(global, timing);
   if (on_gpu(a)) o.gpu = gpu_target(a.precision, a.threads, o.bench);
-  o.best_effort = a.best_effort, o.dry_run = a.dry_run;
+  o.best_effort = a.best_effort, o.dry_run = a.dry_run, o.free = a.free;
   return o;
 }
 
@@ -247,6 +250,7 @@ std::string describe(const pipeline::OptimizeResult& r, const std::string& preci
   if (!r.written.empty())
     text += fmt::format("wrote     {} (read back, run, compared)  {}\n", r.written.string(),
                         r.plan_written.string());
+  if (r.free) text += free_text(*r.free, output_width());
   return text;
 }
 

@@ -160,6 +160,9 @@ GpuAnalysis analyze_gpu(const Subject& subject, const GpuAnalysisOptions& option
   if (list.layers.empty())
     throw Error(Code::nothing_to_change, "the model has no layer that a GPU's runner computes",
                 subject.path.string());
+  if (options.free && list.left_out.contains("ConvTranspose"))
+    throw Error(Code::runtime_refused, "the runner for GPUs times no ConvTranspose, so widths are not swept",
+                subject.path.string(), "leave --free out, or ask a description: -d NAME");
   std::string phase = "profile";
   runtime::RunnerOptions with_progress = gpu_runner(options.runner, options.precision);
   with_progress.on_progress = [&](double done) {
@@ -180,6 +183,8 @@ GpuAnalysis analyze_gpu(const Subject& subject, const GpuAnalysisOptions& option
                                   options.journal);
   Retyped typed(oracle, type);
   add_sweeps(subject, typed, analysis);
+  LatencyBook book(typed);
+  if (options.free) analysis.free = free_channels(subject, book, How::measured);
   analysis.measured = static_cast<int>(oracle.measured()), analysis.known = static_cast<int>(oracle.known());
   return analysis;
 }
@@ -202,6 +207,7 @@ Json to_json(const GpuAnalysis& a) {
                {"layers", Json::array()}};
   for (const auto& [op, count] : a.left_out) json["left_out"][op] = count;
   for (const GpuLayer& layer : a.layers) json["layers"].push_back(layer_json(layer));
+  if (a.free) json["free"] = to_json(*a.free);
   return json;
 }
 

@@ -408,6 +408,9 @@ OptimizeResult optimize(const OptimizeOptions& options) {
   Searched found = search(shop, calibration);
   OptimizeResult result;
   std::unique_ptr<onnx::Draft> draft = prove_or_go_on(shop, calibration, found, result);
+  if (options.free)
+    result.free = free_channels(make_subject(found.model, options.overrides), shop.book,
+                                shop.described ? How::modelled : How::measured);
   if (const runtime::MeasuringOracle* timings = shop.timings()) {
     result.known = timings->known(), result.measured = timings->measured();
     result.journal = shop.profile.path();

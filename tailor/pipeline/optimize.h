@@ -3,6 +3,7 @@
 
 #include "tailor/pipeline/calibration.h"
 #include "tailor/pipeline/described.h"
+#include "tailor/pipeline/free_channels.h"
 #include "tailor/pipeline/gpu_target.h"
 #include "tailor/pipeline/rounds.h"
 #include "tailor/pipeline/rules.h"
@@ -54,6 +55,7 @@ struct OptimizeOptions {
   runtime::Journal journal = runtime::Journal::go_on;
   bool best_effort = false;  // write the nearest model if the goal is not met
   bool dry_run = false;      // nothing is written
+  bool free = false;         // channels that would cost nothing in the result are wanted; not for Goal::macs
   std::function<void(const std::string&)> say = {};
 };
 
@@ -74,6 +76,7 @@ struct OptimizeResult {
   Recover recover = Recover::lsq;
   std::optional<GivenShare> given;     // of widths that were given
   std::vector<DeviceLatency> devices;  // modelled; empty where latency was measured
+  std::optional<FreeChannels> free;    // of the result
   int normalisations = 0;              // nodes whose statistics `bn` estimated again
   bool goal_met = false;
   std::string why_not;            // in words, if not

@@ -38,20 +38,23 @@ Json to_json(const OptimizeResult& result) {
                        {"before_us", d.before_us},
                        {"after_us", d.after_us},
                        {"ratio", d.ratio()}});
-  return {{"schema", "tailor/optimize/1"},
-          {"goal_met", result.goal_met},
-          {"why_not", result.why_not},
-          {"written", result.written.string()},
-          {"plan_written", result.plan_written.string()},
-          {"timings",
-           {{"journal", result.journal.string()}, {"known", result.known}, {"measured", result.measured}}},
-          {"recover", {{"method", name(result.recover)}, {"normalisations", result.normalisations}}},
-          {"given", given_json(result.given)},
-          {"timed_on", result.timed_on},
-          {"devices", devices},
-          {"rounds", rounds},
-          {"plan", to_json(result.plan)},
-          {"proof", to_json(result.proof)}};
+  Json json = {
+      {"schema", "tailor/optimize/1"},
+      {"goal_met", result.goal_met},
+      {"why_not", result.why_not},
+      {"written", result.written.string()},
+      {"plan_written", result.plan_written.string()},
+      {"timings",
+       {{"journal", result.journal.string()}, {"known", result.known}, {"measured", result.measured}}},
+      {"recover", {{"method", name(result.recover)}, {"normalisations", result.normalisations}}},
+      {"given", given_json(result.given)},
+      {"timed_on", result.timed_on},
+      {"devices", devices},
+      {"rounds", rounds},
+      {"plan", to_json(result.plan)},
+      {"proof", to_json(result.proof)}};
+  if (result.free) json["free"] = to_json(*result.free);
+  return json;
 }
 
 namespace {

@@ -47,7 +47,7 @@ struct OnGpu : ::testing::Test {
 TEST_F(OnGpu, ASearchEndsWithWidthsOnTheEdges) {
   TAILOR_NEEDS_RUNTIME();
   const Finished finished =
-      optimize({"--latency", "0.8x", "--precision", "f16", "--keep-branches", "--json"});
+      optimize({"--latency", "0.8x", "--precision", "f16", "--keep-branches", "--free", "--json"});
   ASSERT_EQ(finished.exit, 0) << finished.err;
   const Json result = document(finished);
   expect_valid("optimize", result);
@@ -63,6 +63,10 @@ TEST_F(OnGpu, ASearchEndsWithWidthsOnTheEdges) {
   EXPECT_EQ(result["plan"]["latency"]["how"], "measured");
   EXPECT_TRUE(result["devices"].empty());
   EXPECT_GT(result["timings"]["measured"].get<int>(), 20);
+
+  EXPECT_EQ(result["free"]["how"], "measured");
+  for (const Json& group : result["free"]["groups"])
+    EXPECT_EQ(group["free_to"].get<int>() % 8, 0) << "up to the edge: " << group;
 
   const Json& speed = result["proof"]["speed"];
   EXPECT_EQ(speed["runtime"], "cuda");
@@ -97,6 +101,25 @@ TEST_F(OnGpu, ASecondSearchFindsTheTimings) {
   std::vector<std::string> fresh = words;
   fresh.push_back("--fresh");
   EXPECT_EQ(document(optimize(fresh, model))["timings"]["measured"], first["timings"]["measured"]);
+}
+
+// Eight input channels are read at a time and 64 outputs are made at a time: 18 channels go up to 24 for nothing.
+TEST_F(OnGpu, AnalyzeListsWhatIsFree) {
+  const std::string model = write_small(folder.path(), "small.onnx", 18).string();
+  std::vector<std::string> words = {"analyze", model, "-d", "cuda", "--free", "--runner", cuda.command()};
+  const Finished text = run(words, start());
+  ASSERT_EQ(text.exit, 0) << text.err;
+  EXPECT_NE(text.out.find("free channels"), std::string::npos) << text.out;
+  words.push_back("--json");
+  const Json json = document(run(words, start()));
+  expect_valid("gpu-analysis", json);
+  ASSERT_FALSE(json["free"]["groups"].empty()) << json["free"];
+  EXPECT_EQ(json["free"]["groups"][0]["width"], 18);
+  EXPECT_EQ(json["free"]["groups"][0]["free_to"], 24);
+  EXPECT_EQ(json["free"]["how"], "measured");
+  EXPECT_FALSE(document(run({"analyze", model, "-d", "cuda", "--runner", cuda.command(), "--json"}, start()))
+                   .contains("free"));
+  EXPECT_EQ(run({"analyze", model, "--free"}).exit, 2);
 }
 
 TEST_F(OnGpu, AGoalInTime) {
