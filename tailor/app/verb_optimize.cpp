@@ -226,6 +226,12 @@ std::string recover_text(const pipeline::OptimizeResult& r) {
   return fmt::format("recover   statistics of {} BatchNormalization nodes re-estimated\n", r.normalisations);
 }
 
+std::string regret_text(const pipeline::DeviceLatency& d) {
+  return d.regret
+             ? fmt::format("; {:.1f} % longer than the widths for it alone at no more loss", 100 * *d.regret)
+             : "";
+}
+
 std::string describe(const pipeline::OptimizeResult& r, const std::string& precision) {
   const pipeline::BenchModel &a = r.proof.speed.models[0], &b = r.proof.speed.models[1];
   std::string text = plan_text(r.plan) + "\n";
@@ -233,8 +239,8 @@ std::string describe(const pipeline::OptimizeResult& r, const std::string& preci
     text += fmt::format("measured  speed on {}; accuracy by {} on the processor, in the file's own types\n",
                         r.timed_on, r.proof.samples.front().by);
   for (const pipeline::DeviceLatency& d : r.devices)
-    text += fmt::format("latency   {} -> {}   {:.3f}x  MODELLED on {}, {}\n", duration(d.before_us),
-                        duration(d.after_us), d.ratio(), d.title, precision);
+    text += fmt::format("latency   {} -> {}   {:.3f}x  MODELLED on {}, {}{}\n", duration(d.before_us),
+                        duration(d.after_us), d.ratio(), d.title, precision, regret_text(d));
   if (r.devices.empty())
     text += fmt::format("latency   {} -> {}   {:.3f}x [{:.3f}, {:.3f}]  {}\n", duration(a.summary.median),
                         duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,

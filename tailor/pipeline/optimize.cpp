@@ -38,6 +38,7 @@ struct Workshop {
   runtime::Runner runner;
   runtime::Profile profile;
   std::unique_ptr<Described> described;              // of devices that are described
+  std::vector<latency::WaveModel> each;              // of them, where there are several
   std::unique_ptr<GpuClock> gpu;                     // of the GPU that is there
   std::unique_ptr<runtime::MeasuringOracle> oracle;  // of this processor: absent where there is another
   Counted counted;
@@ -60,7 +61,10 @@ struct Workshop {
                    ? nullptr
                    : std::make_unique<runtime::MeasuringOracle>(runner, profile, timing(o), o.journal)),
         book(price()),
-        rule(name(o.rule)) {}
+        rule(name(o.rule)) {
+    if (o.devices.size() > 1)
+      for (const device::Device& device : o.devices) each.emplace_back(device, o.precision);
+  }
 
   latency::LatencyOracle& price() {
     if (options.goal.macs) return counted;
@@ -73,7 +77,7 @@ struct Workshop {
     return count_macs(model, original.overrides) / count_macs(original.model, original.overrides);
   }
 
-  RoundOptions rounds() const {
+  RoundOptions rounds() {
     RoundOptions r = options.rounds;
     r.say = options.say;
     if (gpu) r.yardstick.ratio = [this](const graph::Model& model) { return gpu->ratio(model); };
@@ -84,6 +88,7 @@ struct Workshop {
       r.yardstick = {[this](const graph::Model& model) { return described->ratio(model); }, "modelled",
                      "latency", true};
     r.table.kernels = r.table.kernels && !gpu;
+    for (latency::WaveModel& device : each) r.each.push_back(&device);
     return r;
   }
 
@@ -425,6 +430,9 @@ OptimizeResult optimize(const OptimizeOptions& options) {
     result.given = {shop.tail_free->given_ratio, shop.tail_free->given_loss, shop.tail_free->moved_down,
                     shop.tail_free->moved_up};
   result.rounds = found.rounds;
+  if (!found.rounds.empty() && found.rounds.back().regrets.size() == result.devices.size())
+    for (std::size_t d = 0; d < result.devices.size(); ++d)
+      result.devices[d].regret = found.rounds.back().regrets[d].share();
   result.timed_on = runtime_text(shop);
   result.recover = options.rounds.table.recover;
   result.normalisations = normalisations(found.model);

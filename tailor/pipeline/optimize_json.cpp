@@ -37,7 +37,8 @@ Json to_json(const OptimizeResult& result) {
                        {"how", tailor::name(How::modelled)},
                        {"before_us", d.before_us},
                        {"after_us", d.after_us},
-                       {"ratio", d.ratio()}});
+                       {"ratio", d.ratio()},
+                       {"regret", d.regret ? Json(*d.regret) : Json(nullptr)}});
   Json json = {
       {"schema", "tailor/optimize/1"},
       {"goal_met", result.goal_met},

@@ -8,6 +8,7 @@
 
 #include "tailor/base/units.h"
 #include "tailor/pipeline/present.h"
+#include "tailor/pipeline/regret.h"
 #include "tailor/pipeline/worthwhile.h"
 #include "tailor/plan/width_planner.h"
 #include "tailor/runtime/runner.h"
@@ -39,6 +40,9 @@ struct RoundOptions {
   int threads = 1;  // of the deployed runtime
   int timing_rounds = 101;
   Yardstick yardstick;
+  /// Of several devices that latency is the mean of, each one's own: the last round says its regret. They must outlive the
+  /// search.
+  std::vector<latency::LatencyOracle*> each = {};
   std::function<void(const std::string&)> say = {};  // one line per step
 };
 
@@ -59,6 +63,8 @@ struct RoundReport {
   int variables = 0, candidates = 0;
   /// The planner's front at the choice: ratio that the table promises, loss. At most 60 points up to the goal.
   std::vector<std::pair<double, double>> front = {};
+  std::vector<Regret> regrets =
+      {};  // of RoundOptions::each, among this round's candidates; the last round only
 };
 
 struct Searched {

@@ -123,6 +123,8 @@ TEST(OptimizeDescribed, OneModelForTwoDevices) {
   for (const Json& d : json["devices"]) {
     EXPECT_EQ(d["how"], "modelled");
     mean += d["ratio"].get<double>() / 2;
+    ASSERT_TRUE(d["regret"].is_number()) << d;
+    EXPECT_GE(d["regret"].get<double>(), 0) << d;
   }
   EXPECT_NEAR(mean, json["proof"]["speed"]["models"][1]["to_first"]["ratio"].get<double>(), 1e-6);
   EXPECT_EQ(json["plan"]["latency"]["how"], "modelled");

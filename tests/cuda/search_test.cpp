@@ -33,7 +33,7 @@ struct OnGpu : ::testing::Test {
                                       "--runner", cuda.command(),
                                       "--calib",  write_cifar(folder.path(), 120).string(),
                                       "--rounds", "1",
-                                      "--widths", "6",
+                                      "--widths", "3",
                                       "--fit",    "48",
                                       "--judge",  "32",
                                       "--time",   "1s"};
