@@ -1,6 +1,8 @@
 #include "tailor/app/analysis_text.h"
 
+#include "tailor/base/table.h"
 #include "tailor/base/text.h"
+#include "tailor/console/console.h"
 
 #include <fmt/format.h>
 
@@ -44,6 +46,33 @@ std::string with_notes(std::string_view table, const std::vector<std::string>& n
     if (row > 0 && !notes[row - 1].empty()) text += wrapped("    " + notes[row - 1], width, 4) + "\n";
   }
   return text;
+}
+
+std::string free_text(const pipeline::FreeChannels& free, std::size_t width) {
+  std::string text = "\nfree channels     ";
+  if (free.groups.empty())
+    text += fmt::format("none, {}: every wider width costs more than {:.0f} % of its layers' time",
+                        name(free.how), 100 * pipeline::kFreeShare);
+  else
+    text +=
+        fmt::format("{} of {} groups that can grow have some; all together {:+.1f} % of the layers' time, {}",
+                    free.groups.size(), free.asked, 100 * (free.together_us / std::max(free.us, 1e-9) - 1),
+                    name(free.how));
+  if (free.stuck > 0) text += fmt::format("; {} groups cannot grow and were not asked about", free.stuck);
+  text = wrapped(text + "\n", width, 18);
+  if (free.groups.empty()) return text;
+  Table table({{"group", Align::left, true},
+               {"width", Align::right},
+               {"free up to", Align::right},
+               {"with the others", Align::right},
+               {"layers", Align::right},
+               {"their time", Align::right},
+               {"at the edge", Align::right}});
+  for (const pipeline::FreeGroup& g : free.groups)
+    table.row({g.name, std::to_string(g.width), std::to_string(g.free_to), std::to_string(g.together),
+               std::to_string(g.layers), console::duration(g.us),
+               fmt::format("{:+.1f} %", 100 * (g.free_us / g.us - 1))});
+  return text + table.text({}, width);
 }
 
 std::string bar_text(double value, double most, std::size_t columns) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/pipeline/analyze.h"
+#include "tailor/pipeline/free_channels.h"
 
 #include <cstddef>
 #include <optional>
@@ -25,6 +26,9 @@ std::string edges_text(const std::vector<pipeline::GroupSweep>& sweeps);
 
 /// A table's lines, each row with its note below it, set in and wrapped; "": none. @param notes one per row
 std::string with_notes(std::string_view table, const std::vector<std::string>& notes, std::size_t width);
+
+/// Which channels cost nothing on a device, as a table under a line on all of them together.
+std::string free_text(const pipeline::FreeChannels& free, std::size_t width);
 
 /// A picture of a share in characters: "####  " of `most` that fill `columns`; anything above 0 shows.
 std::string bar_text(double value, double most, std::size_t columns);

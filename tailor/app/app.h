@@ -7,6 +7,7 @@
 #include "tailor/data/dataset.h"
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
+#include "tailor/pipeline/gpu_target.h"
 #include "tailor/pipeline/width_plan.h"
 #include "tailor/runtime/profile.h"
 #include "tailor/runtime/runner.h"
@@ -70,7 +71,7 @@ struct OptimizeArguments {
   int threads = 1, rounds = 0, widths = 6, joint = -1;  // joint: -1: not given
   std::uint64_t seed = 0;
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
-  bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false;
+  bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false, free = false;
   std::string macs;
   std::filesystem::path widths_from, gradients;
   PageArguments page;
@@ -96,7 +97,7 @@ struct AnalyzeArguments {
   std::string device = "cpu", precision, layer, over;  // precision and over: of a described device only
   int threads = 1, top = 10;
   std::uint64_t seed = 0;
-  bool all = false, fresh = false, resume = false;
+  bool all = false, fresh = false, resume = false, free = false;
   PageArguments page;
   std::filesystem::path netron, trace, csv;
 };
@@ -205,6 +206,9 @@ struct LatencyLimit {
 LatencyLimit parse_latency(const std::string& text, const char* option);
 /// --fresh and --resume. @throws Error usage if both are given
 runtime::Journal journal_of(bool fresh, bool resume);
+/// -d cuda of a verb that also runs samples: --runner is the GPU's, so the samples of `bench` go to the default one.
+/// @throws Error bad_value (precision), usage (threads)
+pipeline::GpuTarget gpu_target(const std::string& precision, int threads, pipeline::BenchOptions& bench);
 /// Options of a measurement from the arguments. @throws Error bad_value
 pipeline::BenchOptions bench_options(const Global& global, const BenchArguments& arguments);
 /// The table of `plan show`, which `optimize` shows too.

@@ -78,6 +78,8 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
   sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
   sub->add_option("--layer", o->layer, "also measure and draw the staircase of this layer");
   sub->add_option("--top", o->top, "show so many layers")->capture_default_str();
+  sub->add_flag("--free", o->free,
+                "of a GPU: also list the widths that cost nothing, up to the right edge of each step");
   sub->add_flag("--all", o->all, "show all layers, and what else is executed");
   add_journal(*sub, o->fresh, o->resume);
   sub->add_option("--seed", o->seed, "of the order and the random inputs")->capture_default_str();
@@ -109,12 +111,19 @@ void add_timing(CLI::App& sub, BenchArguments& o) {
   add_page(sub, o.page);
 }
 
+void add_measured_device(CLI::App& sub, BenchArguments& o) {
+  sub.add_option(
+         "-d,--device", o.device,
+         "where speed is measured: cpu, or cuda: an NVIDIA GPU that is there, or with --runner elsewhere")
+      ->capture_default_str();
+  sub.add_option("--precision", o.precision, "on a GPU: f32 (default), tf32, f16, bf16 or i8");
+}
+
 void add_bench(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<BenchArguments>(app, invocation, "bench",
                                        "time models against each other in interleaved rounds", bench);
   sub->add_option("MODELS", o->models, "ONNX files; the first is the reference")->required();
-  sub->add_option("-d,--device", o->device, "cpu, or cuda: an NVIDIA GPU")->capture_default_str();
-  sub->add_option("--precision", o->precision, "on a GPU: f32 (default), tf32, f16, bf16 or i8");
+  add_measured_device(*sub, *o);
   add_timing(*sub, *o);
 }
 
@@ -132,6 +141,7 @@ void add_verify(CLI::App& app, Invocation& invocation) {
   sub->add_option("--max-drop", o->max_drop, "gate: points of top-1 that B may lose");
   sub->add_option("--min-speedup", o->min_speedup, "gate: how much faster B must be, 1.3x");
   sub->add_option("--latency", o->latency, "gate: how long B may take, 5ms, or 0.68x of A");
+  add_measured_device(*sub, o->bench);
   add_timing(*sub, o->bench);
 }
 
@@ -199,13 +209,15 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   console::add_preparation(*sub, o->preparation);
   sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
-  sub->add_option(
-         "-d,--device", o->devices,
-         "cpu, which is measured; or a GPU that is modelled from its description (tailor devices list, or a "
-         "TOML file); several times: one model for all of them, with the mean of their shares as its latency")
+  sub->add_option("-d,--device", o->devices,
+                  "cpu or cuda (an NVIDIA GPU that is there, or with --runner elsewhere), which are "
+                  "measured; or a GPU that "
+                  "is modelled from its description (tailor devices list, or a TOML file); that several "
+                  "times: one model "
+                  "for all of them, with the mean of their shares as its latency")
       ->allow_extra_args(false)
       ->capture_default_str();
-  sub->add_option("--precision", o->precision, "of described devices: f32 (default), tf32, f16, bf16 or i8");
+  sub->add_option("--precision", o->precision, "of GPUs: f32 (default), tf32, f16, bf16 or i8");
   sub->add_option("--threads", o->threads, "threads of the runtime")->capture_default_str();
   sub->add_option("--seed", o->seed, "of samples, order and random inputs")->capture_default_str();
   sub->add_option("--time", o->time, "how long to compare the result with the original")
@@ -216,6 +228,9 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   sub->add_option("--plan-output", o->plan_out, "where the plan goes (default: OUTPUT with .plan.json)");
   sub->add_option("--profile", o->profile, "journal of measured layers (default: in the cache folder)");
   add_journal(*sub, o->fresh, o->resume);
+  sub->add_flag("--free", o->free,
+                "also list the widths of the result that could be larger for nothing, up to the right edge "
+                "of each step");
   sub->add_flag("--best-effort", o->best_effort, "write the nearest model if the goal is not met");
   sub->add_flag("--dry-run", o->dry_run, "search and verify, write no model");
   add_page(*sub, o->page);

@@ -210,6 +210,8 @@ void check_half(const AnalyzeArguments& a) {
     refuse("--fresh, --resume", "nothing is measured for a described device");
   if (described && (a.threads != 1 || a.seed != 0))
     refuse("--threads, --seed", "nothing is measured for a described device");
+  if (!described && a.free)
+    refuse("--free", "for GPUs; on this processor the column \"free up to\" and tailor grow tell");
   if (!a.over.empty() && a.layer.empty()) refuse("--over", "needs --layer");
 }
 

@@ -122,6 +122,7 @@ std::string text_of(const DeviceAnalysis& analysis, const AnalyzeArguments& argu
   std::string text = wrapped(header_text(analysis), width, 2) + layer_table(analysis, rows, width);
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
   return text + "\n" + wrapped(totals_text(analysis), width, kTotals) +
+         (analysis.free ? free_text(*analysis.free, width) : "") +
          (analysis.picture ? picture_text(analysis) : "");
 }
 
@@ -131,7 +132,7 @@ int analyze_described(const Global& global, const AnalyzeArguments& arguments) {
   const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
   const device::Device device = device::find_device(arguments.device);
   pipeline::DeviceAnalysisOptions options;
-  options.layer = arguments.layer;
+  options.layer = arguments.layer, options.free = arguments.free;
   if (!arguments.precision.empty()) options.precision = arguments.precision;
   if (!arguments.over.empty()) options.axis = pipeline::parse_axis(arguments.over);
   const DeviceAnalysis analysis = pipeline::analyze_on(subject, device, options);

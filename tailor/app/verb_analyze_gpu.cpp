@@ -5,6 +5,7 @@
 #include "tailor/base/table.h"
 #include "tailor/base/text.h"
 #include "tailor/pipeline/gpu_analysis.h"
+#include "tailor/pipeline/gpu_target.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -58,13 +59,6 @@ std::string verdicts_text(const GpuAnalysis& a) {
   return text;
 }
 
-std::string left_out_text(const GpuAnalysis& a) {
-  std::string text;
-  for (const auto& [op, count] : a.left_out)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, op);
-  return text;
-}
-
 std::string totals_text(const GpuAnalysis& a) {
   const double between = a.network_us - a.kernels_us;
   std::string text = fmt::format(
@@ -84,7 +78,7 @@ std::string totals_text(const GpuAnalysis& a) {
   if (!a.left_out.empty())
     text += fmt::format(
         "left out          {}: this runner does not compute them, and the network's time lacks them\n",
-        left_out_text(a));
+        pipeline::left_out_text(a.left_out));
   return text;
 }
 
@@ -98,7 +92,7 @@ std::string text_of(const GpuAnalysis& a, const AnalyzeArguments& arguments) {
                   a.model.string(), a.device, a.isa, a.precision, a.version, a.known, a.measured);
   std::string text = wrapped(header, width, 2) + layer_table(a, rows, width);
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
-  return text + "\n" + wrapped(totals_text(a), width, kTotals);
+  return text + "\n" + wrapped(totals_text(a), width, kTotals) + (a.free ? free_text(*a.free, width) : "");
 }
 
 }  // namespace
@@ -107,7 +101,7 @@ int analyze_on_gpu(const Global& global, const AnalyzeArguments& arguments) {
   const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
   pipeline::GpuAnalysisOptions options;
   if (!arguments.precision.empty()) options.precision = arguments.precision;
-  options.seed = arguments.seed, options.runner = global.runner;
+  options.seed = arguments.seed, options.runner = global.runner, options.free = arguments.free;
   options.journal = journal_of(arguments.fresh, arguments.resume);
   std::optional<Progress> progress;
   std::string phase;

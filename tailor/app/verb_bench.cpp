@@ -3,7 +3,7 @@
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
 #include "tailor/pipeline/bench.h"
-#include "tailor/pipeline/gpu_analysis.h"
+#include "tailor/pipeline/gpu_target.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -67,12 +67,17 @@ std::string describe(const runtime::Job& job) {
 
 }  // namespace
 
+std::string device_text(const pipeline::BenchResult& r) {
+  if (r.precision.empty())
+    return fmt::format("{} {}, {}, {} thread{}", r.runtime, r.version, r.isa, r.threads,
+                       r.threads == 1 ? "" : "s");
+  return fmt::format("{} ({}), {}; {}", r.processor, r.isa, r.precision, r.version);
+}
+
 std::string bench_text(const pipeline::BenchResult& result) {
-  std::string text =
-      fmt::format("{} {}, {}, {} thread{}, {} clock, {} process{}, rounds interleaved\n", result.runtime,
-                  result.version, result.isa, result.threads, result.threads == 1 ? "" : "s", result.clock,
-                  result.processes, result.processes == 1 ? "" : "es") +
-      table_of(result).text();
+  std::string text = fmt::format("{}, {} clock, {} process{}, rounds interleaved\n", device_text(result),
+                                 result.clock, result.processes, result.processes == 1 ? "" : "es") +
+                     table_of(result).text();
   for (std::size_t i = 1; i < result.models.size(); ++i)
     text += sentence(result.models[i], result.models[0].path.string());
   return text;
@@ -89,17 +94,36 @@ pipeline::BenchOptions bench_options(const Global& global, const BenchArguments&
   return options;
 }
 
+pipeline::GpuTarget gpu_target(const std::string& precision, int threads, pipeline::BenchOptions& bench) {
+  if (threads != 1)
+    throw Error(Code::usage, "a GPU's runner has no threads", "--threads", "leave it out with -d cuda");
+  pipeline::GpuTarget target;
+  if (!precision.empty()) target.precision = precision;
+  pipeline::type_of_precision(target.precision);
+  target.runner = bench.runner;
+  bench.runner.command.clear();
+  return target;
+}
+
 namespace {
 
 // Models as lists of layers, which is what the runner for GPUs takes.
-std::vector<runtime::Job> gpu_jobs(const BenchArguments& arguments) {
+std::vector<runtime::Job> gpu_jobs(const Global& global, const BenchArguments& arguments) {
   std::vector<runtime::Job> jobs;
-  for (const std::filesystem::path& model : arguments.models)
-    jobs.push_back(pipeline::network_job(model, parse_shapes(arguments.shapes), arguments.precision));
+  for (const std::filesystem::path& model : arguments.models) {
+    std::map<std::string, int> left_out;
+    jobs.push_back(
+        pipeline::network_job(model, parse_shapes(arguments.shapes), arguments.precision, &left_out));
+    if (!left_out.empty())
+      say(global, 0,
+          fmt::format("{}: its time lacks {}, which the runner for GPUs does not compute", model.string(),
+                      pipeline::left_out_text(left_out)));
+  }
   return jobs;
 }
 
-std::vector<runtime::Job> jobs_of(const BenchArguments& arguments, pipeline::BenchOptions& options) {
+std::vector<runtime::Job> jobs_of(const Global& global, const BenchArguments& arguments,
+                                  pipeline::BenchOptions& options) {
   const bool gpu = arguments.device == "cuda";
   if (!gpu && arguments.device != "cpu")
     throw Error(Code::unknown_device,
@@ -109,7 +133,8 @@ std::vector<runtime::Job> jobs_of(const BenchArguments& arguments, pipeline::Ben
     throw Error(Code::usage, "only for a GPU: the file says it here", "--precision", "tailor bench --help");
   if (!gpu) return pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));
   options.runner = pipeline::gpu_runner(options.runner, arguments.precision);
-  return gpu_jobs(arguments);
+  options.precision = arguments.precision.empty() ? "f32" : arguments.precision;
+  return gpu_jobs(global, arguments);
 }
 
 }  // namespace
@@ -117,7 +142,7 @@ std::vector<runtime::Job> jobs_of(const BenchArguments& arguments, pipeline::Ben
 int bench(const Global& global, const BenchArguments& arguments) {
   pipeline::BenchOptions options = bench_options(global, arguments);
   check_page(arguments.page);
-  const std::vector<runtime::Job> jobs = jobs_of(arguments, options);
+  const std::vector<runtime::Job> jobs = jobs_of(global, arguments, options);
   for (const runtime::Job& job : jobs) say(global, 1, describe(job));
   pipeline::BenchResult result;
   {

@@ -5,7 +5,7 @@
 #include "tailor/base/table.h"
 #include "tailor/device/device.h"
 #include "tailor/device/facts.h"
-#include "tailor/pipeline/gpu_analysis.h"
+#include "tailor/pipeline/gpu_target.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

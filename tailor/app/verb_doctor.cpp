@@ -3,7 +3,7 @@
 #include "tailor/base/file.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
-#include "tailor/pipeline/gpu_analysis.h"
+#include "tailor/pipeline/gpu_target.h"
 #include "tailor/runtime/measure.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // tailor optimize: words into options, the table of what was decided, the proof.
+#include "tailor/app/analysis_text.h"
 #include "tailor/app/app.h"
 #include "tailor/base/file.h"
 #include "tailor/base/progress.h"
@@ -24,6 +25,10 @@ double reached(const std::filesystem::path& result, const std::filesystem::path&
                 fmt::format("this is a result for {}, not for this model", other.plan.model), result.string(),
                 "give a result that optimize --json printed for the same model");
   return other.proof.speed.models[1].to_first.ratio;
+}
+
+bool on_gpu(const OptimizeArguments& a) {
+  return std::find(a.devices.begin(), a.devices.end(), "cuda") != a.devices.end();
 }
 
 bool exact_rule(const OptimizeArguments& a) { return a.rule.empty() || a.rule == "exact"; }
@@ -57,6 +62,10 @@ void check_words(const OptimizeArguments& a) {
             "leave --rule, --from, --rounds, --widths, --keep-... out");
   refuse_if(plan && (a.fresh || a.resume), "--plan times no layers: --fresh and --resume say nothing",
             "leave them away");
+  refuse_if(a.free && !a.macs.empty(), "--free asks for time, and --macs counts arithmetic",
+            "leave one of them out");
+  refuse_if(on_gpu(a) && a.keep_kernels, "kernels keep their taps on a GPU that is there anyway",
+            "leave --keep-kernels out");
   refuse_if((plan || !exact_rule(a)) && keeps,
             "--keep-branches and --keep-kernels are for a search by the rule exact", "leave them out");
   refuse_if(a.joint >= 0 && a.recover != "lsq", "--joint is about the fit of --recover lsq",
@@ -139,15 +148,17 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
     refuse("--output", "the output would overwrite the model");
 }
 
-// None for this processor. @throws Error usage for both kinds at once
+// Devices that are described; none for what is measured. @throws Error usage for both kinds at once
 std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipeline::Goal& goal) {
   const bool cpu = std::find(a.devices.begin(), a.devices.end(), "cpu") != a.devices.end();
-  if (cpu && a.devices.size() > 1)
-    throw Error(Code::usage, "cpu is measured, other devices are modelled: they cannot be mixed", "--device",
-                "optimize for one kind, and verify on the other");
+  if ((cpu || on_gpu(a)) && a.devices.size() > 1)
+    throw Error(
+        Code::usage,
+        "cpu and cuda are measured, other devices are modelled: they cannot be mixed, nor with each other",
+        "--device", "optimize for one kind, and verify on the other");
+  if (on_gpu(a)) return {};
   if (cpu && !a.precision.empty())
-    throw Error(Code::usage, "the file says its precision itself", "--precision",
-                "only for a described device");
+    throw Error(Code::usage, "the file says its precision itself", "--precision", "only for a GPU");
   if (cpu) return {};
   if (a.devices.size() > 1 && goal.latency_us)
     throw Error(Code::usage, "a latency in seconds means nothing for several devices", "--latency",
@@ -158,11 +169,6 @@ std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipelin
   if (a.fresh || a.resume || !a.profile.empty() || a.time != OptimizeArguments().time)
     throw Error(Code::usage, "nothing is timed for a described device",
                 "--fresh, --resume, --profile, --time", "leave them out");
-  if (std::find(a.devices.begin(), a.devices.end(), "cuda") != a.devices.end())
-    throw Error(Code::usage, "optimize does not search on a GPU that is there", "--device",
-                "search on its description (tailor devices probe -o gpu.toml, then -d gpu.toml) and prove "
-                "the result with "
-                "tailor bench -d cuda");
   std::vector<device::Device> devices;
   for (const std::string& name : a.devices) devices.push_back(device::find_device(name));
   return devices;
@@ -198,7 +204,8 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   BenchArguments timing;
   timing.threads = a.threads, timing.seed = a.seed, timing.time = a.time;
   o.bench = bench_options(global, timing);
-  o.best_effort = a.best_effort, o.dry_run = a.dry_run;
+  if (on_gpu(a)) o.gpu = gpu_target(a.precision, a.threads, o.bench);
+  o.best_effort = a.best_effort, o.dry_run = a.dry_run, o.free = a.free;
   return o;
 }
 
@@ -224,12 +231,21 @@ std::string recover_text(const pipeline::OptimizeResult& r) {
   return fmt::format("recover   statistics of {} BatchNormalization nodes re-estimated\n", r.normalisations);
 }
 
+std::string regret_text(const pipeline::DeviceLatency& d) {
+  return d.regret
+             ? fmt::format("; {:.1f} % longer than the widths for it alone at no more loss", 100 * *d.regret)
+             : "";
+}
+
 std::string describe(const pipeline::OptimizeResult& r, const std::string& precision) {
   const pipeline::BenchModel &a = r.proof.speed.models[0], &b = r.proof.speed.models[1];
   std::string text = plan_text(r.plan) + "\n";
+  if (!r.proof.speed.precision.empty())
+    text += fmt::format("measured  speed on {}; accuracy by {} on the processor, in the file's own types\n",
+                        r.timed_on, r.proof.samples.front().by);
   for (const pipeline::DeviceLatency& d : r.devices)
-    text += fmt::format("latency   {} -> {}   {:.3f}x  MODELLED on {}, {}\n", duration(d.before_us),
-                        duration(d.after_us), d.ratio(), d.title, precision);
+    text += fmt::format("latency   {} -> {}   {:.3f}x  MODELLED on {}, {}{}\n", duration(d.before_us),
+                        duration(d.after_us), d.ratio(), d.title, precision, regret_text(d));
   if (r.devices.empty())
     text += fmt::format("latency   {} -> {}   {:.3f}x [{:.3f}, {:.3f}]  {}\n", duration(a.summary.median),
                         duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,
@@ -245,6 +261,7 @@ std::string describe(const pipeline::OptimizeResult& r, const std::string& preci
   if (!r.written.empty())
     text += fmt::format("wrote     {} (read back, run, compared)  {}\n", r.written.string(),
                         r.plan_written.string());
+  if (r.free) text += free_text(*r.free, output_width());
   return text;
 }
 

@@ -31,6 +31,14 @@ pipeline::VerifyOptions options_of(const Global& global, const VerifyArguments& 
   options.gates = gates_of(a);
   options.overrides = parse_shapes(a.bench.shapes);
   options.bench = bench_options(global, a.bench);
+  const bool gpu = a.bench.device == "cuda";
+  if (!gpu && a.bench.device != "cpu")
+    throw Error(Code::unknown_device,
+                fmt::format("verify measures on cpu or cuda, not on '{}'", a.bench.device), "--device",
+                "a described device is modelled: tailor analyze -d NAME");
+  if (!gpu && !a.bench.precision.empty())
+    throw Error(Code::usage, "only for a GPU: the file says it here", "--precision", "tailor verify --help");
+  if (gpu) options.gpu = gpu_target(a.bench.precision, a.bench.threads, options.bench);
   return options;
 }
 
@@ -58,6 +66,12 @@ std::string describe(const pipeline::Verification& v) {
     gates.row({pipeline::name(gate.outcome), gate.gate, gate.wanted, gate.found});
   for (const pipeline::Agreement& agreement : v.samples) describe_samples(samples, agreement);
   std::string text = samples.text() + bench_text(v.speed);
+  if (!v.speed.precision.empty())
+    text += fmt::format(
+        "speed was measured on {}, layers in {}; outputs and accuracy come from {} on the processor, in the "
+        "files' "
+        "own types\n",
+        v.speed.processor, v.speed.precision, v.samples.front().by);
   return text + (v.gates.empty() ? "no gates given (--max-drop, --min-speedup, --latency)\n" : gates.text());
 }
 

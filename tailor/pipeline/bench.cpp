@@ -150,9 +150,9 @@ BenchResult bench(const std::vector<runtime::Job>& jobs, const BenchOptions& opt
   runner.on_progress = options.progress;
   runtime::TimedApart timed = runtime::time_apart(runner, jobs, division(options));
   const runtime::Hello& hello = timed.hello;
-  BenchResult result{hello.runtime,     hello.version,     hello.isa,
-                     hello.processor,   timed.clock,       options.threads,
-                     timed.processes(), options.max_noise, {}};
+  BenchResult result{
+      hello.runtime,     hello.version,     hello.isa, hello.processor,  timed.clock, options.threads,
+      timed.processes(), options.max_noise, {},        options.precision};
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     BenchModel model{jobs[i].model, jobs[i].inputs, {}, {}, {}, {}};
     for (const auto& part : timed.us[i]) model.us.insert(model.us.end(), part.begin(), part.end());
@@ -174,6 +174,7 @@ Json to_json(const BenchResult& result) {
       {"isa", result.isa},          {"processor", result.processor},      {"threads", result.threads},
       {"clock", result.clock},      {"processes", result.processes},      {"max_noise", result.max_noise},
       {"noise", result.noise()},    {"trustworthy", result.trustworthy()}};
+  if (!result.precision.empty()) json["precision"] = result.precision;
   json["models"] = Json::array();
   for (const BenchModel& model : result.models) json["models"].push_back(model_json(model));
   return json;
@@ -189,6 +190,7 @@ BenchResult bench_from_json(const Json& json, const std::string& place) try {
                      static_cast<int>(integer(json, "processes", place)),
                      number(json, "max_noise", place),
                      {}};
+  if (json.contains("precision")) result.precision = text(json, "precision", place);
   for (const Json& model : member(json, "models", place)) result.models.push_back(model_from(model, place));
   return result;
 } catch (const nlohmann::json::exception& error) {

@@ -23,6 +23,7 @@ struct BenchOptions {
   double max_noise = 0.05;  // widest trusted 95 % interval, as a share
   std::uint64_t seed = 0;
   runtime::RunnerOptions runner = {};
+  std::string precision = {};                 // as in BenchResult, told only
   std::function<void(double)> progress = {};  // 0..1
 };
 
@@ -40,6 +41,7 @@ struct BenchResult {
   int threads = 1, processes = 1;
   double max_noise = 0;
   std::vector<BenchModel> models;
+  std::string precision = {};  // of a GPU's layers; empty: as the files say
 
   /// The widest interval (hi - lo) of the ratios; of one model alone, of its median.
   double noise() const;

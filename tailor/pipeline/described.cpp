@@ -56,7 +56,7 @@ double Described::ratio(const graph::Model& model) const {
 std::vector<DeviceLatency> Described::latencies(const graph::Model& model) const {
   std::vector<DeviceLatency> list;
   for (const Target& t : targets_)
-    list.push_back({t.device.name, t.device.title, t.original_us, sum(t.device, model)});
+    list.push_back({t.device.name, t.device.title, t.original_us, sum(t.device, model), {}});
   return list;
 }
 

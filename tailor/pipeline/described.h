@@ -7,6 +7,7 @@
 #include "tailor/latency/wave_model.h"
 #include "tailor/pipeline/surgery.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ namespace tailor::pipeline {
 struct DeviceLatency {
   std::string device, title;
   double before_us = 0, after_us = 0;  // sums of layers, modelled
+  /// How much longer the choice for several devices takes here than the one for this device alone, at no more loss, among
+  /// the candidates of the last round; absent for one device, and where no round of the exact planner chose.
+  std::optional<double> regret = {};
   double ratio() const { return before_us > 0 ? after_us / before_us : 1; }
 };
 

@@ -248,6 +248,8 @@ DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device,
     if (sweep != by_name.end()) layer.down = sweep->second->down, layer.up = sweep->second->up;
   }
   analysis.unpriced = nodes_beside_layers(subject);
+  LatencyBook book(oracle);
+  if (options.free) analysis.free = free_channels(subject, book, How::modelled);
   if (options.layer.empty()) return analysis;
   const DeviceLayer& layer =
       analysis.layers[static_cast<std::size_t>(find_layer(names_of(analysis.layers), options.layer))];

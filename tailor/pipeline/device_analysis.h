@@ -7,6 +7,7 @@
 #include "tailor/latency/staircase.h"
 #include "tailor/latency/wave_model.h"
 #include "tailor/pipeline/analyze.h"
+#include "tailor/pipeline/free_channels.h"
 
 #include <array>
 #include <filesystem>
@@ -62,6 +63,7 @@ struct DeviceAnalysis {
   int unpriced = 0;  // nodes that are no layer; each is taken to be fused into one
   std::string picture_layer = {}, picture_axis = {};
   std::optional<latency::Staircase> picture = {};
+  std::optional<FreeChannels> free = {};
 
   double total_us() const;
   double us_of(DeviceVerdict verdict) const;
@@ -80,6 +82,7 @@ struct DeviceAnalysisOptions {
   std::string precision = "f32";
   std::string layer = {};  // whose staircase is wanted: its name, or a part that only one layer has
   Axis axis = Axis::outputs;
+  bool free = false;  // channels that cost nothing are wanted too
 };
 
 /// O(groups x widths x kernels): milliseconds. @throws Error bad_value (precision), unknown_name (layer)

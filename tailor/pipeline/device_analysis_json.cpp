@@ -94,6 +94,7 @@ Json to_json(const DeviceAnalysis& analysis) {
   for (const DeviceLayer& layer : analysis.layers) json["layers"].push_back(layer_json(layer));
   for (const GroupSweep& sweep : analysis.groups) json["groups"].push_back(group_json(sweep));
   json["picture"] = picture_json(analysis);
+  if (analysis.free) json["free"] = to_json(*analysis.free);
   return json;
 }
 

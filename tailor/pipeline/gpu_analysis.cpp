@@ -4,6 +4,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
+#include "tailor/pipeline/gpu_target.h"
 #include "tailor/pipeline/width_problem.h"
 #include "tailor/runtime/measure.h"
 
@@ -20,22 +21,6 @@ using latency::Workload;
 
 constexpr double kLaunchUs = 3, kStreaming = 0.6, kIdle = 0.15;
 constexpr int kProfileRounds = 25;
-
-// Another type for every workload that is asked about: sweeps are made of the model's own.
-class Retyped final : public latency::LatencyOracle {
- public:
-  Retyped(latency::LatencyOracle& inner, graph::DataType type) : inner_(inner), type_(type) {}
-  std::vector<latency::Estimate> evaluate(std::span<const Workload> workloads) override {
-    std::vector<Workload> typed(workloads.begin(), workloads.end());
-    for (Workload& w : typed) w.type = type_;
-    return inner_.evaluate(typed);
-  }
-  latency::Context context() const override { return inner_.context(); }
-
- private:
-  latency::LatencyOracle& inner_;
-  graph::DataType type_;
-};
 
 double median(const Json& answer, const char* key) {
   return runtime::summarize(member(answer, key, "answer").get<std::vector<double>>()).median;
@@ -131,17 +116,6 @@ double stated_gbytes_per_s(const Json& hello) {
   return 2.0 * number(device, "memory_khz", "device") * number(device, "bus_bits", "device") / 8 / 1e6;
 }
 
-void check_runner(const runtime::Hello& hello, const std::string& precision) {
-  if (hello.runtime != "cuda")
-    throw Error(Code::usage, fmt::format("the runner is {}'s and no GPU's", hello.runtime), "--runner",
-                "tailor-runner-cuda, or leave --device cuda away");
-  const bool tf32 = hello.isa.ends_with(" tf32");
-  if (tf32 != (precision == "tf32"))
-    throw Error(Code::usage,
-                tf32 ? "this runner rounds f32 to tf32" : "this runner does not round f32 to tf32",
-                "--runner", tf32 ? "leave --tf32 away from its command" : "add --tf32 to its command");
-}
-
 Json layer_json(const GpuLayer& l) {
   return {{"name", l.name},
           {"layer", l.text},
@@ -180,25 +154,22 @@ DeviceVerdict judge_measured(const GpuLayer& layer, const Workload* workload, do
   return 1 - layer.waves / std::ceil(layer.waves) >= kIdle ? DeviceVerdict::tail : DeviceVerdict::ok;
 }
 
-runtime::RunnerOptions gpu_runner(runtime::RunnerOptions options, const std::string& precision) {
-  options.program = "tailor-runner-cuda";
-  options.arguments = precision == "tf32" ? "--tf32" : "";
-  return options;
-}
-
 GpuAnalysis analyze_gpu(const Subject& subject, const GpuAnalysisOptions& options) {
   const graph::DataType type = type_of_precision(options.precision);
   const LayerList list = layer_list(subject, type);
   if (list.layers.empty())
     throw Error(Code::nothing_to_change, "the model has no layer that a GPU's runner computes",
                 subject.path.string());
+  if (options.free && list.left_out.contains("ConvTranspose"))
+    throw Error(Code::runtime_refused, "the runner for GPUs times no ConvTranspose, so widths are not swept",
+                subject.path.string(), "leave --free out, or ask a description: -d NAME");
   std::string phase = "profile";
   runtime::RunnerOptions with_progress = gpu_runner(options.runner, options.precision);
   with_progress.on_progress = [&](double done) {
     if (options.progress) options.progress(phase, done);
   };
   runtime::Runner runner(with_progress);
-  check_runner(runner.hello(), options.precision);
+  check_gpu_runner(runner.hello(), options.precision);
   GpuAnalysis analysis;
   analysis.device = runner.hello().processor, analysis.version = runner.hello().version;
   analysis.isa = runner.hello().isa, analysis.precision = options.precision;
@@ -212,17 +183,10 @@ GpuAnalysis analyze_gpu(const Subject& subject, const GpuAnalysisOptions& option
                                   options.journal);
   Retyped typed(oracle, type);
   add_sweeps(subject, typed, analysis);
+  LatencyBook book(typed);
+  if (options.free) analysis.free = free_channels(subject, book, How::measured);
   analysis.measured = static_cast<int>(oracle.measured()), analysis.known = static_cast<int>(oracle.known());
   return analysis;
-}
-
-runtime::Job network_job(const std::filesystem::path& model, const graph::ShapeOverrides& overrides,
-                         const std::string& precision) {
-  const LayerList list = layer_list(read_subject(model, overrides), type_of_precision(precision));
-  if (list.layers.empty())
-    throw Error(Code::nothing_to_change, "the model has no layer that a GPU's runner computes",
-                model.string());
-  return {.model = model, .network = list.to_line()};
 }
 
 Json to_json(const GpuAnalysis& a) {
@@ -243,6 +207,7 @@ Json to_json(const GpuAnalysis& a) {
                {"layers", Json::array()}};
   for (const auto& [op, count] : a.left_out) json["left_out"][op] = count;
   for (const GpuLayer& layer : a.layers) json["layers"].push_back(layer_json(layer));
+  if (a.free) json["free"] = to_json(*a.free);
   return json;
 }
 

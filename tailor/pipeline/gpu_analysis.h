@@ -5,6 +5,7 @@
 #include "tailor/base/json.h"
 #include "tailor/pipeline/analyze.h"
 #include "tailor/pipeline/device_analysis.h"
+#include "tailor/pipeline/free_channels.h"
 #include "tailor/pipeline/layer_list.h"
 #include "tailor/runtime/profile.h"
 
@@ -23,6 +24,7 @@ struct GpuAnalysisOptions {
   double profile_s = 4;  // of the profile in place
   std::uint64_t seed = 0;
   bool sweeps = true;  // of widths: what takes most of the time
+  bool free = false;   // channels that cost nothing are wanted too
   runtime::Journal journal = runtime::Journal::go_on;
   std::filesystem::path profile = {};  // file of measured layers; empty: profile.jsonl in the cache folder
   runtime::RunnerOptions runner = {};
@@ -54,6 +56,7 @@ struct GpuAnalysis {
       groups;  // none where the model has transposed convolutions, which the runner does not time
   std::map<std::string, int> left_out;  // operators that were not run
   int measured = 0, known = 0;          // workloads of sweeps
+  std::optional<FreeChannels> free;     // by layers alone
 
   double us_of(DeviceVerdict verdict) const;
   double recoverable_us() const;
@@ -64,15 +67,8 @@ struct GpuAnalysis {
 DeviceVerdict judge_measured(const GpuLayer& layer, const latency::Workload* workload, double gbytes_per_s);
 
 /// @throws Error as runtime::Runner; bad_value (precision); usage where the runner is no GPU's; nothing_to_change for a
-/// model without layers
+/// model without layers; runtime_refused where free channels are asked for and widths cannot be swept
 GpuAnalysis analyze_gpu(const Subject& subject, const GpuAnalysisOptions& options);
-
-/// The job that times a model on such a runner. @throws Error as read_subject, bad_value
-runtime::Job network_job(const std::filesystem::path& model, const graph::ShapeOverrides& overrides,
-                         const std::string& precision);
-
-/// Options of the runner for GPUs: its program beside this one, unless a command is named.
-runtime::RunnerOptions gpu_runner(runtime::RunnerOptions options, const std::string& precision);
 
 /// Schema "tailor/gpu-analysis/1".
 Json to_json(const GpuAnalysis& analysis);

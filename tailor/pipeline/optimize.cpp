@@ -11,6 +11,7 @@
 #include "tailor/base/interrupt.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/counted.h"
+#include "tailor/pipeline/gpu_clock.h"
 #include "tailor/pipeline/loss.h"
 #include "tailor/runtime/profile.h"
 
@@ -36,8 +37,10 @@ struct Workshop {
   Subject original;  // as it is worked on: perhaps with its shortcuts as convolutions
   runtime::Runner runner;
   runtime::Profile profile;
-  runtime::MeasuringOracle oracle;
-  std::unique_ptr<Described> described;  // absent: latency is measured
+  std::unique_ptr<Described> described;              // of devices that are described
+  std::vector<latency::WaveModel> each;              // of them, where there are several
+  std::unique_ptr<GpuClock> gpu;                     // of the GPU that is there
+  std::unique_ptr<runtime::MeasuringOracle> oracle;  // of this processor: absent where there is another
   Counted counted;
   LatencyBook book;
   TemporaryFolder scratch{true};
@@ -50,28 +53,42 @@ struct Workshop {
         original(read_subject(o.model, o.overrides)),
         runner(o.bench.runner),
         profile(o.profile.empty() ? cache_folder() / "profile.jsonl" : o.profile),
-        oracle(runner, profile, timing(o), o.journal),
         described(o.devices.empty() ? nullptr
                                     : std::make_unique<Described>(o.devices, o.precision, original)),
+        gpu(o.gpu && !described ? std::make_unique<GpuClock>(*o.gpu, original, profile, gpu_timing(o))
+                                : nullptr),
+        oracle(described || gpu
+                   ? nullptr
+                   : std::make_unique<runtime::MeasuringOracle>(runner, profile, timing(o), o.journal)),
         book(price()),
-        rule(name(o.rule)) {}
+        rule(name(o.rule)) {
+    if (o.devices.size() > 1)
+      for (const device::Device& device : o.devices) each.emplace_back(device, o.precision);
+  }
 
   latency::LatencyOracle& price() {
     if (options.goal.macs) return counted;
-    return described ? static_cast<latency::LatencyOracle&>(*described) : oracle;
+    if (described) return *described;
+    return gpu ? static_cast<latency::LatencyOracle&>(*gpu) : *oracle;
   }
+  // Of layers that were timed; null where all is modelled.
+  const runtime::MeasuringOracle* timings() const { return gpu ? &gpu->timings() : oracle.get(); }
   double macs_ratio(const graph::Model& model) const {
     return count_macs(model, original.overrides) / count_macs(original.model, original.overrides);
   }
 
-  RoundOptions rounds() const {
+  RoundOptions rounds() {
     RoundOptions r = options.rounds;
     r.say = options.say;
+    if (gpu) r.yardstick.ratio = [this](const graph::Model& model) { return gpu->ratio(model); };
     if (options.goal.macs)
       r.yardstick = {[this](const graph::Model& model) { return macs_ratio(model); }, "counted",
-                     "multiply-accumulates"};
+                     "multiply-accumulates", true};
     if (described)
-      r.yardstick = {[this](const graph::Model& model) { return described->ratio(model); }, "modelled"};
+      r.yardstick = {[this](const graph::Model& model) { return described->ratio(model); }, "modelled",
+                     "latency", true};
+    r.table.kernels = r.table.kernels && !gpu;
+    for (latency::WaveModel& device : each) r.each.push_back(&device);
     return r;
   }
 
@@ -79,6 +96,11 @@ struct Workshop {
     runtime::TimingOptions t;
     t.threads = o.bench.threads, t.seed = o.bench.seed;
     return t;
+  }
+  static GpuClockOptions gpu_timing(const OptimizeOptions& o) {
+    GpuClockOptions options;
+    options.ratio_rounds = o.rounds.timing_rounds, options.seed = o.bench.seed, options.journal = o.journal;
+    return options;
   }
   void say(const std::string& line) const {
     if (options.say) options.say(line);
@@ -101,6 +123,7 @@ VerifyOptions proof_options(const OptimizeOptions& o) {
   v.label_offset = o.label_offset;
   v.overrides = o.overrides;
   v.bench = o.bench;
+  v.gpu = o.gpu;
   return v;
 }
 
@@ -109,15 +132,19 @@ double drop_of(const Agreement& a) {
   return 100 * (a.score.labelled > 0 ? a.score.top1_a() - a.score.top1_b() : 1 - a.score.agreement());
 }
 
+double original_us(Workshop& shop) {
+  if (shop.described) return shop.described->latencies(shop.original.model)[0].before_us;
+  if (shop.gpu) return shop.gpu->original_us();
+  const runtime::Job job = timing_job(shop.options.model, shop.options.overrides);
+  return runtime::summarize(shop.runner.time(std::span(&job, 1), Workshop::timing(shop.options)).front().us)
+      .median;
+}
+
 double ratio_wanted(Workshop& shop) {
   const Goal& goal = shop.options.goal;
   if (goal.ratio) return *goal.ratio;
   if (goal.macs) return *goal.macs / kAim;  // counted, not measured: nothing to allow for
-  if (shop.described)
-    return std::min(1.0, *goal.latency_us / shop.described->latencies(shop.original.model)[0].before_us);
-  runtime::TimingOptions timing = Workshop::timing(shop.options);
-  runtime::Job job = timing_job(shop.options.model, shop.options.overrides);
-  double us = runtime::summarize(shop.runner.time(std::span(&job, 1), timing).front().us).median;
+  const double us = original_us(shop);
   if (*goal.latency_us >= us) shop.say(fmt::format("the model is there already: {:.0f} us", us));
   return std::min(1.0, *goal.latency_us / us);
 }
@@ -212,6 +239,7 @@ Searched search(Workshop& shop, const Calibration& calibration) {
 
 std::string runtime_text(const Workshop& shop) {
   if (shop.described) return "wave model, " + shop.described->text();
+  if (shop.gpu) return shop.gpu->text();
   const runtime::Hello& hello = shop.runner.hello();
   return fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
                      shop.options.bench.threads == 1 ? "" : "s", hello.processor);
@@ -281,8 +309,7 @@ std::string shortfall(const Goal& goal, const Verification& proof) {
 void regain_layout(Workshop& shop) {
   Subject with = with_shortcuts(shop.original);
   if (with.shortcuts.empty()) return;
-  const RoundOptions& r = shop.options.rounds;
-  double ratio = measure_ratio(shop.runner, shop.original, with.model, r.threads, r.timing_rounds);
+  const double ratio = latency_ratio(shop.runner, shop.original, with.model, shop.rounds());
   bool better = ratio < 0.995;
   shop.say(fmt::format("{} padded shortcuts as convolutions: {:.3f} of the latency, {}",
                        with.shortcuts.size(), ratio, better ? "kept" : "left as they were"));
@@ -365,14 +392,6 @@ void deliver(const OptimizeOptions& o, onnx::Draft& draft, OptimizeResult& resul
   result.written = o.out;
 }
 
-Json given_json(const std::optional<GivenShare>& given) {
-  if (!given) return nullptr;
-  return {{"ratio", given->ratio},
-          {"loss", given->loss},
-          {"moved_down", given->moved_down},
-          {"moved_up", given->moved_up}};
-}
-
 }  // namespace
 
 std::optional<double> further(const Goal& goal, double ratio, double us) {
@@ -382,6 +401,9 @@ std::optional<double> further(const Goal& goal, double ratio, double us) {
 
 OptimizeResult optimize(const OptimizeOptions& options) {
   Workshop shop(options);
+  if (shop.gpu)
+    shop.say(fmt::format("timed on {}; samples are run by {} {} as the file is", shop.gpu->text(),
+                         shop.runner.hello().runtime, shop.runner.hello().version));
   Calibration calibration =
       load_calibration(shop.original, options.calibration);  // what is wrong with it, now
   if (!options.plan && !options.from && !options.goal.macs && !shop.described) regain_layout(shop);
@@ -391,9 +413,16 @@ OptimizeResult optimize(const OptimizeOptions& options) {
   Searched found = search(shop, calibration);
   OptimizeResult result;
   std::unique_ptr<onnx::Draft> draft = prove_or_go_on(shop, calibration, found, result);
-  if (!options.plan && !shop.described)
-    shop.say(fmt::format("layer timings: {} found in {}, {} measured now", shop.oracle.known(),
-                         shop.profile.path().string(), shop.oracle.measured()));
+  if (options.free)
+    result.free = free_channels(make_subject(found.model, options.overrides), shop.book,
+                                shop.described ? How::modelled : How::measured);
+  if (const runtime::MeasuringOracle* timings = shop.timings()) {
+    result.known = timings->known(), result.measured = timings->measured();
+    result.journal = shop.profile.path();
+    if (!options.plan)
+      shop.say(fmt::format("layer timings: {} found in {}, {} measured now", result.known,
+                           result.journal.string(), result.measured));
+  }
   result.plan = plan_of(shop, found, goal_text(options) + way_text(options));
   if (options.goal.macs)  // the plan speaks of latency: nothing was predicted, the proof measured it
     result.plan.predicted_ratio = result.plan.measured_ratio = result.proof.speed.models[1].to_first.ratio;
@@ -401,81 +430,13 @@ OptimizeResult optimize(const OptimizeOptions& options) {
     result.given = {shop.tail_free->given_ratio, shop.tail_free->given_loss, shop.tail_free->moved_down,
                     shop.tail_free->moved_up};
   result.rounds = found.rounds;
-  result.journal = shop.profile.path();
-  if (shop.described) result.journal.clear();
-  result.known = shop.oracle.known(), result.measured = shop.oracle.measured();
+  if (!found.rounds.empty() && found.rounds.back().regrets.size() == result.devices.size())
+    for (std::size_t d = 0; d < result.devices.size(); ++d)
+      result.devices[d].regret = found.rounds.back().regrets[d].share();
+  result.timed_on = runtime_text(shop);
   result.recover = options.rounds.table.recover;
   result.normalisations = normalisations(found.model);
   deliver(options, *draft, result);
-  return result;
-}
-
-Json to_json(const OptimizeResult& result) {
-  Json rounds = Json::array();
-  for (const RoundReport& r : result.rounds)
-    rounds.push_back({{"goal", r.goal},
-                      {"predicted", r.predicted},
-                      {"measured", r.measured},
-                      {"loss_before", r.base_loss},
-                      {"table_loss", r.table_loss},
-                      {"optimal", r.certificate.optimal},
-                      {"gap", r.certificate.gap},
-                      {"variables", r.variables},
-                      {"candidates", r.candidates},
-                      {"front", r.front}});
-  Json devices = Json::array();
-  for (const DeviceLatency& d : result.devices)
-    devices.push_back({{"device", d.device},
-                       {"title", d.title},
-                       {"how", tailor::name(How::modelled)},
-                       {"before_us", d.before_us},
-                       {"after_us", d.after_us},
-                       {"ratio", d.ratio()}});
-  return {{"schema", "tailor/optimize/1"},
-          {"goal_met", result.goal_met},
-          {"why_not", result.why_not},
-          {"written", result.written.string()},
-          {"plan_written", result.plan_written.string()},
-          {"timings",
-           {{"journal", result.journal.string()}, {"known", result.known}, {"measured", result.measured}}},
-          {"recover", {{"method", name(result.recover)}, {"normalisations", result.normalisations}}},
-          {"given", given_json(result.given)},
-          {"devices", devices},
-          {"rounds", rounds},
-          {"plan", to_json(result.plan)},
-          {"proof", to_json(result.proof)}};
-}
-
-namespace {
-
-std::pair<double, double> front_point(const Json& point, const std::string& place) {
-  if (!point.is_array() || point.size() != 2 || !point[0].is_number() || !point[1].is_number())
-    throw Error(Code::bad_json, "a point of a front is two numbers", place);
-  return {point[0].get<double>(), point[1].get<double>()};
-}
-
-}  // namespace
-
-OptimizeResult optimize_result_from_json(const Json& json, const std::string& place) {
-  OptimizeResult result;
-  result.goal_met = boolean(json, "goal_met", place), result.why_not = text(json, "why_not", place);
-  result.written = text(json, "written", place), result.plan_written = text(json, "plan_written", place);
-  for (const Json& r : member(json, "rounds", place)) {
-    RoundReport round;
-    round.goal = number(r, "goal", place), round.predicted = number(r, "predicted", place);
-    round.measured = number(r, "measured", place), round.base_loss = number(r, "loss_before", place);
-    round.table_loss = number(r, "table_loss", place);
-    round.certificate.optimal = boolean(r, "optimal", place), round.certificate.gap = number(r, "gap", place);
-    round.variables = static_cast<int>(integer(r, "variables", place));
-    round.candidates = static_cast<int>(integer(r, "candidates", place));
-    if (r.contains("front"))  // absent in documents of before
-      for (const Json& point : r["front"]) round.front.push_back(front_point(point, place + ".rounds"));
-    result.rounds.push_back(round);
-  }
-  result.plan = width_plan_from_json(member(json, "plan", place), place + ".plan");
-  result.proof = verification_from_json(member(json, "proof", place), place + ".proof");
-  if (result.proof.speed.models.size() != 2 || result.proof.samples.empty())
-    throw Error(Code::bad_json, "the proof does not compare two models on samples", place + ".proof");
   return result;
 }
 

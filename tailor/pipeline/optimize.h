@@ -3,6 +3,8 @@
 
 #include "tailor/pipeline/calibration.h"
 #include "tailor/pipeline/described.h"
+#include "tailor/pipeline/free_channels.h"
+#include "tailor/pipeline/gpu_target.h"
 #include "tailor/pipeline/rounds.h"
 #include "tailor/pipeline/rules.h"
 #include "tailor/pipeline/tail_free.h"
@@ -44,12 +46,16 @@ struct OptimizeOptions {
   /// original by its outputs only.
   std::vector<device::Device> devices = {};
   std::string precision = "f32";  // of the devices
+  /// If set (and no `devices`), layers and networks are timed on this GPU, the proof too. Kernels keep their taps: cuDNN is
+  /// not known to take unlike paddings of a side. Samples are run by the runner of `bench`.
+  std::optional<GpuTarget> gpu = {};
   RoundOptions rounds;
   BenchOptions bench;             // threads, runner, time of the final comparison
   std::filesystem::path profile;  // journal of measured layers; empty: in the cache folder
   runtime::Journal journal = runtime::Journal::go_on;
   bool best_effort = false;  // write the nearest model if the goal is not met
   bool dry_run = false;      // nothing is written
+  bool free = false;         // channels that would cost nothing in the result are wanted; not for Goal::macs
   std::function<void(const std::string&)> say = {};
 };
 
@@ -66,9 +72,11 @@ struct OptimizeResult {
   std::vector<RoundReport> rounds;
   std::filesystem::path journal;
   std::size_t known = 0, measured = 0;  // layer timings found in the journal, and measured now
+  std::string timed_on = {};            // what latency was measured on, or modelled of, as it calls itself
   Recover recover = Recover::lsq;
   std::optional<GivenShare> given;     // of widths that were given
   std::vector<DeviceLatency> devices;  // modelled; empty where latency was measured
+  std::optional<FreeChannels> free;    // of the result
   int normalisations = 0;              // nodes whose statistics `bn` estimated again
   bool goal_met = false;
   std::string why_not;            // in words, if not
@@ -78,7 +86,7 @@ struct OptimizeResult {
 
 /// Reads, measures, searches, repairs, writes, reads back, verifies. The output file appears only when all
 /// that is done, and never if it measures slower than the input.
-/// @throws Error as read_subject, load_calibration, Runner; nothing_to_change; would_be_slower
+/// @throws Error as read_subject, load_calibration, Runner, GpuClock; nothing_to_change; would_be_slower
 OptimizeResult optimize(const OptimizeOptions& options);
 
 /// By which factor a model must become faster still if the proof, which measured `ratio` and `us`, misses the latency

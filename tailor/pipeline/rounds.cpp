@@ -111,7 +111,7 @@ double ratio_of(const Search& search, const Trial& trial) {
 
 // The one of several that looks best was also the luckiest: what would be taken is measured once more.
 void confirm(const Search& search, Trial& trial) {
-  if (search.options.yardstick.ratio) return;  // counted or modelled, not measured
+  if (search.options.yardstick.exact) return;
   double& measured = trial.report.measured;
   measured = std::sqrt(measured * ratio_of(search, trial));
   search.say(fmt::format("measured again: {:.3f} in the mean", measured));
@@ -179,6 +179,19 @@ void leave_streams(const Subject& original, const Surgery& surgery, const Subjec
   std::erase_if(widths, [&](const auto& entry) { return streams.contains(of_original.at(entry.first)); });
 }
 
+// What the choice costs each device, against what the planner would choose for it alone from the same table.
+std::vector<Regret> regrets_of(const Search& search, const Round& round,
+                               const std::vector<LayerWidths>& layers, const Trial& settled) {
+  std::vector<Regret> regrets;
+  for (latency::LatencyOracle* device : search.options.each) {
+    LatencyBook own(*device);
+    own.learn(needed_workloads(round.present.subject, layers, round.table));
+    regrets.push_back(regret_of(width_problem(round.present.subject, layers, round.table, own.all()),
+                                settled.point.choice));
+  }
+  return regrets;
+}
+
 // Kernels are for the last round: what is right for a goal half way there would stand in the way of folding
 // branches later (ResNet-56 at 0.50x lost more with them in every round than without).
 void one_round(const Search& search, LatencyBook& book, double aim, bool last, Progressing& state,
@@ -200,6 +213,7 @@ void one_round(const Search& search, LatencyBook& book, double aim, bool last, P
   book.learn(needed_workloads(present, layers, round.table));
   round.problem = width_problem(present, layers, round.table, book.all());
   Trial settled = settle(search, state, round);
+  if (last) settled.report.regrets = regrets_of(search, round, layers, settled);
   state.surgery = settled.surgery, state.ratio = settled.report.measured;
   reports.push_back(settled.report);
 }

@@ -8,6 +8,7 @@
 
 #include "tailor/base/units.h"
 #include "tailor/pipeline/present.h"
+#include "tailor/pipeline/regret.h"
 #include "tailor/pipeline/worthwhile.h"
 #include "tailor/plan/width_planner.h"
 #include "tailor/rewrite/repair_jointly.h"
@@ -22,9 +23,11 @@ namespace tailor::pipeline {
 
 /// What a search makes smaller, as a share of the original's.
 struct Yardstick {
-  std::function<double(const graph::Model&)> ratio = {};  // absent: latency, measured in interleaved rounds
-  const char* how = "measured";                           // as it is told
+  /// Absent: latency on this processor, measured in interleaved rounds.
+  std::function<double(const graph::Model&)> ratio = {};
+  const char* how = "measured";  // as it is told
   const char* quantity = "latency";
+  bool exact = false;  // counted or modelled: asked twice, it says the same
 };
 
 struct RoundOptions {
@@ -39,6 +42,9 @@ struct RoundOptions {
   int threads = 1;                    // of the deployed runtime
   int timing_rounds = 101;
   Yardstick yardstick;
+  /// Of several devices that latency is the mean of, each one's own: the last round says its regret. They must outlive the
+  /// search.
+  std::vector<latency::LatencyOracle*> each = {};
   std::function<void(const std::string&)> say = {};  // one line per step
 };
 
@@ -59,6 +65,8 @@ struct RoundReport {
   int variables = 0, candidates = 0;
   /// The planner's front at the choice: ratio that the table promises, loss. At most 60 points up to the goal.
   std::vector<std::pair<double, double>> front = {};
+  std::vector<Regret> regrets =
+      {};  // of RoundOptions::each, among this round's candidates; the last round only
 };
 
 struct Searched {

@@ -59,7 +59,21 @@ std::vector<Agreement> on_samples(const Contender& a, const Contender& b, const 
                 options.eval.string(), "--max-drop needs labelled samples of a classifier");
   if (!options.calib.empty()) samples.push_back(on_dataset(runner, a, b, options.calib, options));
   if (samples.empty()) samples.push_back(on_random(runner, a, b, options));
+  for (Agreement& agreement : samples)
+    agreement.by = fmt::format("{} {}", runner.hello().runtime, runner.hello().version);
   return samples;
+}
+
+// Both networks as the GPU's runner takes them, and the options to time them there; the runner is tried.
+std::vector<runtime::Job> jobs_on_gpu(const std::filesystem::path& a, const std::filesystem::path& b,
+                                      const VerifyOptions& options, BenchOptions& speed) {
+  const GpuTarget& gpu = *options.gpu;
+  std::vector<runtime::Job> jobs;
+  for (const std::filesystem::path& model : {a, b})
+    jobs.push_back(whole_network_job(model, options.overrides, gpu.precision));
+  speed.runner = gpu_runner(gpu), speed.precision = gpu.precision;
+  check_gpu_runner(runtime::Runner(speed.runner).hello(), gpu.precision);
+  return jobs;
 }
 
 Json agreement_json(const Agreement& a) {
@@ -68,7 +82,8 @@ Json agreement_json(const Agreement& a) {
                {"samples", a.samples},
                {"max_difference", a.max_difference},
                {"cosine", a.cosine},
-               {"divergence", a.mean_divergence}};
+               {"divergence", a.mean_divergence},
+               {"by", a.by}};
   if (s.n > 0) json["top1"] = {{"n", s.n}, {"agree", s.agree}, {"agreement", s.agreement()}};
   if (s.labelled > 0)
     json["labelled"] = {{"n", s.labelled},
@@ -94,6 +109,7 @@ Agreement agreement_from(const Json& json, const std::string& place) {
   a.max_difference = number_or_nan(json, "max_difference", place);
   a.cosine = number_or_nan(json, "cosine", place);
   a.mean_divergence = number_or_nan(json, "divergence", place);
+  if (json.contains("by")) a.by = text(json, "by", place);  // absent in documents of before
   if (json.contains("top1")) {
     a.score.n = integer(json["top1"], "n", place);
     a.score.agree = integer(json["top1"], "agree", place);
@@ -164,8 +180,12 @@ std::vector<Agreement> compare_outputs(const std::filesystem::path& a, const std
 Verification verify(const std::filesystem::path& a, const std::filesystem::path& b,
                     const VerifyOptions& options) {
   check(options);
+  BenchOptions speed = options.bench;
+  std::vector<runtime::Job> jobs;
+  if (options.gpu) jobs = jobs_on_gpu(a, b, options, speed);
   Verification result{a, b, compare_outputs(a, b, options), {}, {}};
-  result.speed = bench(timing_jobs({a, b}, options.overrides), options.bench);
+  if (!options.gpu) jobs = timing_jobs({a, b}, options.overrides);
+  result.speed = bench(jobs, speed);
   result.gates = judge_gates(options.gates, result.samples, result.speed);
   return result;
 }

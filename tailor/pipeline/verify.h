@@ -4,6 +4,7 @@
 #include "tailor/base/json.h"
 #include "tailor/data/dataset.h"
 #include "tailor/pipeline/bench.h"
+#include "tailor/pipeline/gpu_target.h"
 #include "tailor/runtime/accuracy.h"
 
 #include <filesystem>
@@ -31,7 +32,8 @@ struct VerifyOptions {
   int random_samples = 8;         // drawn when no data is given
   Gates gates = {};
   graph::ShapeOverrides overrides = {};
-  BenchOptions bench = {};
+  BenchOptions bench = {};            // its runner runs the samples
+  std::optional<GpuTarget> gpu = {};  // if set, speed is measured there instead
   std::function<void(const std::string& phase, double done)> progress = {};
 };
 
@@ -43,6 +45,7 @@ struct Agreement {
   double cosine = 1;           // of all float outputs, as one vector
   double mean_divergence = 0;  // of pipeline/loss.h
   std::int64_t samples = 0;
+  std::string by = {};  // the runtime that computed both: "onnxruntime 1.30.0"
 };
 
 enum class Outcome { pass, fail, ambiguous };
@@ -65,9 +68,10 @@ struct Verification {
   Outcome outcome() const;
 };
 
-/// Both models must have the same inputs and outputs (names, and shapes as far as they are fixed).
+/// Both models must have the same inputs and outputs (names, and shapes as far as they are fixed). On a GPU, what it
+/// cannot time is said before the samples are run.
 /// @throws Error bad_shape if they have not; usage if a gate on top-1 has no labels;
-///         as bench, data::read_dataset and runtime::Runner::run
+///         as bench, whole_network_job, check_gpu_runner, data::read_dataset and runtime::Runner::run
 Verification verify(const std::filesystem::path& a, const std::filesystem::path& b,
                     const VerifyOptions& options);
 

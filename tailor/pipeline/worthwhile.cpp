@@ -36,6 +36,15 @@ std::vector<int> wider(int width, int channels, double most) {
   return list;
 }
 
+// The same with the next multiples of 4 and 8, which a coarse grid steps over.
+std::vector<int> with_next(int width, int channels, double most) {
+  const std::vector<int> coarse = wider(width, channels, most);
+  std::set<int> list(coarse.begin(), coarse.end());
+  for (int to : {4, 8})
+    if (const int next = (width / to + 1) * to; next <= most * width) list.insert(next);
+  return {list.begin(), list.end()};
+}
+
 // Keeps the widths that are faster than the present one and than every wider one, by at least half a percent.
 // A wider width that is faster costs no accuracy at all.
 std::vector<int> undominated(const std::vector<int>& widths, const std::vector<double>& cost,
@@ -61,13 +70,6 @@ std::vector<int> thinned(const std::vector<int>& widths, int limit) {
   return kept;
 }
 
-bool touches(const LayerWidths& layer, int group) {
-  auto has = [&](const auto& side) {
-    return std::any_of(side.begin(), side.end(), [&](const auto& part) { return part.first == group; });
-  };
-  return has(layer.in) || has(layer.out);
-}
-
 // Channels of a layer that a unit of the group is.
 int channels_of_unit(const std::vector<LayerWidths>& layers, int group) {
   int most = 1;
@@ -78,6 +80,13 @@ int channels_of_unit(const std::vector<LayerWidths>& layers, int group) {
 }
 
 }  // namespace
+
+bool touches(const LayerWidths& layer, int group) {
+  auto has = [&](const auto& side) {
+    return std::any_of(side.begin(), side.end(), [&](const auto& part) { return part.first == group; });
+  };
+  return has(layer.in) || has(layer.out);
+}
 
 double layers_cost(const Subject& present, const std::vector<LayerWidths>& layers, const LatencyBook& book,
                    const std::map<int, int>& widths) {
@@ -98,14 +107,6 @@ void LatencyBook::learn(const std::vector<latency::Workload>& workloads) {
 }
 
 namespace {
-
-// What the layers near a group cost at each of the widths to look at.
-struct Priced {
-  int group = 0;
-  std::vector<int> widths;
-  std::vector<double> cost;
-  double present_cost = 0;
-};
 
 // @param list the widths to look at, by group and how many channels of a layer one of its units is
 std::vector<Priced> priced(const Subject& present, LatencyBook& book,
@@ -129,14 +130,18 @@ std::vector<Priced> priced(const Subject& present, LatencyBook& book,
     std::vector<LayerWidths> near;
     std::copy_if(layers.begin(), layers.end(), std::back_inserter(near),
                  [&](const LayerWidths& layer) { return touches(layer, p.group); });
-    for (int width : p.widths) p.cost.push_back(layers_cost(present, near, book, {{p.group, width}}));
-    p.present_cost = layers_cost(present, near, book, {});
+    for (int width : p.widths) p.us.push_back(layers_cost(present, near, book, {{p.group, width}}));
+    p.present_us = layers_cost(present, near, book, {});
   }
   return result;
 }
 
 bool can_widen(const Subject& present, int group) {
   return rewrite::obstacle_to_widening(present.model, present.channels, group).empty();
+}
+
+bool grows(const Subject& present, int group) {
+  return rewrite::obstacle_to_growing(present.model, present.channels, group).empty();
 }
 
 int width_of(const Subject& present, int group) {
@@ -151,18 +156,25 @@ std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& p
   for (const Priced& p : priced(present, book, [&](int group, int channels) {
          return grid(width_of(present, group), channels, can_widen(present, group));
        }))
-    result.emplace_back(p.group, thinned(undominated(p.widths, p.cost, p.present_cost), limit));
+    result.emplace_back(p.group, thinned(undominated(p.widths, p.us, p.present_us), limit));
   return result;
+}
+
+std::vector<Priced> wider_prices(const Subject& present, LatencyBook& book, double most) {
+  std::vector<Priced> list = priced(present, book, [&](int group, int channels) {
+    return grows(present, group) ? with_next(width_of(present, group), channels, most) : std::vector<int>{};
+  });
+  std::erase_if(list, [&](const Priced& p) { return !grows(present, p.group); });
+  return list;
 }
 
 std::vector<std::pair<int, std::vector<int>>> growing_widths(const Subject& present, LatencyBook& book,
                                                              double most, int limit) {
   std::vector<std::pair<int, std::vector<int>>> result;
   for (const Priced& p : priced(present, book, [&](int group, int channels) {
-         const bool grows = rewrite::obstacle_to_growing(present.model, present.channels, group).empty();
-         return grows ? wider(width_of(present, group), channels, most) : std::vector<int>{};
+         return grows(present, group) ? wider(width_of(present, group), channels, most) : std::vector<int>{};
        })) {
-    std::vector<int> edges = undominated(p.widths, p.cost, std::numeric_limits<double>::infinity());
+    std::vector<int> edges = undominated(p.widths, p.us, std::numeric_limits<double>::infinity());
     edges = thinned(edges, limit - 1);
     if (edges.empty()) continue;
     edges.insert(edges.begin(), width_of(present, p.group));

@@ -35,6 +35,20 @@ std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& p
 std::vector<std::pair<int, std::vector<int>>> growing_widths(const Subject& present, LatencyBook& book,
                                                              double most, int limit);
 
+/// What the layers around a group (that make or read it) cost at each of some widths, all other groups at their present ones.
+struct Priced {
+  int group = 0;
+  std::vector<int> widths;  // increasing, the present one not among them
+  std::vector<double> us;   // one per width
+  double present_us = 0;
+};
+/// Of every group that can grow (rewrite::obstacle_to_growing): multiples of 4 to 16 (the wider the coarser) above its width,
+/// up to `most` times it.
+std::vector<Priced> wider_prices(const Subject& present, LatencyBook& book, double most);
+
+/// Does the layer make or read the group?
+bool touches(const LayerWidths& layer, int group);
+
 /// Sum of the layers' latencies at the given widths (group -> width; absent: present), in microseconds.
 /// @pre the book knows them
 double layers_cost(const Subject& present, const std::vector<LayerWidths>& layers, const LatencyBook& book,

@@ -65,6 +65,23 @@ TEST(AnalyzeDescribed, DocumentAndTable) {
     EXPECT_NE(text.out.find(word), std::string::npos) << word << '\n' << text.out;
 }
 
+// One image is too little for any of these layers to fill the device, so wider ones cost next to nothing.
+TEST(AnalyzeDescribed, ListsFreeChannels) {
+  TemporaryFolder folder;
+  const std::string model = write_small(folder.path(), "small.onnx", 18).string();
+  const Json json = document(run({"analyze", model, "-d", "h200", "--free", "--json"}));
+  expect_valid("device-analysis", json);
+  EXPECT_EQ(json["free"]["how"], "modelled");
+  ASSERT_FALSE(json["free"]["groups"].empty()) << json["free"];
+  for (const Json& g : json["free"]["groups"]) {
+    EXPECT_LE(g["free_us"].get<double>(), 1.0101 * g["us"].get<double>()) << g;
+    EXPECT_LE(g["together"].get<int>(), g["free_to"].get<int>()) << g;
+  }
+  const Finished text = run({"analyze", model, "-d", "h200", "--free"});
+  for (const char* word : {"free channels", "with the others", "modelled"})
+    EXPECT_NE(text.out.find(word), std::string::npos) << word << "\n" << text.out;
+}
+
 TEST(AnalyzeDescribed, OptionsOfTheOtherHalfAreRefused) {
   TemporaryFolder folder;
   const std::string model = write_small(folder.path(), "small.onnx", 18).string();
@@ -74,6 +91,7 @@ TEST(AnalyzeDescribed, OptionsOfTheOtherHalfAreRefused) {
                                              {"-d", "t4", "--fresh"},
                                              {"-d", "t4", "--threads", "2"},
                                              {"-d", "cuda", "--report", "page.html"},
+                                             {"--free"},
                                              {"-d", "t4", "--over", "mb"}}) {
     std::vector<std::string> arguments = {"analyze", model};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -95,7 +113,7 @@ TEST(OptimizeDescribed, OneModelForTwoDevices) {
       "--latency", "0.9x",         "--rounds",     "1",       "--fit",
       "32",        "--judge",      "16",           "--refit", "32",
       "--shape",   "x:64x3x32x32", "--best-effort"};
-  arguments.push_back("--json");
+  arguments.insert(arguments.end(), {"--free", "--json"});
   const Finished f = run(arguments, {.environment = {{"TAILOR_CACHE", folder.path().string()}}});
   ASSERT_TRUE(f.exit == 0 || f.exit == 4) << f.err;
   const Json json = document(f);
@@ -105,9 +123,13 @@ TEST(OptimizeDescribed, OneModelForTwoDevices) {
   for (const Json& d : json["devices"]) {
     EXPECT_EQ(d["how"], "modelled");
     mean += d["ratio"].get<double>() / 2;
+    ASSERT_TRUE(d["regret"].is_number()) << d;
+    EXPECT_GE(d["regret"].get<double>(), 0) << d;
   }
   EXPECT_NEAR(mean, json["proof"]["speed"]["models"][1]["to_first"]["ratio"].get<double>(), 1e-6);
   EXPECT_EQ(json["plan"]["latency"]["how"], "modelled");
+  EXPECT_EQ(json["free"]["how"], "modelled");
+  EXPECT_EQ(json["free"]["asked"].get<int>() + json["free"]["stuck"].get<int>(), 2) << json["free"];
   EXPECT_EQ(f.exit, mean <= 0.9 ? 0 : 4);
   EXPECT_TRUE(std::filesystem::exists(out));
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "profile.jsonl")) << "nothing was measured";

@@ -7,6 +7,7 @@
 /// FAKE_CUDA configures it, "key=value" joined by ',':
 ///   sms=132 major=9 minor=0 memory_gb=80 name=Fake  the device; sms=0: there is none
 ///   fail=SYMBOL:N:STATUS    the N-th call of a function fails with that status, and so do all later ones of it
+///   channel_step=32         convolutions read their input channels in pieces of so many, and pay for whole ones
 ///   unfused=1               cuDNN has no engine for fused operations
 ///   tensor_only=1           all of cuDNN's engines use tensor cores
 ///   green=0                 an old driver: asked for shares, it says "not supported"

@@ -275,7 +275,8 @@ Status read_config(const Attributes& config, AttributeName name, std::int64_t* c
 }
 
 fake::Kernel convolution_kernel(const ConvolutionPlan& plan) {
-  const std::int64_t groups = plan.x[1] / plan.w[1], k = plan.w[1] * plan.w[2] * plan.w[3];
+  const std::int64_t groups = plan.x[1] / plan.w[1], step = device().setting("channel_step", 1);
+  const std::int64_t k = ceil_div(plan.w[1], step) * step * plan.w[2] * plan.w[3];
   fake::Kernel kernel;
   kernel.name = "fake_fprop_64x64";
   kernel.grid = {ceil_div(plan.y[0] * plan.y[2] * plan.y[3], 64), ceil_div(plan.y[1] / groups, 64),
