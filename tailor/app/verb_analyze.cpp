@@ -192,8 +192,6 @@ void check_gpu(const AnalyzeArguments& a) {
   if (!a.layer.empty() || !a.over.empty())
     refuse("--layer, --over", "staircases of a layer are not drawn on a GPU");
   if (a.threads != 1) refuse("--threads", "a GPU is measured with one thread");
-  if (!a.page.report.empty() || !a.netron.empty() || !a.trace.empty() || !a.csv.empty())
-    refuse("--report, --netron, --trace, --csv", "there is no page of a measured GPU yet; --json has it all");
 }
 
 // Options that only one half of analyze understands.

@@ -111,7 +111,9 @@ int analyze_on_gpu(const Global& global, const AnalyzeArguments& arguments) {
   };
   const GpuAnalysis analysis = pipeline::analyze_gpu(subject, options);
   progress.reset();
-  global.json ? print_document(to_json(analysis)) : print(text_of(analysis, arguments));
+  const Json document = to_json(analysis);
+  global.json ? print_document(document) : print(text_of(analysis, arguments));
+  write_page(global, arguments.page, document), write_exports(global, arguments, document);
   return 0;
 }
 

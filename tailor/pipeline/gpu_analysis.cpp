@@ -131,6 +131,24 @@ Json layer_json(const GpuLayer& l) {
           {"recoverable_us", l.recoverable_us}};
 }
 
+// `layers` counts those of the document, which are launches and not layers of the subject.
+Json group_json(const GroupSweep& sweep, const GpuAnalysis& a) {
+  Json layers = Json::array();
+  for (std::size_t i = 0; i < a.layers.size(); ++i)
+    if (std::find(sweep.layers.begin(), sweep.layers.end(), a.layers[i].layer) != sweep.layers.end())
+      layers.push_back(i);
+  return {{"name", sweep.name},
+          {"width", sweep.width},
+          {"widths", sweep.widths},
+          {"us", sweep.us},
+          {"lo", sweep.lo},
+          {"hi", sweep.hi},
+          {"layers", std::move(layers)},
+          {"down", to_json(sweep.down)},
+          {"up", to_json(sweep.up)},
+          {"edge", to_json(sweep.edge)}};
+}
+
 }  // namespace
 
 double GpuAnalysis::us_of(DeviceVerdict verdict) const {
@@ -204,7 +222,9 @@ Json to_json(const GpuAnalysis& a) {
                {"left_out", Json::object()},
                {"measured", a.measured},
                {"known", a.known},
-               {"layers", Json::array()}};
+               {"layers", Json::array()},
+               {"groups", Json::array()}};
+  for (const GroupSweep& sweep : a.groups) json["groups"].push_back(group_json(sweep, a));
   for (const auto& [op, count] : a.left_out) json["left_out"][op] = count;
   for (const GpuLayer& layer : a.layers) json["layers"].push_back(layer_json(layer));
   if (a.free) json["free"] = to_json(*a.free);

@@ -26,39 +26,23 @@ const std::map<std::string, std::string, std::less<>>& meanings() {
 }
 
 struct Totals {
-  double network = 0, recoverable = 0, free = 0;           // free: by wider widths alone
-  std::map<std::string, std::pair<int, double>> verdicts;  // count, us
+  double network = 0, recoverable = 0, free = 0;  // free: by wider widths alone
 };
 
 Totals totals_of(const Json& document, const std::string& place) {
   const Json& json = member(document, "totals", place);
   const std::string at = member_place(place, "totals");
-  Totals totals{number(json, "network_us", at), number(json, "recoverable_us", at), 0, {}};
+  Totals totals{number(json, "network_us", at), number(json, "recoverable_us", at), 0};
   if (json.contains("free_us")) totals.free = number(json, "free_us", at);  // absent in documents of before
-  const Json& layers = list(document, "layers", place);
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::string layer = item_place(place, "layers", i);
-    auto& [count, us] = totals.verdicts[text(layers[i], "verdict", layer)];
-    ++count, us += number(layers[i], "us", layer);
-  }
   return totals;
 }
 
 double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
-std::vector<std::string> limits_of(const Totals& totals) {
-  std::vector<std::pair<double, std::string>> order;
-  for (const auto& [verdict, sum] : totals.verdicts) order.emplace_back(sum.second, verdict);
-  std::sort(order.rbegin(), order.rend());
-  std::vector<std::string> lines;
-  for (const auto& [us, verdict] : order) {
-    const auto meaning = meanings().find(verdict);
-    lines.push_back(fmt::format("{} of the time in {} layer{} judged {}{}.",
-                                percent(share_of(us, totals.network)), totals.verdicts.at(verdict).first,
-                                totals.verdicts.at(verdict).first == 1 ? "" : "s", verdict,
-                                meaning == meanings().end() ? "" : ": " + meaning->second));
-    if (lines.size() == 3) break;
-  }
+// What most of the time is.
+std::vector<std::string> limits_of(const Json& document, const std::string& place, const Totals& totals) {
+  std::vector<std::string> lines = verdict_sentences(document, place, totals.network, meanings());
+  lines.resize(std::min<std::size_t>(lines.size(), 3));
   return lines;
 }
 
@@ -162,7 +146,7 @@ Content analysis_content(const Json& document, const std::string& place) {
        "expected, not yet measured as a whole"},
       {"layers", std::to_string(list(document, "layers", place).size()),
        fmt::format("nodes add up to {:+.1f} % of the network", 100 * number(in_place, "difference", at))}};
-  content.limits = limits_of(totals);
+  content.limits = limits_of(document, place, totals);
   content.next = next_of(model, totals);
   content.sections = {layers_section(document, place), nodes_section(document, place)};
   content.method = {

@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace tailor::report {
 namespace {
 
@@ -64,6 +66,29 @@ std::string kind_of(const Json& document, const std::string& place) {
   if (!schema.starts_with(kHead) || !schema.ends_with(kTail) || schema.size() <= kHead.size() + kTail.size())
     throw Error(Code::bad_json, fmt::format("'{}' is no schema of a result", schema), place, kNext);
   return schema.substr(kHead.size(), schema.size() - kHead.size() - kTail.size());
+}
+
+std::vector<std::string> verdict_sentences(const Json& document, const std::string& place, double network_us,
+                                           const std::map<std::string, std::string, std::less<>>& meanings) {
+  std::map<std::string, std::pair<double, int>> sums;  // us, layers
+  const Json& layers = list(document, "layers", place);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string at = item_place(place, "layers", i);
+    auto& [us, count] = sums[text(layers[i], "verdict", at)];
+    us += number(layers[i], "us", at), ++count;
+  }
+  std::vector<std::pair<double, std::string>> order;
+  for (const auto& [verdict, sum] : sums) order.emplace_back(sum.first, verdict);
+  std::sort(order.rbegin(), order.rend());
+  std::vector<std::string> lines;
+  for (const auto& [us, verdict] : order) {
+    const int count = sums[verdict].second;
+    const auto meaning = meanings.find(verdict);
+    lines.push_back(fmt::format("{} of the time in {} layer{} judged {}{}.",
+                                percent(network_us > 0 ? us / network_us : 0), count, count == 1 ? "" : "s",
+                                verdict, meaning == meanings.end() ? "" : ": " + meaning->second));
+  }
+  return lines;
 }
 
 const Json& list(const Json& object, const char* key, const std::string& place) {

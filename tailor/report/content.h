@@ -4,6 +4,8 @@
 #include "tailor/base/json.h"
 #include "tailor/report/markup.h"
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -38,6 +40,7 @@ struct Content {
 /// Each: @throws Error bad_json where the document is not what its schema says
 Content analysis_content(const Json& document, const std::string& place);
 Content device_content(const Json& document, const std::string& place);
+Content gpu_content(const Json& document, const std::string& place);
 Content bench_content(const Json& document, const std::string& place);
 Content verify_content(const Json& document, const std::string& place);
 Content optimize_content(const Json& document, const std::string& place);
@@ -70,6 +73,9 @@ std::string percent(double share, int decimals = 0);
 Section speed_section(const Json& speed, const std::string& place);
 /// Environment of a timing for Content::method.
 std::vector<std::pair<std::string, std::string>> speed_method(const Json& speed, const std::string& place);
+/// "31 % of the time in 4 layers judged tail: what that means." for each verdict of the document's layers, by time, falling.
+std::vector<std::string> verdict_sentences(const Json& document, const std::string& place, double network_us,
+                                           const std::map<std::string, std::string, std::less<>>& meanings);
 /// Accuracy of two models on samples, as verify and optimize measure it.
 Section samples_section(const Json& samples, const std::string& place);
 /// "top-1 94.20 % -> 93.81 %", or what else is known of the first samples; "" without samples.

@@ -27,6 +27,15 @@ std::optional<std::int64_t> width_of(const Json& layer, const char* key, const s
   return integer(step, "width", member_place(at, key));
 }
 
+// A launch on a GPU: the runner's words stand for the workload, the kernel for the reason.
+Layer launch_of(const Json& json, const std::string& at) {
+  const std::string asked = text(json, "layer", at);
+  return {text(json, "name", at),     asked.substr(0, asked.find(' ')), asked,
+          text(json, "verdict", at),  text(json, "kernel", at),         text(json, "how", at),
+          number(json, "us", at),     number(json, "share", at),        number(json, "recoverable_us", at),
+          width_of(json, "down", at), width_of(json, "up", at)};
+}
+
 Layer layer_of(const Json& json, const std::string& at, bool modelled) {
   const Json& timed = modelled ? member(json, "model", at) : json;
   return {text(json, "name", at),
@@ -42,19 +51,22 @@ Layer layer_of(const Json& json, const std::string& at, bool modelled) {
           width_of(json, modelled ? "free_up_to" : "up", at)};
 }
 
-bool is_modelled(const Json& analysis, const std::string& place) {
-  const std::string kind = kind_of(analysis, place);
-  if (kind != "analysis" && kind != "device-analysis")
+std::string kind_of_analysis(const Json& analysis, const std::string& place) {
+  std::string kind = kind_of(analysis, place);
+  if (kind != "analysis" && kind != "device-analysis" && kind != "gpu-analysis")
     throw Error(Code::bad_json, fmt::format("this is a result of kind {}, not an analysis", kind), place);
-  return kind == "device-analysis";
+  return kind;
 }
 
 void for_each_layer(const Json& analysis, const std::string& place,
                     const std::function<void(const Layer&)>& act) {
-  const bool modelled = is_modelled(analysis, place);
+  const std::string kind = kind_of_analysis(analysis, place);
   const Json& layers = list(analysis, "layers", place);
-  for (std::size_t i = 0; i < layers.size(); ++i)
-    act(layer_of(layers[i], item_place(place, "layers", i), modelled));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string at = item_place(place, "layers", i);
+    act(kind == "gpu-analysis" ? launch_of(layers[i], at)
+                               : layer_of(layers[i], at, kind == "device-analysis"));
+  }
 }
 
 Json event(const std::string& name, const std::string& category, double begin, double us, Json arguments,
@@ -161,12 +173,13 @@ Json netron_attachment(const Json& analysis, const std::string& place) {
 Json trace(const Json& analysis, const std::string& place) {
   if (kind_of(analysis, place) == "map")
     return {{"displayTimeUnit", "ns"}, {"traceEvents", mapping_events(analysis, place)}};
-  const bool modelled = is_modelled(analysis, place);
+  const std::string kind = kind_of_analysis(analysis, place);
+  const bool nodes = kind == "analysis";
   Json events = Json::array();
-  events.push_back(
-      name_event("process_name", modelled ? "tailor analyze (modelled)" : "tailor analyze (measured)"));
-  events.push_back(name_event("thread_name", modelled ? "layers" : "executed nodes"));
-  modelled ? add_layers(events, analysis, place) : add_nodes(events, analysis, place);
+  events.push_back(name_event(
+      "process_name", kind == "device-analysis" ? "tailor analyze (modelled)" : "tailor analyze (measured)"));
+  events.push_back(name_event("thread_name", nodes ? "executed nodes" : "layers"));
+  nodes ? add_nodes(events, analysis, place) : add_layers(events, analysis, place);
   return {{"displayTimeUnit", "ns"}, {"traceEvents", std::move(events)}};
 }
 

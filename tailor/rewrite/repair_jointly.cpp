@@ -13,16 +13,25 @@
 namespace tailor::rewrite {
 namespace {
 
-// Samples that a region is fitted to: layers of many columns and small planes need more of them.
-int samples(const Region& region, const JointRepairOptions& options, std::int64_t all) {
-  double wanted = options.least;
+// Samples that give each column of every layer so many positions.
+double samples_for(const Region& region, double positions) {
+  double samples = 2;
   for (const saliency::Step& step : region.tape.steps)
     if (step.layer >= 0) {
       int columns = region.tape.layers[static_cast<std::size_t>(step.layer)].columns();
-      wanted = std::max(wanted, options.positions * columns /
-                                    region.tape.values[static_cast<std::size_t>(step.out)].plane());
+      samples = std::max(
+          samples, positions * columns / region.tape.values[static_cast<std::size_t>(step.out)].plane());
     }
-  return static_cast<int>(std::min(wanted, static_cast<double>(all)));
+  return samples;
+}
+
+// Samples that a region is fitted to; 0 where it would learn them by heart.
+int samples(const Region& region, const JointRepairOptions& options, std::int64_t all) {
+  constexpr double kFew = 8;
+  double wanted = std::max(samples_for(region, options.positions), static_cast<double>(options.least)),
+         used =
+             std::min({wanted, options.macs / std::max(1.0, region.tape.macs()), static_cast<double>(all)});
+  return used < samples_for(region, kFew) ? 0 : static_cast<int>(used);
 }
 
 std::set<int> nodes_of(const Region& region) {

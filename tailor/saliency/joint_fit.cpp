@@ -3,6 +3,7 @@
 // judged on the samples that were held out.
 #include "tailor/saliency/joint_fit.h"
 
+#define EIGEN_USE_BLAS
 #include "tailor/base/error.h"
 
 #include <Eigen/Dense>

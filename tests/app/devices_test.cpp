@@ -90,7 +90,7 @@ TEST(AnalyzeDescribed, OptionsOfTheOtherHalfAreRefused) {
                                              {"--over", "mb"},
                                              {"-d", "t4", "--fresh"},
                                              {"-d", "t4", "--threads", "2"},
-                                             {"-d", "cuda", "--report", "page.html"},
+                                             {"-d", "cuda", "--threads", "2"},
                                              {"--free"},
                                              {"-d", "t4", "--over", "mb"}}) {
     std::vector<std::string> arguments = {"analyze", model};

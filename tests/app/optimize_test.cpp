@@ -105,13 +105,13 @@ TEST(Optimize, GoesOnFromAPlan) {
   std::filesystem::path calib = images(folder, 120), first = folder.path() / "first.onnx",
                         second = folder.path() / "second.onnx", plan = folder.path() / "first.plan.json";
   std::vector<std::string> arguments = small_search(calib, first);
-  arguments.insert(arguments.end(), {"--latency", "0.8x"});
+  arguments.insert(arguments.end(), {"--latency", "0.8x", "--joint", "0"});
   Finished finished = run(arguments);
   if (refused_as_slower(finished, first)) GTEST_SKIP() << "SKIPPED: too noisy now";
   ASSERT_TRUE(std::filesystem::exists(plan)) << finished.err;
   Json before = document(run({"plan", "show", plan.string(), "--json"}));
   arguments = small_search(calib, second);
-  arguments.insert(arguments.end(), {"--latency", "0.5x", "--from", plan.string(), "--json"});
+  arguments.insert(arguments.end(), {"--latency", "0.5x", "--joint", "0", "--from", plan.string(), "--json"});
   finished = run(arguments);
   if (refused_as_slower(finished, second)) GTEST_SKIP() << "SKIPPED: too noisy now";
   EXPECT_NE(finished.err.find("stands at"), std::string::npos) << finished.err;

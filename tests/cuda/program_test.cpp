@@ -25,6 +25,11 @@ void expect_valid(const char* schema, const Json& json) {
   for (const std::string& line : violations(document(run({"schema", schema})), json)) ADD_FAILURE() << line;
 }
 
+std::string read_text(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 // A journal of its own: the fake's numbers must not be found by anybody else.
 Start with_cache(const TemporaryFolder& folder) {
   return {.environment = {{"TAILOR_CACHE", (folder.path() / "cache").string()}}};
@@ -48,8 +53,20 @@ TEST(CudaProgram, AnalyzeMeasures) {
   EXPECT_NE(json["layers"][0]["kernel"].get<std::string>().find("16x2x1 blocks"), std::string::npos) << json;
   EXPECT_GT(json["network_us"].get<double>(), json["kernels_us"].get<double>());
   EXPECT_GT(json["measured"].get<int>(), 10);
-  const Finished table = run(words, with_cache(folder));
+  ASSERT_FALSE(json["groups"].empty());
+  for (const Json& group : json["groups"]) {
+    bool made = false;  // by one of the layers that it names
+    for (const Json& layer : group["layers"])
+      made = made || json["layers"].at(layer.get<std::size_t>())["out_group"] == group["name"];
+    EXPECT_TRUE(made) << group;
+  }
+  const std::filesystem::path page = folder.path() / "page.html", csv = folder.path() / "layers.csv";
+  std::vector<std::string> with_page = words;
+  with_page.insert(with_page.end(), {"--report", page.string(), "--csv", csv.string()});
+  const Finished table = run(with_page, with_cache(folder));
   ASSERT_EQ(table.exit, 0) << table.err;
+  EXPECT_NE(read_text(page).find("Analysis of "), std::string::npos);
+  EXPECT_NE(read_text(csv).find("first,"), std::string::npos);
   for (const char* word :
        {"MEASURED", "Fake T4", "fake_fprop_64x64", "between them", "found, 0 measured now"})
     EXPECT_NE(table.out.find(word), std::string::npos) << word << "\n" << table.out;

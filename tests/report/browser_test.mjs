@@ -13,9 +13,9 @@ const [samplePages, packages, folder] = process.argv.slice(2).map((path) => reso
 const browser = await launch(packages);
 if (execFileSync(samplePages, [folder], {encoding: "utf8"}).trim() !== "charts") skip("this build has no charts (scripts/get-charts)");
 
-const charts = {analysis: 3, device: 5, bench: 1, verify: 1, optimize: 3, map: 2, plan: 1, tune: 2, difference: 1, plans: 1, hostile: 3, large: 3};
+const charts = {analysis: 3, device: 5, gpu: 2, "gpu-hostile": 2, bench: 1, verify: 1, optimize: 3, map: 2, plan: 1, tune: 2, difference: 1, plans: 1, hostile: 3, large: 3};
 const pages = Object.keys(charts);
-const shown = pages.filter((name) => name !== "large" && name !== "hostile");
+const shown = pages.filter((name) => !["large", "hostile", "gpu-hostile"].includes(name));
 
 // A page that was loaded without a network; what it asked for and what it complained about.
 async function open(name, options = {}) {
@@ -61,7 +61,7 @@ for (const name of shown)
     await dark.close();
   });
 
-for (const name of ["analysis", "device", "optimize", "map", "hostile"])
+for (const name of ["analysis", "device", "gpu", "optimize", "map", "hostile"])
   test(`${name}: tables without JavaScript`, async () => {
     const plain = await open(name, {javaScriptEnabled: false});
     const names = document_(name);
@@ -159,17 +159,18 @@ test("analysis: tables sort and filter", async () => {
   await seen.close();
 });
 
-test("hostile names run nothing and change nothing", async () => {
-  const seen = await open("hostile");
-  for (let layer = 0; layer < 8; ++layer) {
-    await seen.page.locator(`tr[data-layer="${layer}"] > td`).first().click();
-    assert.equal(await seen.page.locator("img").count(), 0);
-  }
-  assert.notEqual(await seen.page.title(), "taken");
-  assert.equal(await seen.page.evaluate(() => document.querySelectorAll("script").length), 2);
-  assert.deepEqual(seen.complaints, []);
-  await seen.close();
-});
+for (const name of ["hostile", "gpu-hostile"])
+  test(`${name}: names run nothing and change nothing`, async () => {
+    const seen = await open(name);
+    for (let layer = 0; layer < 8; ++layer) {
+      await seen.page.locator(`tr[data-layer="${layer}"] > td`).first().click();
+      assert.equal(await seen.page.locator("img").count(), 0);
+    }
+    assert.notEqual(await seen.page.title(), "taken");
+    assert.equal(await seen.page.evaluate(() => document.querySelectorAll("script").length), 2);
+    assert.deepEqual(seen.complaints, []);
+    await seen.close();
+  });
 
 test("large: two thousand layers are drawn", async () => {
   const begin = Date.now();

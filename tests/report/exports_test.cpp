@@ -17,7 +17,7 @@ namespace {
 using namespace testing;
 
 TEST(Netron, EveryLayerHasItsLatency) {
-  for (const Json& document : {analysis_document(5), device_document()}) {
+  for (const Json& document : {analysis_document(5), device_document(), gpu_document(5)}) {
     const Json attachment = netron_attachment(document, "run");
     EXPECT_EQ(attachment["signature"], "netron:attachment");
     std::size_t found = 0;
@@ -65,15 +65,15 @@ void expect_trace(const Json& json) {
 }
 
 TEST(Trace, IsOfTheTraceEventFormat) {
-  for (const Json& document :
-       {analysis_document(7), analysis_document(16, hostile_names()), device_document(), map_document()})
+  for (const Json& document : {analysis_document(7), analysis_document(16, hostile_names()),
+                               device_document(), gpu_document(16, hostile_names()), map_document()})
     expect_trace(parse_json(trace(document, "run").dump(1, ' ', false, Json::error_handler_t::replace),
                             "written and read"));
 }
 
 // One line, no gap, no overlap.
 TEST(Trace, EventsFollowEachOther) {
-  for (const Json& document : {analysis_document(7), device_document()}) {
+  for (const Json& document : {analysis_document(7), device_document(), gpu_document(7)}) {
     double end = 0;
     std::size_t complete = 0;
     const Json json = trace(document, "run");
@@ -83,8 +83,9 @@ TEST(Trace, EventsFollowEachOther) {
       end += event["dur"].get<double>(), ++complete;
     }
     EXPECT_EQ(complete, document["layers"].size());
-    const double expected = document.contains("total_us") ? document["total_us"].get<double>()
-                                                          : document["in_place"]["sum_us"].get<double>();
+    const double expected = document.contains("total_us")     ? document["total_us"].get<double>()
+                            : document.contains("kernels_us") ? document["kernels_us"].get<double>()
+                                                              : document["in_place"]["sum_us"].get<double>();
     EXPECT_NEAR(end, expected, 1e-6 * expected);
   }
 }

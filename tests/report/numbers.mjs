@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 const columns = {
   "analysis": [["us", (d) => d.layers.map((l) => l.us)], ["recoverable us", (d) => d.layers.map((l) => l.recoverable_us)]],
   "device-analysis": [["us", (d) => d.layers.map((l) => l.model.us)]],
+  "gpu-analysis": [["us", (d) => d.layers.map((l) => l.us)], ["recoverable us", (d) => d.layers.map((l) => l.recoverable_us)]],
   "bench": [["median", (d) => d.models.map((m) => m.summary_us.median)], ["n", (d) => d.models.map((m) => m.n)]],
   "verify": [["median", (d) => d.speed.models.map((m) => m.summary_us.median)]],
   "optimize": [["after", (d) => d.plan.groups.map((g) => g.after)], ["predicted", (d) => d.rounds.map((r) => r.predicted)]],

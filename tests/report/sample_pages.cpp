@@ -26,6 +26,8 @@ int main(int count, char** arguments) {
   write(folder, "hostile", testing::analysis_document(16, testing::hostile_names()));
   write(folder, "large", testing::analysis_document(2000));
   write(folder, "device", testing::device_document());
+  write(folder, "gpu", testing::gpu_document(12));
+  write(folder, "gpu-hostile", testing::gpu_document(16, testing::hostile_names()));
   write(folder, "bench", testing::bench_document());
   write(folder, "verify", testing::verify_document());
   write(folder, "optimize", testing::optimize_document());

@@ -3,6 +3,7 @@
 #include "tailor/base/file.h"
 #include "tailor/pipeline/analyze.h"
 #include "tailor/pipeline/device_analysis.h"
+#include "tailor/pipeline/gpu_analysis.h"
 #include "tailor/pipeline/map_model.h"
 #include "tailor/pipeline/optimize.h"
 #include "tailor/pipeline/tune_model.h"
@@ -122,6 +123,25 @@ Json analysis_document(int layers, const std::vector<std::string>& names) {
   return to_json(a);
 }
 
+Json gpu_document(int layers, const std::vector<std::string>& names) {
+  pipeline::GpuAnalysis a;
+  a.device = "a GPU", a.version = "driver 13000, cuDNN 91300", a.isa = "sm_90", a.precision = "f16";
+  a.model = names.empty() ? "network.onnx" : names.front() + ".onnx", a.sha256 = std::string(64, 'a');
+  a.measured = 31, a.known = 5, a.left_out = {{"Softmax", 2}, {"Concat", 1}};
+  constexpr pipeline::DeviceVerdict kVerdicts[] = {
+      pipeline::DeviceVerdict::tail, pipeline::DeviceVerdict::sub_wave, pipeline::DeviceVerdict::memory};
+  for (int i = 0; i < layers; ++i) {
+    const std::string name = layer_name(names, i);
+    const GroupSweep sweep = sweep_of(i, i % 3 ? 34 : 32, name);
+    a.layers.push_back({name, "conv mb=1 oc=34", i, 30.5 + i, 0, "fprop_64x64 16x2x1 blocks", 0.5 * i,
+                        kVerdicts[i % 3], name, sweep.down, sweep.up, i % 3 ? 10.25 : 0});
+    a.groups.push_back(sweep), a.kernels_us += a.layers.back().us;
+  }
+  a.network_us = a.kernels_us * 1.1;
+  for (pipeline::GpuLayer& layer : a.layers) layer.share = layer.us / a.network_us;
+  return to_json(a);
+}
+
 Json device_document() {
   pipeline::DeviceAnalysisOptions options;
   options.precision = "f16", options.layer = "second";
@@ -205,8 +225,8 @@ Json tune_document() {
 }
 
 std::vector<Json> all_documents() {
-  return {analysis_document(12), device_document(), bench_document(), verify_document(),
-          optimize_document(),   map_document(),    plan_document(),  tune_document()};
+  return {analysis_document(12), device_document(), gpu_document(7), bench_document(), verify_document(),
+          optimize_document(),   map_document(),    plan_document(), tune_document()};
 }
 
 }  // namespace tailor::testing

@@ -15,6 +15,8 @@ const std::vector<std::string>& hostile_names();
 Json analysis_document(int layers, const std::vector<std::string>& names = {});
 /// A small model on a described GPU, with the staircase of one layer.
 Json device_document();
+/// Of `layers` launches on a GPU that is there, each with a sweep of its own; two operators were left out.
+Json gpu_document(int layers, const std::vector<std::string>& names = {});
 Json bench_document();
 Json verify_document();
 Json optimize_document();

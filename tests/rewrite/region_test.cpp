@@ -113,6 +113,29 @@ TEST(Region, WeightsWrittenBackAreTheSame) {
   EXPECT_LE(testing::difference(testing::run_model(model, inputs), testing::run_model(same, inputs)), 1e-6);
 }
 
+// Values that are known are not computed again, unless a layer before them has changed and this was said.
+TEST(Activations, ForgetWhatLiesBehindAChange) {
+  TAILOR_NEEDS_RUNNER();
+  graph::Model model = testing::graph_of(kBlocks, {2, 4, 6, 6});
+  graph::Shapes shapes = graph::infer_shapes(model);
+  auto inputs = testing::random_inputs(model, shapes, 3);
+  Activations values(*testing::runner(), shapes, inputs, 1, std::size_t{1} << 30);
+  graph::Tensor before = values.get(model, {"s", "c", "y"})[2];
+  LinearLayer layer = linear_layers(model, shapes).at(2);
+  ASSERT_EQ(layer.y, "d");
+  std::vector<float> changed = weights(model, layer);
+  for (float& w : changed) w *= 2;
+  set_weights(model, layer, changed, std::vector<float>(4, 0.5f));
+  EXPECT_EQ(values.get(model, {"y"})[0].values<float>(), before.values<float>());
+  values.forget(model, {layer.node});
+  Activations fresh(*testing::runner(), shapes, inputs, 1, std::size_t{1} << 30);
+  std::vector<float> again = values.get(model, {"y"})[0].values<float>(),
+                     whole = fresh.get(model, {"y"})[0].values<float>();
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    EXPECT_NEAR(again[i], whole[i], 1e-4f * std::abs(whole[i]) + 1e-3f);
+  EXPECT_NE(values.get(model, {"y"})[0].values<float>(), before.values<float>());
+}
+
 double distance(const graph::Model& a, const graph::Model& b, const runtime::NamedTensors& inputs) {
   std::vector<float> x = testing::run_model(a, inputs)[0].second.values<float>(),
                      y = testing::run_model(b, inputs)[0].second.values<float>();
