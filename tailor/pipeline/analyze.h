@@ -160,6 +160,7 @@ int find_layer(const std::vector<std::string>& names, const std::string& wanted)
 
 /// {"width", "saved_us", "saved_share"}, or null.
 Json to_json(const std::optional<WidthStep>& step);
+Json to_json(const GroupSweep& sweep);
 /// Schema "tailor/analysis/1". from: @throws Error bad_json
 Json to_json(const Analysis& analysis);
 Analysis analysis_from_json(const Json& json, const std::string& place);

@@ -135,21 +135,6 @@ AnalyzedLayer read_layer(const Json& json, const std::string& place) {
   return layer;
 }
 
-Json group_json(const GroupSweep& sweep) {
-  return {{"group", sweep.group},
-          {"name", sweep.name},
-          {"width", sweep.width},
-          {"widths", sweep.widths},
-          {"us", sweep.us},
-          {"lo", sweep.lo},
-          {"hi", sweep.hi},
-          {"layers", sweep.layers},
-          {"down", to_json(sweep.down)},
-          {"up", to_json(sweep.up)},
-          {"edge", to_json(sweep.edge)},
-          {"wider", to_json(sweep.wider)}};
-}
-
 GroupSweep read_group(const Json& json, const std::string& place) {
   GroupSweep sweep;
   sweep.group = static_cast<int>(integer(json, "group", place));
@@ -201,6 +186,21 @@ Json totals_json(const Analysis& analysis) {
 
 }  // namespace
 
+Json to_json(const GroupSweep& sweep) {
+  return {{"group", sweep.group},
+          {"name", sweep.name},
+          {"width", sweep.width},
+          {"widths", sweep.widths},
+          {"us", sweep.us},
+          {"lo", sweep.lo},
+          {"hi", sweep.hi},
+          {"layers", sweep.layers},
+          {"down", to_json(sweep.down)},
+          {"up", to_json(sweep.up)},
+          {"edge", to_json(sweep.edge)},
+          {"wider", to_json(sweep.wider)}};
+}
+
 Json to_json(const std::optional<WidthStep>& step) {
   if (!step) return nullptr;
   return {{"width", step->width}, {"saved_us", step->saved_us}, {"saved_share", step->saved_share}};
@@ -225,7 +225,7 @@ Json to_json(const Analysis& analysis) {
                {"known", analysis.known},
                {"staircase", picture_json(analysis)}};
   for (const AnalyzedLayer& layer : analysis.layers) json["layers"].push_back(layer_json(layer));
-  for (const GroupSweep& sweep : analysis.groups) json["groups"].push_back(group_json(sweep));
+  for (const GroupSweep& sweep : analysis.groups) json["groups"].push_back(to_json(sweep));
   return json;
 }
 

@@ -133,20 +133,12 @@ Json layer_json(const GpuLayer& l) {
 
 // `layers` counts those of the document, which are launches and not layers of the subject.
 Json group_json(const GroupSweep& sweep, const GpuAnalysis& a) {
-  Json layers = Json::array();
+  Json group = to_json(sweep), layers = Json::array();
   for (std::size_t i = 0; i < a.layers.size(); ++i)
     if (std::find(sweep.layers.begin(), sweep.layers.end(), a.layers[i].layer) != sweep.layers.end())
       layers.push_back(i);
-  return {{"name", sweep.name},
-          {"width", sweep.width},
-          {"widths", sweep.widths},
-          {"us", sweep.us},
-          {"lo", sweep.lo},
-          {"hi", sweep.hi},
-          {"layers", std::move(layers)},
-          {"down", to_json(sweep.down)},
-          {"up", to_json(sweep.up)},
-          {"edge", to_json(sweep.edge)}};
+  group["layers"] = std::move(layers);
+  return group;
 }
 
 }  // namespace

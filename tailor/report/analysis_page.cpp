@@ -37,8 +37,6 @@ Totals totals_of(const Json& document, const std::string& place) {
   return totals;
 }
 
-double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
-
 // What most of the time is.
 std::vector<std::string> limits_of(const Json& document, const std::string& place, const Totals& totals) {
   std::vector<std::string> lines = verdict_sentences(document, place, totals.network, meanings());

@@ -85,8 +85,8 @@ std::vector<std::string> verdict_sentences(const Json& document, const std::stri
     const int count = sums[verdict].second;
     const auto meaning = meanings.find(verdict);
     lines.push_back(fmt::format("{} of the time in {} layer{} judged {}{}.",
-                                percent(network_us > 0 ? us / network_us : 0), count, count == 1 ? "" : "s",
-                                verdict, meaning == meanings.end() ? "" : ": " + meaning->second));
+                                percent(share_of(us, network_us)), count, count == 1 ? "" : "s", verdict,
+                                meaning == meanings.end() ? "" : ": " + meaning->second));
   }
   return lines;
 }

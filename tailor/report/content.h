@@ -4,7 +4,6 @@
 #include "tailor/base/json.h"
 #include "tailor/report/markup.h"
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -67,6 +66,8 @@ std::string file_name(const std::string& path);
 Cell ratio_cell(double ratio);
 /// "64 > 128", or the text as it is where it is no workload.
 std::string width_text(const std::string& workload);
+/// 0 of nothing.
+inline double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
 /// "12 %" of a share.
 std::string percent(double share, int decimals = 0);
 /// The timing of models against each other: what bench prints, and verify and optimize end with.

@@ -90,7 +90,7 @@ std::vector<std::pair<std::string, std::string>> next_of(const Json& document, c
         {fmt::format("tailor analyze {} -d {} --precision {} --layer {} --over mb", model, device, precision,
                      shell_word(text(layers[0], "name", item_place(place, "layers", 0)).substr(0, 200))),
          "what a larger batch costs: the staircase of the first layer over it"}};
-  const double share = total > 0 ? back / total : 0;
+  const double share = share_of(back, total);
   return {
       {fmt::format("tailor optimize {} -o faster.onnx -d {} --precision {} --latency {:.2f}x --calib DATA",
                    model, device, precision, share < 0.02 ? 0.8 : 1 - share),
@@ -105,7 +105,7 @@ Content device_content(const Json& document, const std::string& place) {
   const std::string title = text(device, "title", member_place(place, "device"));
   const std::string name = text(device, "name", member_place(place, "device"));
   const double total = number(document, "total_us", place), back = number(document, "recoverable_us", place);
-  const double share = total > 0 ? back / total : 0;
+  const double share = share_of(back, total);
   Content content{
       fmt::format("Analysis of {} on {}", model, title),
       fmt::format("{} would take {} on {} in {}, by the model; {}.", file_name(model),

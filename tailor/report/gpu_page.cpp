@@ -23,8 +23,6 @@ const std::map<std::string, std::string, std::less<>>& meanings() {
   return list;
 }
 
-double share_of(double part, double whole) { return whole > 0 ? part / whole : 0; }
-
 // "2 Softmax, Concat" of the operators that were not run; "" for none.
 std::string left_out(const Json& document, const std::string& place) {
   const Json& ops = member(document, "left_out", place);

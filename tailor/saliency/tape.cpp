@@ -274,6 +274,16 @@ class Chunk {
   int samples_ = 0;
 };
 
+// Tensors come from a runtime, sizes from shape inference: what they disagree about must not be read.
+void check(const Tape& tape, const Wanted& wanted, int last) {
+  auto holds = [&](const graph::Tensor& t, int value) {
+    return t.type == graph::DataType::f32 && !t.dims.empty() && t.dims[0] >= last &&
+           graph::element_count(t.dims) == t.dims[0] * tape.values[static_cast<std::size_t>(value)].size();
+  };
+  TAILOR_CHECK(wanted.inputs.size() == tape.inputs.size() && holds(wanted.goal, tape.goal));
+  for (std::size_t i = 0; i < tape.inputs.size(); ++i) TAILOR_CHECK(holds(wanted.inputs[i], tape.inputs[i]));
+}
+
 // As many samples at a time as make matrices of about 1024 columns.
 int chunk(const Tape& tape) {
   int plane = 1;
@@ -326,6 +336,7 @@ double Tape::macs() const {
 
 double squared_distance(const Tape& tape, const TapeWeights& weights, const Wanted& wanted, int first,
                         int last, TapeWeights* gradient) {
+  check(tape, wanted, last);
   std::vector<double> sums(kShares, 0.0);
   std::vector<TapeWeights> slopes(gradient ? kShares : 0);
   for (TapeWeights& s : slopes) s = zeros(tape);
@@ -351,6 +362,7 @@ double squared_distance(const Tape& tape, const TapeWeights& weights, const Want
 
 Curvature curvature(const Tape& tape, const TapeWeights& weights, const Wanted& wanted, int first, int last,
                     std::uint64_t seed) {
+  check(tape, wanted, last);
   Curvature c;
   std::vector<double> rows(tape.layers.size(), 0);
   for (const TapeLayer& l : tape.layers) {

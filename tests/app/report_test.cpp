@@ -67,7 +67,7 @@ TEST_F(ReportVerb, MistakesTeachTheNextStep) {
   write_file(file("doctor.json"), run({"doctor", "--noise-test", "0", "--json"}).out);
   const Finished kind = run({"report", file("doctor.json"), "-o", file("page.html")});
   EXPECT_EQ(kind.exit, 2);
-  EXPECT_NE(kind.err.find("analysis, device-analysis, bench"), std::string::npos) << kind.err;
+  EXPECT_NE(kind.err.find("analysis, device-analysis, gpu-analysis, bench"), std::string::npos) << kind.err;
   write_file(file("text.json"), "no json");
   EXPECT_EQ(run({"report", file("text.json"), "-o", file("page.html")}).exit, 2);
   EXPECT_EQ(run({"report", file("missing.json"), "-o", file("page.html")}).exit, 2);
