@@ -170,10 +170,10 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
          "after a cut: lsq (refit the readers), bn (only estimate the statistics of BatchNormalization "
          "again, from images as they are), none")
       ->capture_default_str();
-  sub.add_option("--joint", o.joint,
-                 "layers in a row that the last repair fits together to their common goal; depthwise ones "
-                 "come along; 0: "
-                 "each by itself (default: 2; only with --recover lsq)");
+  sub.add_option(
+      "--joint", o.joint,
+      "layers in a row that the last repair fits together to their common goal, 2 to 16; depthwise "
+      "ones come along; 0: each by itself (default: 2; only with --recover lsq)");
   sub.add_option("--rounds", o.rounds,
                  "rule exact: repair, table, plan, measurement: so many times; 0: one for each 15 % that it "
                  "gets faster")

@@ -138,7 +138,8 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
                                  : "--latency",
            "the goal must be faster than the model is");
   if (a.rounds < 0 || a.rounds > 20) refuse("--rounds", "rounds must be 0 to 20");
-  if (a.joint < -1 || a.joint > 16) refuse("--joint", "layers fitted together must be 0 to 16");
+  if (a.joint < -1 || a.joint == 1 || a.joint > 16)
+    refuse("--joint", "layers fitted together must be 2 to 16, or 0 for none");
   if (a.widths < 1 || a.widths > 30) refuse("--widths", "candidates per group must be 1 to 30");
   if (a.fit < 8 || a.judge < 8 || a.refit < 8)
     refuse("--fit", "--fit, --refit and --judge must be at least 8");

@@ -1,8 +1,9 @@
 // optimize() is the straight line; the steps are below it in the order in which it calls them:
 //   ratio_wanted   the goal as a share of the original's measured latency
 //   search         rounds towards one ratio, or ever faster ones while the drop allows it; or a simple rule
-//   prove          written beside the target, read back, verified against the original
-//   further        one more round if the proof misses the latency narrowly
+//   too_slow       one more round if the network as cut, timed as the proof will be, misses the latency narrowly
+//   prove          repaired, written beside the target, read back, verified against the original
+//   further        one more round if the proof still misses the latency narrowly
 //   deliver        renamed to the target, with its plan beside it
 #include "tailor/pipeline/optimize.h"
 
@@ -29,7 +30,6 @@ namespace fs = std::filesystem;
 // Searches aim a little below the goal: the proof is another measurement.
 constexpr double kAim = 0.993;
 constexpr double kNarrowly = 1.05;  // a proof that is further off than that was no matter of luck
-constexpr int kFurtherRounds = 2;
 
 // Everything that the steps share.
 struct Workshop {
@@ -218,8 +218,22 @@ Searched search_near(Workshop& shop, const Calibration& calibration, const Round
   return shop.tail_free->found;
 }
 
+// What a search measured on the way and what the proof measures differ by up to a percent; repairs take minutes.
+std::optional<double> too_slow(const Workshop& shop, const graph::Model& cut) {
+  const OptimizeOptions& o = shop.options;
+  TemporaryFolder folder(true);
+  const fs::path path = folder.fresh(".onnx");
+  onnx::write(cut, path);
+  const BenchModel timed = compare_speed(o.model, path, proof_options(o)).models[1];
+  const auto step = further(o.goal, timed.to_first.ratio, timed.summary.median);
+  if (!step) return std::nullopt;
+  shop.say(
+      fmt::format("timed as for the proof: {:.3f} of the latency: one round more", timed.to_first.ratio));
+  return *step * kAim;
+}
+
 Searched search(Workshop& shop, const Calibration& calibration) {
-  const RoundOptions rounds = shop.rounds();
+  RoundOptions rounds = shop.rounds();
   if (shop.options.plan) {
     WidthPlan plan = read_plan(*shop.options.plan);
     shop.rule = plan.rule, shop.original = subject_of(shop.original, plan);
@@ -234,6 +248,8 @@ Searched search(Workshop& shop, const Calibration& calibration) {
   Start start = shop.options.from ? start_from(shop, *shop.options.from) : Start{};
   if (start.ratio <= ratio * kAim)
     return carry_out(shop.runner, shop.original, calibration, start.surgery, rounds);
+  if (!shop.described && !shop.options.goal.macs)
+    rounds.further = [&shop](const graph::Model& cut) { return too_slow(shop, cut); };
   return search_rounds(shop.runner, shop.original, calibration, shop.book, ratio * kAim, rounds, start);
 }
 
@@ -362,7 +378,6 @@ bool searches_for_latency(const OptimizeOptions& o) {
   return !o.plan && !o.widths_from && !o.goal.fastest && o.rule.exact();
 }
 
-// What a search measured on the way and what the proof measures differ by up to a percent.
 std::unique_ptr<onnx::Draft> prove_or_go_on(Workshop& shop, const Calibration& calibration, Searched& found,
                                             OptimizeResult& result) {
   std::unique_ptr<onnx::Draft> draft = prove(shop, found, result);

@@ -3,7 +3,8 @@
 //   fill_table       losses of the widths that are worth having and of what may replace branches
 //   settle           the planner's front; the point for the goal is measured, the part of the latency that no
 //                    layer explains is adjusted, and the point is chosen again until measurement and goal agree
-// At the end the network is repaired once more, from more samples.
+// A network that is still not fast enough after them goes through one round more (go_on). At the end it is repaired once
+// more, from more samples.
 #include "tailor/pipeline/rounds.h"
 
 #include "tailor/base/error.h"
@@ -105,8 +106,12 @@ std::vector<std::pair<double, double>> promised(const Progressing& state,
   return points;
 }
 
+graph::Model as_cut(const Subject& original, const Surgery& surgery) {
+  return final_form(original, surgery, apply(original, surgery));
+}
+
 double ratio_of(const Search& search, const Trial& trial) {
-  return search.ratio(final_form(search.original, trial.surgery, apply(search.original, trial.surgery)));
+  return search.ratio(as_cut(search.original, trial.surgery));
 }
 
 // The one of several that looks best was also the luckiest: what would be taken is measured once more.
@@ -218,12 +223,19 @@ void one_round(const Search& search, LatencyBook& book, double aim, bool last, P
   reports.push_back(settled.report);
 }
 
+void go_on(const Search& search, LatencyBook& book, Progressing& state, std::vector<RoundReport>& reports) {
+  for (int more = 0; search.options.further && more < kFurtherRounds; ++more) {
+    const std::optional<double> step = search.options.further(as_cut(search.original, state.surgery));
+    if (!step) return;
+    one_round(search, book, state.ratio * *step, true, state, reports);
+  }
+}
+
 Searched finished(const Search& search, const Surgery& surgery) {
   const Calibration& c = search.calibration;
   Searched found;
   found.surgery = surgery;
-  found.cut_loss = loss_of(search.runner, search.original,
-                           final_form(search.original, surgery, apply(search.original, surgery)), c);
+  found.cut_loss = loss_of(search.runner, search.original, as_cut(search.original, surgery), c);
   Present present = search.present(surgery, c.finish.empty() ? c.fit : c.finish, true);
   found.model = final_form(search.original, surgery, present.subject.model);
   found.merged = std::move(present.merged);
@@ -236,8 +248,7 @@ Start with_whole_kernels(const Search& search, const Start& start) {
   if (start.surgery.kernels.empty()) return start;
   Start begin = start;
   begin.surgery.kernels.clear();
-  begin.ratio =
-      search.ratio(final_form(search.original, begin.surgery, apply(search.original, begin.surgery)));
+  begin.ratio = search.ratio(as_cut(search.original, begin.surgery));
   return begin;
 }
 
@@ -285,6 +296,7 @@ Searched search_rounds(runtime::Runner& runner, const Subject& original, const C
                            options.yardstick.quantity));
     one_round(search, book, aim, round == rounds, state, reports);
   }
+  go_on(search, book, state, reports);
   Searched found = finished(search, state.surgery);
   found.ratio = state.ratio, found.rounds = std::move(reports);
   return found;

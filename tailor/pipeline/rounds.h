@@ -15,6 +15,7 @@
 #include "tailor/runtime/runner.h"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,9 @@ struct RoundOptions {
   int threads = 1;                    // of the deployed runtime
   int timing_rounds = 101;
   Yardstick yardstick;
+  /// Asked after the last round with the network as it is cut, before the long last repair: by which factor it must become
+  /// faster still; nothing if it is fast enough. Weights have no say in how long a network takes.
+  std::function<std::optional<double>(const graph::Model&)> further = {};
   /// Of several devices that latency is the mean of, each one's own: the last round says its regret. They must outlive the
   /// search.
   std::vector<latency::LatencyOracle*> each = {};
@@ -53,6 +57,8 @@ struct RoundOptions {
 /// left; but what it decides stands, so more rounds than that lose (ResNet-56 at 0.80x: divergence 0.0062 with one,
 /// 0.0082 with three; from 0.68x to 0.50x: 0.095 with one, 0.077 with two).
 int rounds_for(double ratio, double goal);
+/// Rounds at most that a narrow miss is worth.
+inline constexpr int kFurtherRounds = 2;
 
 /// What a round decided.
 struct RoundReport {

@@ -177,6 +177,14 @@ std::vector<Agreement> compare_outputs(const std::filesystem::path& a, const std
   return on_samples(first, second, options);
 }
 
+BenchResult compare_speed(const std::filesystem::path& a, const std::filesystem::path& b,
+                          const VerifyOptions& options) {
+  BenchOptions speed = options.bench;
+  const std::vector<runtime::Job> jobs =
+      options.gpu ? jobs_on_gpu(a, b, options, speed) : timing_jobs({a, b}, options.overrides);
+  return bench(jobs, speed);
+}
+
 Verification verify(const std::filesystem::path& a, const std::filesystem::path& b,
                     const VerifyOptions& options) {
   check(options);

@@ -79,6 +79,10 @@ Verification verify(const std::filesystem::path& a, const std::filesystem::path&
 std::vector<Agreement> compare_outputs(const std::filesystem::path& a, const std::filesystem::path& b,
                                        const VerifyOptions& options);
 
+/// The second half: both timed, outputs not looked at. @throws as verify
+BenchResult compare_speed(const std::filesystem::path& a, const std::filesystem::path& b,
+                          const VerifyOptions& options);
+
 /// Each gate against what was found. A gate on time is ambiguous while its limit lies inside the 95 %
 /// interval.
 std::vector<GateResult> judge_gates(const Gates& gates, const std::vector<Agreement>& samples,

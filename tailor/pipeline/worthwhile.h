@@ -25,8 +25,8 @@ class LatencyBook {
 };
 
 /// Widths of each changeable group that are worth having: no wider one is as fast, all other groups at their
-/// present widths. At most `limit` per group, below the present width (and above it where `wider` and the
-/// group can be widened), increasing.
+/// present widths. At most `limit` per group, below the present width (and above it, up to the next
+/// steps, where the group can be widened), increasing.
 std::vector<std::pair<int, std::vector<int>>> worthwhile_widths(const Subject& present, LatencyBook& book,
                                                                 int limit);
 

@@ -301,6 +301,7 @@ TEST(Optimize, RefusesWhatCannotBe) {
   expect_refused({"--widths-from", "none.json"}, 2, "E2101");
   expect_refused({"--latency", "0.7x", "--recover", "luck"}, 2, "E2001");
   expect_refused({"--latency", "0.7x", "--joint", "17"}, 2, "E2002");
+  expect_refused({"--latency", "0.7x", "--joint", "1"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--joint", "2", "--recover", "bn"}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--fresh", "--resume"}, 2, "E2000");
   expect_refused({"--plan", "p.json", "--resume"}, 2, "E2000");

@@ -6,18 +6,6 @@
 namespace tailor::pipeline {
 namespace {
 
-TEST(Rounds, AreAsManyAsTheGoalNeeds) {
-  EXPECT_EQ(rounds_for(1, 0.99), 1);
-  EXPECT_EQ(rounds_for(1, 0.8), 1);
-  EXPECT_EQ(rounds_for(1, 0.68), 2);
-  EXPECT_EQ(rounds_for(1, 0.5), 4);
-  EXPECT_EQ(rounds_for(0.8, 0.68), 1);
-  EXPECT_EQ(rounds_for(0.48, 0.397), 2) << "rounded up";
-  EXPECT_EQ(rounds_for(1, 0.01), 5);
-  EXPECT_EQ(rounds_for(0.5, 0.5), 1);
-  EXPECT_EQ(rounds_for(0.5, 0), 1);
-}
-
 Goal ratio(double r) {
   Goal goal;
   goal.ratio = r;
