@@ -16,7 +16,7 @@
 namespace tailor::testing {
 namespace {
 
-constexpr double kPatience = 120;
+constexpr double kPatience = 900;
 
 void redirect(int fd, const std::string& path) {
   int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
