@@ -75,6 +75,37 @@ std::string free_text(const pipeline::FreeChannels& free, std::size_t width) {
   return text + table.text({}, width);
 }
 
+std::string base_text(const pipeline::BaseComparison& base, std::size_t width) {
+  using pipeline::Gained;
+  const double time = 100 * (base.network_ratio - 1), macs = 100 * (base.macs_ratio - 1);
+  const int nothing = base.count(Gained::nothing) + base.count(Gained::slower),
+            all = static_cast<int>(base.layers.size()) - base.count(Gained::same);
+  std::string text = wrapped(
+      fmt::format(
+          "\nbase              against {}: {:+.0f} % multiply-accumulates, {:+.1f} % time, {}; {} of {} "
+          "layers that became smaller take no less time\n",
+          base.base.string(), macs, time, name(base.how), nothing, all),
+      width, 18);
+  Table table({{"layer", Align::left, true},
+               {"before", Align::right},
+               {"now", Align::right},
+               {"MACs", Align::right},
+               {"time", Align::right},
+               {"paid"}});
+  std::vector<std::string> notes;
+  for (const pipeline::BaseLayer& layer : base.layers) {
+    if (layer.gained == Gained::same || layer.gained == Gained::paid) continue;
+    table.row({layer.name, width_text(layer.before), width_text(layer.after),
+               fmt::format("{:+.0f} %", 100 * (layer.macs_ratio() - 1)),
+               fmt::format("{:+.0f} %", 100 * (layer.us_ratio() - 1)), pipeline::name(layer.gained)});
+    notes.push_back(layer.why);
+  }
+  if (base.unpaired > 0)
+    text +=
+        fmt::format("                  {} layers are not in both, or cannot be timed alone\n", base.unpaired);
+  return table.empty() ? text : text + with_notes(table.text({}, width), notes, width);
+}
+
 std::string bar_text(double value, double most, std::size_t columns) {
   if (!(value > 0) || !(most > 0)) return {};
   const double length = std::min(1.0, value / most) * static_cast<double>(columns);

@@ -42,7 +42,7 @@ function marksOf(group) {
   return [
     {width: group.width, us: group.us[group.widths.indexOf(group.width)], label: "now", colour: colours.old},
     ...at(group.edge || group.down, group.edge ? "edge" : "narrower", colours.fresh),
-    ...at(group.up, "free up to here", "#009e73"),
+    ...at(group.up, "free up to here", colours.free),
   ].filter((d) => d.us !== undefined);
 }
 
@@ -56,6 +56,7 @@ function sweepChart(group, width, modelled) {
     height: 312,
     marginTop: 42,
     marginLeft: 60,
+    marginRight: 44,
     x: {label: "channels of the group", nice: true},
     y: {label: modelled ? "us of all its layers, modelled" : "us of all its layers", zero: true, grid: true},
     marks: [
@@ -102,15 +103,15 @@ export function drawStairs({documents, selection, width}) {
     chooser(document, index, selection, "stairs-layer"),
   ];
   if (!group) return [...parts, mark("p", {class: "remark-small"}, "The width of this layer's output cannot change, so it has no staircase.")];
-  const shared = group.layers ? ` Its group ${short(group.name, 60)} is shared by ${group.layers.length} layer${group.layers.length === 1 ? "" : "s"}; all of them are in the time.` : "";
+  const shared = group.layers && group.layers.length > 1 ? ` Its group ${short(group.name, 60)} is shared by ${group.layers.length} layers; all of them are in the time.` : "";
   const rest = figure(
     `Staircase of ${short(layer.name, 60)}`,
     `Dots are ${modelled ? "modelled" : "measured"}; between them the line only guides the eye.${shared}`,
     [
       {label: modelled ? "modelled" : "measured, with quartiles", colour: "currentColor", line: true, dashed: modelled},
       {label: "present width", colour: colours.old},
-      {label: group.edge ? "last width before the edge" : "narrower width that saves time", colour: colours.fresh},
-      {label: "widest width that costs the same", colour: "#009e73"},
+      ...(group.edge || group.down ? [{label: group.edge ? "last width before the edge" : "narrower width that saves time", colour: colours.fresh}] : []),
+      ...(group.up ? [{label: "widest width that costs the same", colour: colours.free}] : []),
     ],
     sweepChart(group, width, modelled)
   );
