@@ -175,7 +175,7 @@ std::string text_of(const Analysis& analysis, const AnalyzeArguments& arguments)
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
   if (arguments.all) text += other_nodes(analysis.in_place);
   return text + "\n" + wrapped(totals_text(analysis), width, kTotals) +
-         (analysis.base ? base_text(*analysis.base, width) : "") +
+         (analysis.base ? base_text(*analysis.base, rows, width) : "") +
          (analysis.picture ? picture_text(analysis) : "");
 }
 

@@ -123,7 +123,7 @@ std::string text_of(const DeviceAnalysis& analysis, const AnalyzeArguments& argu
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
   return text + "\n" + wrapped(totals_text(analysis), width, kTotals) +
          (analysis.free ? free_text(*analysis.free, width) : "") +
-         (analysis.base ? base_text(*analysis.base, width) : "") +
+         (analysis.base ? base_text(*analysis.base, rows, width) : "") +
          (analysis.picture ? picture_text(analysis) : "");
 }
 

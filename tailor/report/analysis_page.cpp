@@ -162,7 +162,7 @@ Section nodes_section(const Json& document, const std::string& place) {
 std::string verdict_of(const std::string& model, const Totals& totals) {
   const double share = share_of(totals.recoverable, totals.network);
   const std::string time = fmt::format("{} takes {}", file_name(model), console::duration(totals.network));
-  if (share < 0.005) return time + ", and no other width gives anything back.";
+  if (share < 0.005) return fmt::format("{}; {}.", time, kNothingBack);
   const std::string free = share_of(totals.free, totals.network) < 0.005
                                ? std::string()
                                : ", " + console::duration(totals.free) + " without losing a channel";

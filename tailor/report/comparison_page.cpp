@@ -95,6 +95,17 @@ Listing groups_of(const Json& plan, const std::string& at) {
   return listing;
 }
 
+// What was proven in the end stands for what the search measured on its way.
+Listing result_of(const Json& document, const std::string& place) {
+  Listing listing = groups_of(member(document, "plan", place), member_place(place, "plan"));
+  const std::string proof = member_place(place, "proof"), speed = member_place(proof, "speed");
+  const Json& models = list(member(member(document, "proof", place), "speed", proof), "models", speed);
+  if (models.size() != 2) return listing;
+  const std::string second = item_place(speed, "models", 1);
+  listing.total = number(member(models[1], "to_first", second), "ratio", member_place(second, "to_first"));
+  return listing;
+}
+
 Listing mappings_of(const Json& document, const std::string& place) {
   Listing listing{"mapping", "us", {}, 0, "Chosen mapping"};
   listing.subject =
@@ -139,7 +150,7 @@ Listing listing_of(const std::string& kind, const Json& document, const std::str
   if (kind == "gpu-analysis") return gpu_analysis_of(document, place);
   if (kind == "bench") return models_of(document, place);
   if (kind == "verify") return models_of(member(document, "speed", place), member_place(place, "speed"));
-  if (kind == "optimize") return groups_of(member(document, "plan", place), member_place(place, "plan"));
+  if (kind == "optimize") return result_of(document, place);
   if (kind == "plan") return groups_of(document, place);
   if (kind == "tune") return tasks_of(document, place);
   return mappings_of(document, place);
@@ -256,9 +267,11 @@ Content comparison_content(const Json& before, const std::string& name_before, c
       "Differences", fmt::format("Each {} of both runs, paired by its name.", a.what), {"difference"}};
   section.table = pairs(a, b);
   content.sections = {std::move(section)};
-  if (kind == "optimize")
-    content.sections.insert(content.sections.begin(),
-                            outcomes_section({{name_before, before}, {name_after, after}}));
+  if (kind == "optimize") {
+    Section outcomes = outcomes_section({{name_before, before}, {name_after, after}});
+    for (Row& row : outcomes.table->rows) row.layer.reset();  // channel groups are what is selected here
+    content.sections.insert(content.sections.begin(), std::move(outcomes));
+  }
   content.method = {{"first run", name_before}, {"second run", name_after}, {"kind", kind}};
   return content;
 }

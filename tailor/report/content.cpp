@@ -123,6 +123,7 @@ std::vector<std::string> verdict_sentences(const Json& document, const std::stri
   std::vector<std::string> lines;
   for (const auto& [us, verdict] : order) {
     const int count = sums[verdict].second;
+    if (share_of(us, network_us) < 0.005) continue;  // "0 % of the time" says nothing
     const auto meaning = meanings.find(verdict);
     lines.push_back(fmt::format("{} of the time in {} layer{} judged {}{}.",
                                 percent(share_of(us, network_us)), count, count == 1 ? "" : "s", verdict,
@@ -135,9 +136,7 @@ const Meanings& gpu_meanings() {
   static const Meanings meanings = {
       {"launch",
        "starting them costs as much as their work: fewer or larger layers help, other widths do not"},
-      {"memory",
-       "they move bytes as fast as the memory gives them: a smaller precision or fused layers help more than "
-       "widths"},
+      {"memory", "they move bytes as fast as the memory gives them"},
       {"sub-wave", "they do not fill the multiprocessors once: a larger batch helps, other widths hardly do"},
       {"tail", "their last wave of blocks is mostly idle"},
       {"pad", "tiles reach over their outputs"},

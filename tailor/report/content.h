@@ -78,6 +78,9 @@ std::string percent(double share, int decimals = 0);
 Section speed_section(const Json& speed, const std::string& place);
 /// Environment of a timing for Content::method.
 std::vector<std::pair<std::string, std::string>> speed_method(const Json& speed, const std::string& place);
+/// Where nothing is recoverable.
+inline constexpr const char* kNothingBack =
+    "no width lies just past an edge, so less time has to be bought with channels";
 /// What to say of layers with a verdict.
 using Meanings = std::map<std::string, std::string, std::less<>>;
 /// Of the verdicts on a GPU, described or there.

@@ -109,7 +109,7 @@ Content device_content(const Json& document, const std::string& place) {
       fmt::format("Analysis of {} on {}", model, title),
       fmt::format("{} would take {} on {} in {}, by the model; {}.", file_name(model),
                   console::duration(total), title, precision,
-                  share < 0.005 ? "no other width gives anything back"
+                  share < 0.005 ? std::string(kNothingBack)
                                 : fmt::format("{} of it ({}) would come back with widths that fit",
                                               console::duration(back), percent(share))),
       "modelled: nothing was run"};

@@ -85,7 +85,7 @@ Content gpu_content(const Json& document, const std::string& place) {
       fmt::format("Analysis of {} on {}", model, device),
       fmt::format("{} takes {} on {} in {}; {}.", file_name(model), console::duration(network), device,
                   precision,
-                  share < 0.005 ? "no other width gives anything back"
+                  share < 0.005 ? std::string(kNothingBack)
                                 : fmt::format("{} of it ({}) would come back with widths that fit",
                                               console::duration(back), percent(share))),
       "measured"};

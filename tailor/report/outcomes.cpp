@@ -98,7 +98,7 @@ std::string verdict_of(const std::vector<Outcome>& outcomes) {
   const Outcome& best = best_of(outcomes);
   return fmt::format(
       "Of {} results {} keeps most: {} at {:.3f}x of the time.", outcomes.size(), file_name(best.name),
-      best.after ? fmt::format("{} instead of {}", percent(*best.after, 2), percent(*best.before, 2))
+      best.after ? fmt::format("{} accuracy instead of {}", percent(*best.after, 2), percent(*best.before, 2))
                  : fmt::format("a loss of {:.3g}", best.loss),
       best.ratio);
 }

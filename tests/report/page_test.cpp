@@ -260,7 +260,7 @@ TEST(Outcomes, EveryResultIsAPointWithItsIntervals) {
   second["proof"]["speed"]["models"][1]["to_first"]["ratio"] = 0.625;
   const std::string text = outcomes_page({{"a.json", first}, {"b.json", second}, {"c.json", third}});
   EXPECT_EQ(between(text, "<h1>", "</h1>"),
-            "Of 3 results b.json keeps most: 93.00 % instead of 92.20 % at 0.625x of the time.");
+            "Of 3 results b.json keeps most: 93.00 % accuracy instead of 92.20 % at 0.625x of the time.");
   for (const Json& document : {first, second, third}) {
     const Json& reached = document["proof"]["speed"]["models"][1]["to_first"];
     for (const char* key : {"ratio", "lo", "hi"})

@@ -44,7 +44,9 @@ int main(int count, char** arguments) {
   std::filesystem::create_directories(folder);
   write(folder, "analysis", testing::analysis_document(12));
   write(folder, "hostile", testing::analysis_document(16, testing::hostile_names()));
-  write(folder, "large", testing::analysis_document(2000));
+  Json large = testing::analysis_document(2000);
+  large.erase("base");
+  write(folder, "large", large);
   write(folder, "device", testing::device_document());
   write(folder, "gpu", testing::gpu_document(12));
   write(folder, "gpu-hostile", testing::gpu_document(16, testing::hostile_names()));

@@ -6,7 +6,8 @@ export function drawFront({documents, width}) {
   const {rounds} = documents[0];
   if (!rounds.length) return null;
   const last = rounds[rounds.length - 1];
-  const front = (last.front || []).map(([ratio, loss]) => ({ratio, loss}));
+  // Savings of layers are added to a measured whole: at its far end the front may promise less than nothing.
+  const front = (last.front || []).map(([ratio, loss]) => ({ratio, loss})).filter((p) => p.ratio > 0);
   const tried = rounds.map((r, i) => ({ratio: r.measured, predicted: r.predicted, loss: r.table_loss, round: i + 1}));
   const chosen = tried[tried.length - 1];
   const title = (p) => `${p.round ? `round ${p.round}: ` : "promised by the table: "}${percent(p.ratio)} of the latency\nloss ${number(p.loss)}`;
@@ -59,7 +60,8 @@ export function drawOutcomes({documents, names, selection, width}) {
   const rules = [...new Set(dots.map((r) => r.rule))];
   const palette = [colours.fresh, colours.chosen, colours.free, colours.padding, colours.launch, colours.old];
   const colour = (r) => palette[Math.min(rules.indexOf(r.rule), palette.length - 1)];
-  const chosen = dots.filter((r) => r.layer === selection.get());
+  const linked = documents.length > 2; // of two, channel groups are what is selected
+  const chosen = dots.filter((r) => linked && r.layer === selection.get());
   const chart = Plot.plot({
     width,
     height: 340,
@@ -76,7 +78,7 @@ export function drawOutcomes({documents, names, selection, width}) {
       Plot.dot(chosen, {x: "ratio", y: "y", r: 10, stroke: "currentColor", strokeWidth: 2.5}),
     ],
   });
-  return figure("Which way kept most?", "Up and left is better. Bars: 95 % intervals of the time and of the accuracy.", rules.map((rule) => ({label: `rule ${rule}`, colour: colour({rule})})), selects(chart, selection));
+  return figure("Which way kept most?", "Up and left is better. Bars: 95 % intervals of the time and of the accuracy.", rules.map((rule) => ({label: `rule ${rule}`, colour: colour({rule})})), linked ? selects(chart, selection) : chart);
 }
 
 export function drawMappings({documents, width}) {

@@ -127,7 +127,7 @@ export function drawRoofline({documents, selection, width}) {
     width,
     height: 330,
     marginLeft: 60,
-    x: {type: "log", label: "operations per byte", grid: true},
+    x: {type: "log", label: "operations per byte", grid: true, tickFormat: "~g"},
     y: {type: "log", label: "GFLOP/s", grid: true, nice: true},
     r: {range: [2, 12]},
     marks: [

@@ -65,8 +65,8 @@ function sweepChart(group, width, modelled) {
       Plot.ruleX(points.filter((p) => p.lo !== undefined && p.hi > p.lo), {x: "width", y1: "lo", y2: "hi", stroke: "currentColor", strokeWidth: 2}),
       Plot.dot(points, {x: "width", y: "us", r: 3.5, fill: modelled ? "none" : "currentColor", stroke: "currentColor", title, tip: "x"}),
       Plot.dot(special, {x: "width", y: "us", r: 6, stroke: "colour", strokeWidth: 2.5}),
-      Plot.text(special.slice(0, 1), {x: "width", text: "label", frameAnchor: "top", dy: -28, fill: "currentColor"}),
-      Plot.text(special.slice(1), {x: "width", text: "label", frameAnchor: "top", dy: -16, fill: "currentColor"}),
+      // Each on a line of its own: neighbouring widths would write over each other.
+      ...special.map((d, i) => Plot.text([d], {x: "width", text: "label", frameAnchor: "top", dy: 12 * i - 30, fill: "currentColor"})),
     ],
   });
 }
