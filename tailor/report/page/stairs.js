@@ -53,8 +53,8 @@ function sweepChart(group, width, modelled) {
   const special = marksOf(group);
   return Plot.plot({
     width,
-    height: 312,
-    marginTop: 42,
+    height: 322,
+    marginTop: 52,
     marginLeft: 60,
     marginRight: 44,
     x: {label: "channels of the group", nice: true},
@@ -66,7 +66,7 @@ function sweepChart(group, width, modelled) {
       Plot.dot(points, {x: "width", y: "us", r: 3.5, fill: modelled ? "none" : "currentColor", stroke: "currentColor", title, tip: "x"}),
       Plot.dot(special, {x: "width", y: "us", r: 6, stroke: "colour", strokeWidth: 2.5}),
       // Each on a line of its own: neighbouring widths would write over each other.
-      ...special.map((d, i) => Plot.text([d], {x: "width", text: "label", frameAnchor: "top", dy: 12 * i - 30, fill: "currentColor"})),
+      ...special.map((d, i) => Plot.text([d], {x: "width", text: "label", frameAnchor: "top", dy: 12 * i - 40, fill: "currentColor"})),
     ],
   });
 }
