@@ -99,7 +99,7 @@ std::string base_text(const pipeline::BaseComparison& base, std::size_t rows, st
             all = static_cast<int>(base.layers.size()) - base.count(Gained::same);
   std::string text = wrapped(
       fmt::format("\nbase              against {}: {:+.0f} % multiply-accumulates, {:+.1f} % time, {}; {} "
-                  "of {} layers that became smaller take no less time\n",
+                  "of {} layers that became smaller are not surely faster\n",
                   base.base.string(), macs, time, name(base.how), nothing, all),
       width, 18);
   if (base.unpaired > 0)

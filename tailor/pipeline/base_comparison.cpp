@@ -142,8 +142,10 @@ std::string step_text(const BaseLayer& layer) {
 std::string why(const BaseLayer& layer) {
   if (layer.gained == Gained::same) return {};
   const double given = 100 * (1 - layer.macs_ratio()), got = 100 * (1 - layer.us_ratio());
-  const std::string said = fmt::format("{:.0f} % fewer multiply-accumulates, {:.0f} % {} time", given,
-                                       std::abs(got), got < -0.5 ? "more" : "less");
+  const bool overlap = layer.gained == Gained::nothing && std::abs(got) >= 100 * kSurely;
+  const std::string said =
+      fmt::format("{:.0f} % fewer multiply-accumulates, {:.0f} % {} time{}", given, std::abs(got),
+                  got < -0.5 ? "more" : "less", overlap ? ", not surely: the measurements overlap" : "");
   const std::string step = step_text(layer);
   return step.empty() ? said : said + ": " + step;
 }

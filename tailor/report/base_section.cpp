@@ -50,7 +50,7 @@ std::string base_text(const Json& document, const std::string& place) {
   const double ratio = number(base, "network_ratio", at), change = 100 * (ratio - 1);
   return fmt::format(
       "Against {} it has {} multiply-accumulates and takes {:.1f} % {} time ({}); {} of {} layers "
-      "that became smaller take no less.",
+      "that became smaller are not surely faster.",
       file_name(text(base, "model", at)), change_text(number(base, "macs_ratio", at)), std::abs(change),
       change > 0 ? "more" : "less", text(base, "how", at), nothing, all);
 }

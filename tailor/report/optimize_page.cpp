@@ -220,6 +220,7 @@ std::vector<Card> latency_cards(const Json& devices, const std::string& place, c
 Card changes_card(const Json& plan, const std::string& place) {
   std::int64_t before = 0, after = 0;
   const Json& groups = list(plan, "groups", place);
+  if (groups.empty()) return {"what changes", changes_text(plan, place), "no channel group"};
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const std::string at = item_place(place, "groups", i);
     before += std::clamp<std::int64_t>(integer(groups[i], "before", at), 0, 1 << 24);
