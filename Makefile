@@ -4,7 +4,7 @@
 #   make docs     writes docs/options.md again, from what --help prints
 #   make compare MODEL=net.onnx OUT=folder GOALS="0.8 0.68" ARGS="--calib train.bin --eval test.bin"
 #                 the exact planner beside simple rules at equal latency, as a table (scripts/compare)
-#   make gallery  pages of analyze, optimize and map of the demonstration's network in build/gallery; also of
+#   make gallery  pages of every verb that has one, of the demonstration's network, in build/gallery; also of
 #                 MODEL=net.onnx, optimized where CALIB=samples (and EVAL=labelled samples) are given
 #   make learn    installs libtorch and builds tailor-learn: train, finetune, distill, evaluate
 #   make format   clang-format on every source

@@ -10,6 +10,23 @@
 #include <numeric>
 
 namespace tailor::app {
+namespace {
+
+// Layers that got less than half of what they gave, those first whose time would have fallen most.
+std::vector<const pipeline::BaseLayer*> unpaid_layers(const pipeline::BaseComparison& base) {
+  std::vector<const pipeline::BaseLayer*> layers;
+  for (const pipeline::BaseLayer& layer : base.layers)
+    if (layer.gained != pipeline::Gained::same && layer.gained != pipeline::Gained::paid)
+      layers.push_back(&layer);
+  const auto missing = [](const pipeline::BaseLayer* l) {
+    return l->before_us.value.value * (l->us_ratio() - l->macs_ratio());
+  };
+  std::stable_sort(layers.begin(), layers.end(),
+                   [&](const auto* a, const auto* b) { return missing(a) > missing(b); });
+  return layers;
+}
+
+}  // namespace
 
 std::string step_text(const std::optional<pipeline::WidthStep>& step, int decimals) {
   if (!step) return "-";
@@ -73,6 +90,40 @@ std::string free_text(const pipeline::FreeChannels& free, std::size_t width) {
                std::to_string(g.layers), console::duration(g.us),
                fmt::format("{:+.1f} %", 100 * (g.free_us / g.us - 1))});
   return text + table.text({}, width);
+}
+
+std::string base_text(const pipeline::BaseComparison& base, std::size_t rows, std::size_t width) {
+  using pipeline::Gained;
+  const double time = 100 * (base.network_ratio - 1), macs = 100 * (base.macs_ratio - 1);
+  const int nothing = base.count(Gained::nothing) + base.count(Gained::slower),
+            all = static_cast<int>(base.layers.size()) - base.count(Gained::same);
+  std::string text = wrapped(
+      fmt::format("\nbase              against {}: {:+.0f} % multiply-accumulates, {:+.1f} % time, {}; {} "
+                  "of {} layers that became smaller are not surely faster\n",
+                  base.base.string(), macs, time, name(base.how), nothing, all),
+      width, 18);
+  if (base.unpaired > 0)
+    text +=
+        fmt::format("                  {} layers are not in both, or cannot be timed alone\n", base.unpaired);
+  Table table({{"layer", Align::left, true},
+               {"before", Align::right},
+               {"now", Align::right},
+               {"MACs", Align::right},
+               {"time", Align::right},
+               {"paid"}});
+  std::vector<std::string> notes;
+  const std::vector<const pipeline::BaseLayer*> unpaid = unpaid_layers(base);
+  for (std::size_t i = 0; i < std::min(rows, unpaid.size()); ++i) {
+    const pipeline::BaseLayer& layer = *unpaid[i];
+    table.row({layer.name, width_text(layer.before), width_text(layer.after),
+               fmt::format("{:+.0f} %", 100 * (layer.macs_ratio() - 1)),
+               fmt::format("{:+.0f} %", 100 * (layer.us_ratio() - 1)), pipeline::name(layer.gained)});
+    notes.push_back(layer.why);
+  }
+  if (!table.empty()) text += with_notes(table.text({}, width), notes, width);
+  return unpaid.size() > rows
+             ? text + fmt::format("{} more layers that were not paid in full: --all\n", unpaid.size() - rows)
+             : text;
 }
 
 std::string bar_text(double value, double most, std::size_t columns) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/pipeline/analyze.h"
+#include "tailor/pipeline/base_comparison.h"
 #include "tailor/pipeline/free_channels.h"
 
 #include <cstddef>
@@ -29,6 +30,10 @@ std::string with_notes(std::string_view table, const std::vector<std::string>& n
 
 /// Which channels cost nothing on a device, as a table under a line on all of them together.
 std::string free_text(const pipeline::FreeChannels& free, std::size_t width);
+
+/// What a network that was made smaller got for it: a line on the whole, a table of at most `rows` layers that did
+/// not get their due.
+std::string base_text(const pipeline::BaseComparison& base, std::size_t rows, std::size_t width);
 
 /// A picture of a share in characters: "####  " of `most` that fill `columns`; anything above 0 shows.
 std::string bar_text(double value, double most, std::size_t columns);

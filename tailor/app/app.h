@@ -99,7 +99,7 @@ struct AnalyzeArguments {
   std::uint64_t seed = 0;
   bool all = false, fresh = false, resume = false, free = false;
   PageArguments page;
-  std::filesystem::path netron, trace, csv;
+  std::filesystem::path base, netron, trace, csv;
 };
 struct ReportArguments {
   std::vector<std::filesystem::path> runs;

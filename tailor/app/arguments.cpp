@@ -80,6 +80,10 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
   sub->add_option("--top", o->top, "show so many layers")->capture_default_str();
   sub->add_flag("--free", o->free,
                 "of a GPU: also list the widths that cost nothing, up to the right edge of each step");
+  sub->add_option(
+      "--base", o->base,
+      "a model that this one was made of, by pruning for instance: what each layer gave up, and what "
+      "it got for it");
   sub->add_flag("--all", o->all, "show all layers, and what else is executed");
   add_journal(*sub, o->fresh, o->resume);
   sub->add_option("--seed", o->seed, "of the order and the random inputs")->capture_default_str();
@@ -93,9 +97,9 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
 void add_report(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<ReportArguments>(app, invocation, "report",
                                         "a page for people from results that --json printed", report_runs);
-  sub->add_option("RUNS", o->runs, "one JSON file, or two of one kind to compare")
+  sub->add_option("RUNS", o->runs, "one JSON file; two of one kind to compare; or up to 32 of optimize")
       ->required()
-      ->expected(1, 2);
+      ->expected(1, 32);
   sub->add_option("-o,--output", o->out, "HTML file to write")->required();
 }
 

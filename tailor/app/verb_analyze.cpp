@@ -175,6 +175,7 @@ std::string text_of(const Analysis& analysis, const AnalyzeArguments& arguments)
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
   if (arguments.all) text += other_nodes(analysis.in_place);
   return text + "\n" + wrapped(totals_text(analysis), width, kTotals) +
+         (analysis.base ? base_text(*analysis.base, rows, width) : "") +
          (analysis.picture ? picture_text(analysis) : "");
 }
 
@@ -191,6 +192,7 @@ void check_gpu(const AnalyzeArguments& a) {
   };
   if (!a.layer.empty() || !a.over.empty())
     refuse("--layer, --over", "staircases of a layer are not drawn on a GPU");
+  if (!a.base.empty()) refuse("--base", "for this processor and for described devices");
   if (a.threads != 1) refuse("--threads", "a GPU is measured with one thread");
 }
 
@@ -217,7 +219,7 @@ pipeline::AnalyzeOptions options_of(const Global& global, const AnalyzeArguments
   pipeline::AnalyzeOptions options;
   options.threads = arguments.threads, options.seed = arguments.seed;
   options.journal = journal_of(arguments.fresh, arguments.resume), options.layer = arguments.layer;
-  options.runner = global.runner;
+  options.runner = global.runner, options.base = arguments.base;
   return options;
 }
 

@@ -123,6 +123,7 @@ std::string text_of(const DeviceAnalysis& analysis, const AnalyzeArguments& argu
   if (rows < all) text += fmt::format("{} more layers: --all\n", all - rows);
   return text + "\n" + wrapped(totals_text(analysis), width, kTotals) +
          (analysis.free ? free_text(*analysis.free, width) : "") +
+         (analysis.base ? base_text(*analysis.base, rows, width) : "") +
          (analysis.picture ? picture_text(analysis) : "");
 }
 
@@ -132,7 +133,7 @@ int analyze_described(const Global& global, const AnalyzeArguments& arguments) {
   const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
   const device::Device device = device::find_device(arguments.device);
   pipeline::DeviceAnalysisOptions options;
-  options.layer = arguments.layer, options.free = arguments.free;
+  options.layer = arguments.layer, options.free = arguments.free, options.base = arguments.base;
   if (!arguments.precision.empty()) options.precision = arguments.precision;
   if (!arguments.over.empty()) options.axis = pipeline::parse_axis(arguments.over);
   const DeviceAnalysis analysis = pipeline::analyze_on(subject, device, options);

@@ -84,6 +84,12 @@ int report_runs(const Global& global, const ReportArguments& a) {
   const Json first = read_run(a.runs[0]);
   if (a.runs.size() == 1) {
     write_file(a.out, report::page(first, a.runs[0].string()));
+  } else if (a.runs.size() > 2) {
+    std::vector<Json> documents;
+    for (const std::filesystem::path& path : a.runs) documents.push_back(read_run(path));
+    std::vector<report::Run> runs;
+    for (std::size_t i = 0; i < documents.size(); ++i) runs.push_back({a.runs[i].string(), documents[i]});
+    write_file(a.out, report::outcomes_page(runs));
   } else {
     const Json second = read_run(a.runs[1]);
     write_file(a.out, report::comparison_page(first, a.runs[0].string(), second, a.runs[1].string()));

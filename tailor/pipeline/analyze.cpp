@@ -39,6 +39,7 @@ struct Bench {
 };
 
 constexpr int kMostProfileRounds = 250;
+constexpr int kRatioRounds = 101;  // of whole networks against each other
 
 InPlace profile_in_place(Bench& bench, const Subject& subject) {
   bench.begin("profile");
@@ -77,8 +78,15 @@ void judge_shortcuts(Bench& bench, const Subject& subject, Analysis& analysis) {
   analysis.shortcuts = static_cast<int>(with.shortcuts.size());
   if (analysis.shortcuts == 0) return;
   bench.begin("shortcuts");
-  constexpr int kRounds = 101;
-  analysis.shortcuts_ratio = measure_ratio(bench.runner, subject, with.model, bench.options.threads, kRounds);
+  analysis.shortcuts_ratio =
+      measure_ratio(bench.runner, subject, with.model, bench.options.threads, kRatioRounds);
+}
+
+BaseComparison measured_against(Bench& bench, const Subject& base, const Subject& subject,
+                                latency::LatencyOracle& oracle) {
+  bench.begin("base");
+  const double ratio = measure_ratio(bench.runner, base, subject.model, bench.options.threads, kRatioRounds);
+  return compare_with_base(base, subject, oracle, How::measured, ratio);
 }
 
 // Worth proving that the input's width leaves the fast path? Three channels are an image.
@@ -216,6 +224,16 @@ Analysis described(const Bench& bench, const Subject& subject) {
   return analysis;
 }
 
+// The first three, in quotes.
+std::string some_names(const std::vector<std::string>& names, const std::vector<int>& which) {
+  constexpr std::size_t kMost = 3, kColumns = 60;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kMost, which.size()); ++i)
+    text += fmt::format("{}'{}'", i == 0 ? "" : ", ",
+                        shortened(names[static_cast<std::size_t>(which[i])], kColumns));
+  return which.size() > kMost ? text + ", ..." : text;
+}
+
 }  // namespace
 
 double Analysis::recoverable_us() const {
@@ -239,12 +257,14 @@ int find_layer(const std::vector<std::string>& names, const std::string& wanted)
   throw Error(Code::unknown_name,
               containing.empty()
                   ? fmt::format("there is no layer '{}'{}", wanted, did_you_mean(wanted, names))
-                  : fmt::format("'{}' is part of the names of {} layers", wanted, containing.size()),
+                  : fmt::format("'{}' is part of the names of {} layers: {}", wanted, containing.size(),
+                                some_names(names, containing)),
               "--layer", "tailor analyze --all lists the layers");
 }
 
 Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   const bool pictured = !options.layer.empty();
+  const std::optional<Subject> base = base_of(subject, options.base);  // what is wrong with it, now
   Bench bench(options);
   runtime::Profile profile(options.profile.empty() ? cache_folder() / "profile.jsonl" : options.profile);
   runtime::MeasuringOracle oracle(
@@ -271,6 +291,7 @@ Analysis analyze(const Subject& subject, const AnalyzeOptions& options) {
   for (double saved : joint_savings(subject, oracle, scale, fitting_widths(analysis.groups, true)))
     analysis.free_us += saved;
   judge_shortcuts(bench, subject, analysis);
+  if (base) analysis.base = measured_against(bench, *base, subject, oracle);
   if (pictured) bench.begin("staircase"), add_picture(analysis, layer, oracle);
   analysis.measured = static_cast<int>(oracle.measured()), analysis.known = static_cast<int>(oracle.known());
   return analysis;

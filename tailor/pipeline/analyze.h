@@ -4,6 +4,7 @@
 #include "tailor/base/json.h"
 #include "tailor/latency/oracle.h"
 #include "tailor/latency/staircase.h"
+#include "tailor/pipeline/base_comparison.h"
 #include "tailor/pipeline/in_place.h"
 #include "tailor/pipeline/width_problem.h"
 #include "tailor/runtime/profile.h"
@@ -25,6 +26,7 @@ struct AnalyzeOptions {
   std::uint64_t seed = 0;
   runtime::Journal journal = runtime::Journal::go_on;
   std::string layer = {};              // name, or a part that only one layer has: its staircase is measured
+  std::filesystem::path base = {};     // a network that this one was made of, base_comparison.h; empty: none
   std::filesystem::path profile = {};  // file of measured layers; empty: profile.jsonl in the cache folder
   runtime::RunnerOptions runner = {};
   std::function<void(const std::string& phase, double done)> progress = {};  // 0..1
@@ -99,6 +101,7 @@ struct Analysis {
   double free_us = 0;           // of what is recoverable: by wider widths alone, so that no channel is lost
   std::string picture_layer;    // of `picture`
   std::optional<latency::Staircase> picture;
+  std::optional<BaseComparison> base;
 
   /// What the widths that do not fit cost together; a group's width is shared by all its layers, and all groups change at
   /// once.
@@ -161,7 +164,7 @@ int find_layer(const std::vector<std::string>& names, const std::string& wanted)
 /// {"width", "saved_us", "saved_share"}, or null.
 Json to_json(const std::optional<WidthStep>& step);
 Json to_json(const GroupSweep& sweep);
-/// Schema "tailor/analysis/1". from: @throws Error bad_json
+/// Schema "tailor/analysis/1". from: all but the base; @throws Error bad_json
 Json to_json(const Analysis& analysis);
 Analysis analysis_from_json(const Json& json, const std::string& place);
 

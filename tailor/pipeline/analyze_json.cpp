@@ -226,6 +226,7 @@ Json to_json(const Analysis& analysis) {
                {"staircase", picture_json(analysis)}};
   for (const AnalyzedLayer& layer : analysis.layers) json["layers"].push_back(layer_json(layer));
   for (const GroupSweep& sweep : analysis.groups) json["groups"].push_back(to_json(sweep));
+  if (analysis.base) json["base"] = to_json(*analysis.base);
   return json;
 }
 

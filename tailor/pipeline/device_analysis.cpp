@@ -250,6 +250,8 @@ DeviceAnalysis analyze_on(const Subject& subject, const device::Device& device,
   analysis.unpriced = nodes_beside_layers(subject);
   LatencyBook book(oracle);
   if (options.free) analysis.free = free_channels(subject, book, How::modelled);
+  if (const std::optional<Subject> base = base_of(subject, options.base))
+    analysis.base = compare_with_base(*base, subject, oracle, How::modelled);
   if (options.layer.empty()) return analysis;
   const DeviceLayer& layer =
       analysis.layers[static_cast<std::size_t>(find_layer(names_of(analysis.layers), options.layer))];

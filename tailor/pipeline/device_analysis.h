@@ -64,6 +64,7 @@ struct DeviceAnalysis {
   std::string picture_layer = {}, picture_axis = {};
   std::optional<latency::Staircase> picture = {};
   std::optional<FreeChannels> free = {};
+  std::optional<BaseComparison> base = {};
 
   double total_us() const;
   double us_of(DeviceVerdict verdict) const;
@@ -82,7 +83,8 @@ struct DeviceAnalysisOptions {
   std::string precision = "f32";
   std::string layer = {};  // whose staircase is wanted: its name, or a part that only one layer has
   Axis axis = Axis::outputs;
-  bool free = false;  // channels that cost nothing are wanted too
+  bool free = false;                // channels that cost nothing are wanted too
+  std::filesystem::path base = {};  // a network that this one was made of, base_comparison.h; empty: none
 };
 
 /// O(groups x widths x kernels): milliseconds. @throws Error bad_value (precision), unknown_name (layer)

@@ -95,6 +95,7 @@ Json to_json(const DeviceAnalysis& analysis) {
   for (const GroupSweep& sweep : analysis.groups) json["groups"].push_back(group_json(sweep));
   json["picture"] = picture_json(analysis);
   if (analysis.free) json["free"] = to_json(*analysis.free);
+  if (analysis.base) json["base"] = to_json(*analysis.base);
   return json;
 }
 

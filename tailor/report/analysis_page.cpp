@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace tailor::report {
@@ -37,10 +38,47 @@ Totals totals_of(const Json& document, const std::string& place) {
   return totals;
 }
 
-// What most of the time is.
+// What is executed beside the layers: "Besides layers: reorder 3 %, pooling 2 % of the time."
+std::string besides(const Json& document, const std::string& place, double network_us) {
+  const std::string at = member_place(place, "totals");
+  std::string parts;
+  for (const auto& [kind, us] : member(member(document, "totals", place), "us_by_kind", at).items())
+    if (kind != "layer" && us.is_number() && share_of(us.get<double>(), network_us) >= 0.005)
+      parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", kind,
+                           percent(share_of(us.get<double>(), network_us)));
+  return parts.empty() ? parts : fmt::format("Nodes that are no layer take time too: {}.", parts);
+}
+
+// Padded shortcuts leave the runtime's fast layout; "" where there are none.
+std::string shortcuts_text(const Json& document, const std::string& place) {
+  if (!document.contains("shortcuts")) return {};  // documents of before
+  const std::string at = member_place(place, "shortcuts");
+  const auto padded = integer(document["shortcuts"], "padded", at);
+  if (padded == 0) return {};
+  return fmt::format(
+      "{} padded shortcuts leave the runtime's fast layout; as convolutions the network takes "
+      "{:.3f}x of its time, and tailor optimize makes them so where that is faster.",
+      padded, number(document["shortcuts"], "ratio", at));
+}
+
+constexpr double kMostDifference =
+    0.05;  // of the nodes' sum from the network, beyond which the profile was disturbed
+
+double difference_of(const Json& document, const std::string& place) {
+  return number(member(document, "in_place", place), "difference", member_place(place, "in_place"));
+}
+
+// What most of the time is, what else takes time, and whether to believe it.
 std::vector<std::string> limits_of(const Json& document, const std::string& place, const Totals& totals) {
   std::vector<std::string> lines = verdict_sentences(document, place, totals.network, meanings());
   lines.resize(std::min<std::size_t>(lines.size(), 3));
+  for (std::string line : {besides(document, place, totals.network), shortcuts_text(document, place)})
+    if (!line.empty()) lines.push_back(std::move(line));
+  if (const double difference = difference_of(document, place); std::abs(difference) > kMostDifference)
+    lines.push_back(
+        fmt::format("The nodes add up to {:+.1f} % of the network, so something disturbed the "
+                    "profile: run it again, and stop other programs meanwhile.",
+                    100 * difference));
   return lines;
 }
 
@@ -64,8 +102,10 @@ Row layer_row(const Json& layer, const std::string& at, std::size_t index) {
            number_cell(100 * number(layer, "share", at), 1),
            number_cell(number(layer, "macs", at) / 1e6, 2),
            number_cell(number(layer, "gflops", at), 0),
+           number_cell(number(layer, "gbytes", at), 1),
            number_cell(number(layer, "recoverable_us", at), 1),
            {text(layer, "verdict", at)},
+           {text(layer, "how", at)},
            step_cell(layer, "down", at),
            step_cell(layer, "up", at),
            {text(layer, "why", at)}},
@@ -78,19 +118,22 @@ Section layers_section(const Json& document, const std::string& place) {
       "What each layer takes in the running network, and what comes back if all channel groups whose width "
       "does not fit get one that does. Select a layer to see its staircase.",
       {"recoverable", "stairs", "roofline"}};
-  Table table{"Layers in the model's order",
-              {{"layer"},
-               {"width", false, "channels in > out"},
-               {"us", true, "in the running network"},
-               {"share %", true},
-               {"MMAC", true},
-               {"GFLOP/s", true},
-               {"recoverable us", true},
-               {"verdict"},
-               {"narrower", true, "widest narrower width of the group that surely saves 2 %"},
-               {"free up to", true, "widest width of the group that costs at most 1 % more"},
-               {"why"}},
-              {}};
+  Table table{
+      "Layers in the model's order",
+      {{"layer"},
+       {"width", false, "channels in > out"},
+       {"us", true, "in the running network"},
+       {"share %", true},
+       {"MMAC", true},
+       {"GFLOP/s", true},
+       {"GB/s", true},
+       {"recoverable us", true},
+       {"verdict"},
+       {"timed", false, "in the running network; or alone, where the profile does not show the layer"},
+       {"narrower", true, "widest narrower width of the group that surely saves 2 %"},
+       {"free up to", true, "widest width of the group that costs at most 1 % more"},
+       {"why"}},
+      {}};
   const Json& layers = list(document, "layers", place);
   for (std::size_t i = 0; i < layers.size(); ++i)
     table.rows.push_back(layer_row(layers[i], item_place(place, "layers", i), i));
@@ -119,7 +162,7 @@ Section nodes_section(const Json& document, const std::string& place) {
 std::string verdict_of(const std::string& model, const Totals& totals) {
   const double share = share_of(totals.recoverable, totals.network);
   const std::string time = fmt::format("{} takes {}", file_name(model), console::duration(totals.network));
-  if (share < 0.005) return time + ", and no other width gives anything back.";
+  if (share < 0.005) return fmt::format("{}; {}.", time, kNothingBack);
   const std::string free = share_of(totals.free, totals.network) < 0.005
                                ? std::string()
                                : ", " + console::duration(totals.free) + " without losing a channel";
@@ -134,7 +177,9 @@ Content analysis_content(const Json& document, const std::string& place) {
   const std::string model = text(member(document, "model", place), "path", member_place(place, "model"));
   const Json& in_place = member(document, "in_place", place);
   const std::string at = member_place(place, "in_place");
-  Content content{"Analysis of " + model, verdict_of(model, totals), "measured"};
+  const bool disturbed = std::abs(difference_of(document, place)) > kMostDifference;
+  Content content{"Analysis of " + model, verdict_of(model, totals),
+                  disturbed ? "measured, disturbed" : "measured"};
   content.cards = {
       {"one run takes", console::duration(totals.network),
        fmt::format("{} runs without the profiler", integer(in_place, "unprofiled_runs", at))},
@@ -146,7 +191,12 @@ Content analysis_content(const Json& document, const std::string& place) {
        fmt::format("nodes add up to {:+.1f} % of the network", 100 * number(in_place, "difference", at))}};
   content.limits = limits_of(document, place, totals);
   content.next = next_of(model, totals);
-  content.sections = {layers_section(document, place), nodes_section(document, place)};
+  if (std::string base = base_text(document, place); !base.empty())
+    content.limits.insert(content.limits.begin(), std::move(base));
+  content.sections = {layers_section(document, place)};
+  add_base(content, document, place);
+  add_groups(content, document, place, true);
+  content.sections.push_back(nodes_section(document, place));
   content.method = {
       {"runtime", text(document, "runtime", place) + " " + text(document, "version", place)},
       {"processor", text(document, "processor", place) + ", " + text(document, "isa", place)},

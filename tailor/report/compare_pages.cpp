@@ -32,15 +32,17 @@ std::vector<Pair> pairs_of(const Json& speed, const std::string& place) {
   return pairs;
 }
 
-std::string sentence(const Pair& first, const Pair& second) {
+// @param clause the end of the sentence, if there is more to say
+std::string sentence(const Pair& first, const Pair& second, const std::string& clause = {}) {
   const bool alike = file_name(first.path) == file_name(second.path);
   const std::string a = alike ? first.path : file_name(first.path),
                     b = alike ? second.path : file_name(second.path);
   if (second.verdict == "FASTER" && second.ratio > 0)
-    return fmt::format("{} is {:.2f}x as fast as {}.", b, 1 / second.ratio, a);
-  if (second.verdict == "SLOWER") return fmt::format("{} takes {:.2f}x as long as {}.", b, second.ratio, a);
-  if (second.verdict == "SAME") return fmt::format("{} is as fast as {}, within 1 %.", b, a);
-  return fmt::format("{} against {}: a difference of 1 % can be neither shown nor ruled out.", b, a);
+    return fmt::format("{} is {:.2f}x as fast as {}{}.", b, 1 / second.ratio, a, clause);
+  if (second.verdict == "SLOWER")
+    return fmt::format("{} takes {:.2f}x as long as {}{}.", b, second.ratio, a, clause);
+  if (second.verdict == "SAME") return fmt::format("{} is as fast as {}, within 1 %{}.", b, a, clause);
+  return fmt::format("Whether {} is faster than {} cannot be told from this measurement.", b, a);
 }
 
 std::vector<Card> cards_of(const std::vector<Pair>& pairs) {
@@ -55,9 +57,17 @@ std::vector<Card> cards_of(const std::vector<Pair>& pairs) {
   return cards;
 }
 
+bool trusted(const Json& speed, const std::string& place) {
+  return number(speed, "noise", place) <= number(speed, "max_noise", place);
+}
+
+std::string stamp_of(const Json& speed, const std::string& place) {
+  return trusted(speed, place) ? "measured" : "measured, not to be trusted";
+}
+
 std::vector<std::string> trust_of(const Json& speed, const std::string& place) {
   const double noise = number(speed, "noise", place), most = number(speed, "max_noise", place);
-  if (noise <= most)
+  if (trusted(speed, place))
     return {fmt::format("The widest interval is {}; the measurement is trusted.", percent(noise, 1))};
   return {fmt::format(
       "The widest interval is {}, and at most {} is trusted: give the measurement more time, or stop "
@@ -82,11 +92,27 @@ Section gates_section(const Json& document, const std::string& place) {
   return section;
 }
 
+// "PASS: " or "FAIL (min-speedup: >= 1.3x was wanted, 1.1x was found): "; "" where nothing was asked for.
+std::string gates_text(const Json& document, const std::string& place) {
+  const Json& gates = list(document, "gates", place);
+  const std::string outcome = text(document, "outcome", place);
+  std::string missed;
+  for (std::size_t i = 0; i < gates.size(); ++i) {
+    const std::string at = item_place(place, "gates", i);
+    if (text(gates[i], "outcome", at) == "PASS") continue;
+    missed +=
+        fmt::format("{}{}: {} was wanted, {} was found", missed.empty() ? "" : "; ",
+                    text(gates[i], "gate", at), text(gates[i], "wanted", at), text(gates[i], "found", at));
+  }
+  if (gates.empty()) return {};
+  return missed.empty() ? outcome + ": " : fmt::format("{} ({}). ", outcome, missed);
+}
+
 }  // namespace
 
 Content bench_content(const Json& document, const std::string& place) {
   const std::vector<Pair> pairs = pairs_of(document, place);
-  Content content{"Comparison of speed", "", "measured"};
+  Content content{"Comparison of speed", "", stamp_of(document, place)};
   for (std::size_t i = 1; i < pairs.size(); ++i)
     content.verdict += (i > 1 ? " " : "") + sentence(pairs[0], pairs[i]);
   if (pairs.size() == 1)
@@ -103,19 +129,19 @@ Content verify_content(const Json& document, const std::string& place) {
   const Json& speed = member(document, "speed", place);
   const std::string at = member_place(place, "speed");
   const std::vector<Pair> pairs = pairs_of(speed, at);
-  const std::string outcome = text(document, "outcome", place);
-  const std::string accuracy =
-      accuracy_text(list(document, "samples", place), member_place(place, "samples"));
-  Content content{"Verification of " + text(document, "b", place), outcome + ": ", "measured"};
-  if (pairs.size() > 1) content.verdict += sentence(pairs[0], pairs[1]);
-  if (!accuracy.empty()) content.verdict += fmt::format(" Outputs: {}.", accuracy);
+  const Json& samples = list(document, "samples", place);
+  const std::string accuracy = accuracy_text(samples, member_place(place, "samples"));
+  Content content{"Verification of " + text(document, "b", place), "", stamp_of(speed, at)};
+  content.verdict = gates_text(document, place) +
+                    (pairs.size() > 1 ? sentence(pairs[0], pairs[1],
+                                                 accuracy_clause(samples, member_place(place, "samples")))
+                                      : std::string());
   content.cards = cards_of(pairs);
   if (!accuracy.empty()) content.cards.push_back({"outputs", accuracy, ""});
   content.limits_title = "Can it be trusted?";
   content.limits = trust_of(speed, at);
   content.sections = {gates_section(document, place),
-                      samples_section(list(document, "samples", place), member_place(place, "samples")),
-                      speed_section(speed, at)};
+                      samples_section(samples, member_place(place, "samples")), speed_section(speed, at)};
   content.method = speed_method(speed, at);
   return content;
 }

@@ -20,20 +20,49 @@ struct Listing {
   std::vector<std::pair<std::string, double>> entries;
   double total = 0;
   std::string total_name;
+  std::string note = {};     // what else of the total a reader wants to know
+  std::string subject = {};  // what was looked at, where two runs may differ by it: the model, the device
   std::map<std::string, double> standard = {};  // what an entry is where it is not listed
 };
 
-Listing layers_of(const Json& document, const std::string& place, bool modelled) {
-  Listing listing{"layer", "us", {}, 0, modelled ? "Sum of layers" : "One run"};
+// Times of layers, whichever of the three analyses they are of.
+void add_layers(Listing& listing, const Json& document, const std::string& place, bool modelled) {
   const Json& layers = list(document, "layers", place);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const std::string at = item_place(place, "layers", i);
     const Json& from = modelled ? member(layers[i], "model", at) : layers[i];
     listing.entries.emplace_back(text(layers[i], "name", at), number(from, "us", at));
   }
-  listing.total =
-      modelled ? number(document, "total_us", place)
-               : number(member(document, "totals", place), "network_us", member_place(place, "totals"));
+}
+
+Listing analysis_of(const Json& document, const std::string& place) {
+  Listing listing{"layer", "us", {}, 0, "One run"};
+  add_layers(listing, document, place, false);
+  listing.total = number(member(document, "totals", place), "network_us", member_place(place, "totals"));
+  listing.subject =
+      fmt::format("{} on {}, {} threads",
+                  file_name(text(member(document, "model", place), "path", member_place(place, "model"))),
+                  text(document, "processor", place), integer(document, "threads", place));
+  return listing;
+}
+
+Listing device_analysis_of(const Json& document, const std::string& place) {
+  Listing listing{"layer", "us", {}, 0, "Sum of layers"};
+  add_layers(listing, document, place, true);
+  listing.total = number(document, "total_us", place);
+  listing.subject =
+      fmt::format("{} on {} in {}", file_name(text(document, "model", place)),
+                  text(member(document, "device", place), "title", member_place(place, "device")),
+                  text(document, "precision", place));
+  return listing;
+}
+
+Listing gpu_analysis_of(const Json& document, const std::string& place) {
+  Listing listing{"layer", "us", {}, 0, "One run"};
+  add_layers(listing, document, place, false);
+  listing.total = number(document, "network_us", place);
+  listing.subject = fmt::format("{} on {} in {}", file_name(text(document, "model", place)),
+                                text(document, "device", place), text(document, "precision", place));
   return listing;
 }
 
@@ -59,11 +88,28 @@ Listing groups_of(const Json& plan, const std::string& at) {
     listing.standard[listing.entries.back().first] = static_cast<double>(integer(groups[i], "before", group));
   }
   listing.total = number(member(plan, "latency", at), "measured_ratio", member_place(at, "latency"));
+  listing.note = fmt::format("loss {:.3g}", number(plan, "loss", at));
+  const std::string model = member_place(at, "model");
+  listing.subject =
+      fmt::format("{} with {}", text(member(plan, "model", at), "path", model), text(plan, "runtime", at));
+  return listing;
+}
+
+// What was proven in the end stands for what the search measured on its way.
+Listing result_of(const Json& document, const std::string& place) {
+  Listing listing = groups_of(member(document, "plan", place), member_place(place, "plan"));
+  const std::string proof = member_place(place, "proof"), speed = member_place(proof, "speed");
+  const Json& models = list(member(member(document, "proof", place), "speed", proof), "models", speed);
+  if (models.size() != 2) return listing;
+  const std::string second = item_place(speed, "models", 1);
+  listing.total = number(member(models[1], "to_first", second), "ratio", member_place(second, "to_first"));
   return listing;
 }
 
 Listing mappings_of(const Json& document, const std::string& place) {
   Listing listing{"mapping", "us", {}, 0, "Chosen mapping"};
+  listing.subject =
+      fmt::format("{} over {}", file_name(text(document, "model", place)), text(document, "platform", place));
   const Json& baselines = list(document, "baselines", place);
   for (std::size_t i = 0; i < baselines.size(); ++i) {
     const std::string at = item_place(place, "baselines", i);
@@ -99,10 +145,12 @@ void add_standard(Listing& listing, const Listing& other) {
 }
 
 Listing listing_of(const std::string& kind, const Json& document, const std::string& place) {
-  if (kind == "analysis" || kind == "device-analysis") return layers_of(document, place, kind != "analysis");
+  if (kind == "analysis") return analysis_of(document, place);
+  if (kind == "device-analysis") return device_analysis_of(document, place);
+  if (kind == "gpu-analysis") return gpu_analysis_of(document, place);
   if (kind == "bench") return models_of(document, place);
   if (kind == "verify") return models_of(member(document, "speed", place), member_place(place, "speed"));
-  if (kind == "optimize") return groups_of(member(document, "plan", place), member_place(place, "plan"));
+  if (kind == "optimize") return result_of(document, place);
   if (kind == "plan") return groups_of(document, place);
   if (kind == "tune") return tasks_of(document, place);
   return mappings_of(document, place);
@@ -154,6 +202,51 @@ std::string total_text(const Listing& listing) {
   return listing.unit == "us" ? console::duration(listing.total) : fmt::format("{:.3f}x", listing.total);
 }
 
+bool modelled(const std::string& kind, const Json& document) {
+  if (kind != "optimize") return kind == "device-analysis" || kind == "map";
+  return document.contains("devices") && document["devices"].is_array() && !document["devices"].empty();
+}
+
+std::string stamp_of(const std::string& kind, const Json& before, const Json& after) {
+  if (kind == "plan") return "as the plans say";
+  const bool first = modelled(kind, before), second = modelled(kind, after);
+  if (first != second) return first ? "modelled, then measured" : "measured, then modelled";
+  return first ? "modelled" : "measured, in two runs";
+}
+
+std::string verdict_of(const Listing& a, const Listing& b) {
+  if (!(a.total > 0)) return fmt::format("{}: {} in the second run.", a.total_name, total_text(b));
+  const double change = 100 * (b.total / a.total - 1);
+  const std::string words = std::abs(change) < 0.05
+                                ? "no change"
+                                : fmt::format("{:.1f} % {}", std::abs(change), change < 0 ? "less" : "more");
+  return fmt::format("{}: {} in the first run, {} in the second, {}.", a.total_name, total_text(a),
+                     total_text(b), words);
+}
+
+// What besides the subject of the comparison the difference may come from.
+std::vector<std::string> caveats(const std::string& kind, const std::string& stamp, const Listing& a,
+                                 const Listing& b) {
+  std::vector<std::string> lines;
+  if (a.subject != b.subject)
+    lines.push_back(fmt::format("The first run is of {}; the second of {}.", a.subject, b.subject));
+  if (kind == "optimize" && stamp.starts_with("measured"))
+    lines.push_back(
+        "Each run timed its result and its original in the same rounds, so the shares can be compared.");
+  else if (stamp.starts_with("measured"))
+    lines.push_back(
+        "The two runs were not interleaved: what the machine did meanwhile is part of the difference. tailor "
+        "bench times both models in the same rounds.");
+  else if (stamp == "modelled")
+    lines.push_back("Nothing was run: the difference is that of two models of the hardware's time.");
+  return lines;
+}
+
+Card card_of(const char* label, const Listing& listing, const std::string& name) {
+  return {label, total_text(listing),
+          listing.note.empty() ? name : fmt::format("{}; {}", name, listing.note)};
+}
+
 }  // namespace
 
 Content comparison_content(const Json& before, const std::string& name_before, const Json& after,
@@ -166,24 +259,19 @@ Content comparison_content(const Json& before, const std::string& name_before, c
   Listing a = listing_of(kind, before, name_before), b = listing_of(kind, after, name_after);
   const Listing listed = a;
   add_standard(a, b), add_standard(b, listed);
-  Content content{"Two runs", "",
-                  kind == "device-analysis" || kind == "map" ? "modelled"
-                  : kind == "plan"                           ? "as the plans say"
-                                                             : "measured, in two runs"};
-  content.verdict = a.total > 0
-                        ? fmt::format("{}: {} in the first run, {} in the second ({:+.1f} %).", a.total_name,
-                                      total_text(a), total_text(b), 100 * (b.total / a.total - 1))
-                        : fmt::format("{}: {} in the second run.", a.total_name, total_text(b));
-  content.cards = {{"first run", total_text(a), name_before}, {"second run", total_text(b), name_after}};
+  Content content{"Two runs", verdict_of(a, b), stamp_of(kind, before, after)};
+  content.cards = {card_of("first run", a, name_before), card_of("second run", b, name_after)};
   content.limits_title = "What the difference holds";
-  if (content.stamp.starts_with("measured") && kind != "optimize")
-    content.limits = {
-        "The two runs were not interleaved: what the machine did meanwhile is part of the difference. "
-        "tailor bench times both models in the same rounds."};
+  content.limits = caveats(kind, content.stamp, a, b);
   Section section{
       "Differences", fmt::format("Each {} of both runs, paired by its name.", a.what), {"difference"}};
   section.table = pairs(a, b);
   content.sections = {std::move(section)};
+  if (kind == "optimize") {
+    Section outcomes = outcomes_section({{name_before, before}, {name_after, after}});
+    for (Row& row : outcomes.table->rows) row.layer.reset();  // channel groups are what is selected here
+    content.sections.insert(content.sections.begin(), std::move(outcomes));
+  }
   content.method = {{"first run", name_before}, {"second run", name_after}, {"kind", kind}};
   return content;
 }

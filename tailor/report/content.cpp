@@ -33,6 +33,19 @@ Row speed_row(const Json& model, const std::string& at, std::size_t index) {
   return row;
 }
 
+// "image 1x3x32x32" of the first model.
+std::string inputs_text(const Json& speed, const std::string& place) {
+  const Json& models = list(speed, "models", place);
+  if (models.empty() || !models[0].contains("inputs") || !models[0]["inputs"].is_object()) return {};
+  std::string line;
+  for (const auto& [name, shape] : models[0]["inputs"].items()) {
+    std::string sizes;
+    for (const Json& size : shape) sizes += (sizes.empty() ? "" : "x") + size.dump();
+    line += fmt::format("{}{} {}", line.empty() ? "" : ", ", name, sizes);
+  }
+  return line;
+}
+
 // A member that is a number, or null where it could not be computed.
 Cell maybe_number(const Json& object, const char* key, const std::string& at, const char* format) {
   const Json& value = member(object, key, at);
@@ -55,6 +68,33 @@ void add_labels(Row& row, const Json& samples, const std::string& at) {
   row.cells.push_back({fmt::format("{:.2g}", p), p});
 }
 
+// " Computed by onnxruntime 1.30.0." Documents of before do not say it.
+std::string runner_text(const Json& samples, const std::string& place) {
+  if (samples.empty() || !samples[0].contains("by")) return {};
+  const std::string by = text(samples[0], "by", place + "[0]");
+  return by.empty() ? by : fmt::format(" Computed by {}.", by);
+}
+
+// What is known of the first samples: the first of these that is there.
+struct Answers {
+  std::optional<std::pair<double, double>> top1 = {};  // of both models, on labelled samples
+  std::optional<double> agreement = {}, divergence = {};
+};
+
+Answers answers_of(const Json& samples, const std::string& place) {
+  if (samples.empty()) return {};
+  const Json& s = samples[0];
+  const std::string at = place + "[0]";
+  if (s.contains("labelled") && !s["labelled"].is_null()) {
+    const std::string labels = member_place(at, "labelled");
+    return {std::pair{number(s["labelled"], "top1_a", labels), number(s["labelled"], "top1_b", labels)}};
+  }
+  if (s.contains("top1") && !s["top1"].is_null() && text(s, "source", at) != "random")
+    return {{}, number(s["top1"], "agreement", member_place(at, "top1"))};
+  const Json& divergence = member(s, "divergence", at);
+  return divergence.is_number() ? Answers{{}, {}, divergence.get<double>()} : Answers{};
+}
+
 }  // namespace
 
 std::string kind_of(const Json& document, const std::string& place) {
@@ -69,13 +109,13 @@ std::string kind_of(const Json& document, const std::string& place) {
 }
 
 std::vector<std::string> verdict_sentences(const Json& document, const std::string& place, double network_us,
-                                           const std::map<std::string, std::string, std::less<>>& meanings) {
+                                           const Meanings& meanings, const char* inner) {
   std::map<std::string, std::pair<double, int>> sums;  // us, layers
   const Json& layers = list(document, "layers", place);
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const std::string at = item_place(place, "layers", i);
     auto& [us, count] = sums[text(layers[i], "verdict", at)];
-    us += number(layers[i], "us", at), ++count;
+    us += number(inner ? member(layers[i], inner, at) : layers[i], "us", at), ++count;
   }
   std::vector<std::pair<double, std::string>> order;
   for (const auto& [verdict, sum] : sums) order.emplace_back(sum.first, verdict);
@@ -83,12 +123,25 @@ std::vector<std::string> verdict_sentences(const Json& document, const std::stri
   std::vector<std::string> lines;
   for (const auto& [us, verdict] : order) {
     const int count = sums[verdict].second;
+    if (share_of(us, network_us) < 0.005) continue;  // "0 % of the time" says nothing
     const auto meaning = meanings.find(verdict);
     lines.push_back(fmt::format("{} of the time in {} layer{} judged {}{}.",
                                 percent(share_of(us, network_us)), count, count == 1 ? "" : "s", verdict,
                                 meaning == meanings.end() ? "" : ": " + meaning->second));
   }
   return lines;
+}
+
+const Meanings& gpu_meanings() {
+  static const Meanings meanings = {
+      {"launch",
+       "starting them costs as much as their work: fewer or larger layers help, other widths do not"},
+      {"memory", "they move bytes as fast as the memory gives them"},
+      {"sub-wave", "they do not fill the multiprocessors once: a larger batch helps, other widths hardly do"},
+      {"tail", "their last wave of blocks is mostly idle"},
+      {"pad", "tiles reach over their outputs"},
+      {"ok", "they run as fast as their work allows"}};
+  return meanings;
 }
 
 const Json& list(const Json& object, const char* key, const std::string& place) {
@@ -108,13 +161,15 @@ Cell step_cell(const Json& object, const char* key, const std::string& place) {
   if (step.is_null()) return {"-"};
   const std::string at = member_place(place, key);
   const auto width = static_cast<double>(integer(step, "width", at));
-  return {fmt::format("{} ({:+.1f} us, {:+.0f} %)", width, -number(step, "saved_us", at),
-                      -100 * number(step, "saved_share", at)),
+  // 0 - x: there is no minus before nothing
+  return {fmt::format("{} ({:+.1f} us, {:+.0f} %)", width, 0 - number(step, "saved_us", at),
+                      0 - 100 * number(step, "saved_share", at)),
           width};
 }
 
 std::string file_name(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
+  if (path.empty()) return "the model";
   return name.empty() ? path : name;
 }
 
@@ -156,20 +211,26 @@ Section speed_section(const Json& speed, const std::string& place) {
 }
 
 std::vector<std::pair<std::string, std::string>> speed_method(const Json& speed, const std::string& place) {
-  return {{"runtime", text(speed, "runtime", place) + " " + text(speed, "version", place)},
-          {"processor", text(speed, "processor", place) + ", " + text(speed, "isa", place)},
-          {"threads", std::to_string(integer(speed, "threads", place))},
-          {"clock", text(speed, "clock", place)},
-          {"processes", std::to_string(integer(speed, "processes", place))},
-          {"widest interval",
-           fmt::format("{} (at most {} was to be trusted)", percent(number(speed, "noise", place), 1),
-                       percent(number(speed, "max_noise", place), 1))}};
+  std::vector<std::pair<std::string, std::string>> lines = {
+      {"runtime", text(speed, "runtime", place) + " " + text(speed, "version", place)},
+      {"processor", text(speed, "processor", place) + ", " + text(speed, "isa", place)},
+      {"threads", std::to_string(integer(speed, "threads", place))},
+      {"clock", text(speed, "clock", place)},
+      {"processes", std::to_string(integer(speed, "processes", place))},
+      {"widest interval",
+       fmt::format("{} (at most {} was to be trusted)", percent(number(speed, "noise", place), 1),
+                   percent(number(speed, "max_noise", place), 1))}};
+  if (speed.contains("precision")) lines.emplace_back("precision", text(speed, "precision", place));
+  if (const std::string inputs = inputs_text(speed, place); !inputs.empty())
+    lines.emplace_back("inputs", inputs);
+  return lines;
 }
 
 Section samples_section(const Json& samples, const std::string& place) {
   Section section{"Outputs",
                   "Both models on the same samples. Divergence is the squared difference of the outputs over "
-                  "their variance."};
+                  "their variance." +
+                      runner_text(samples, place)};
   Table table{"What both models answer",
               {{"samples"},
                {"n", true},
@@ -202,20 +263,24 @@ Section samples_section(const Json& samples, const std::string& place) {
 }
 
 std::string accuracy_text(const Json& samples, const std::string& place) {
-  if (samples.empty()) return {};
-  const Json& s = samples[0];
-  const std::string at = place + "[0]";
-  if (s.contains("labelled") && !s["labelled"].is_null()) {
-    const std::string labels = member_place(at, "labelled");
-    return fmt::format("top-1 {} -> {}", percent(number(s["labelled"], "top1_a", labels), 2),
-                       percent(number(s["labelled"], "top1_b", labels), 2));
-  }
-  if (s.contains("top1") && !s["top1"].is_null() && text(s, "source", at) != "random")
-    return fmt::format("same class for {} of the samples",
-                       percent(number(s["top1"], "agreement", member_place(at, "top1")), 2));
-  const Json& divergence = member(s, "divergence", at);
-  return divergence.is_number()
-             ? fmt::format("outputs differ by {:.3g} of their variance", divergence.get<double>())
+  const Answers answers = answers_of(samples, place);
+  if (answers.top1)
+    return fmt::format("top-1 {} -> {}", percent(answers.top1->first, 2), percent(answers.top1->second, 2));
+  if (answers.agreement)
+    return fmt::format("same class for {} of the samples", percent(*answers.agreement, 2));
+  return answers.divergence ? fmt::format("outputs differ by {:.3g} of their variance", *answers.divergence)
+                            : std::string();
+}
+
+std::string accuracy_clause(const Json& samples, const std::string& place) {
+  const Answers answers = answers_of(samples, place);
+  if (answers.top1)
+    return fmt::format(", at {} top-1 accuracy instead of {}", percent(answers.top1->second, 2),
+                       percent(answers.top1->first, 2));
+  if (answers.agreement)
+    return fmt::format(", and names the same class for {} of the samples", percent(*answers.agreement, 2));
+  return answers.divergence
+             ? fmt::format(", and its outputs differ by {:.3g} of their variance", *answers.divergence)
              : std::string();
 }
 

@@ -3,6 +3,7 @@
 
 #include "tailor/base/json.h"
 #include "tailor/report/markup.h"
+#include "tailor/report/page.h"
 
 #include <map>
 #include <optional>
@@ -46,6 +47,9 @@ Content optimize_content(const Json& document, const std::string& place);
 Content map_content(const Json& document, const std::string& place);
 Content plan_content(const Json& document, const std::string& place);
 Content tune_content(const Json& document, const std::string& place);
+/// Several results of optimize beside each other, one point each. @throws Error bad_json for other kinds
+Content outcomes_content(const std::vector<Run>& runs);
+Section outcomes_section(const std::vector<Run>& runs);
 /// Of two documents of one kind.
 Content comparison_content(const Json& before, const std::string& name_before, const Json& after,
                            const std::string& name_after);
@@ -60,7 +64,7 @@ std::string item_place(const std::string& place, const char* key, std::size_t in
 std::string member_place(const std::string& place, const char* key);
 /// The width of a step and what it saves, "-" for null. @throws Error bad_json
 Cell step_cell(const Json& object, const char* key, const std::string& place);
-/// The last part of a path, for sentences.
+/// The last part of a path, for sentences; "the model" for a model made in memory, which has none.
 std::string file_name(const std::string& path);
 /// "0.594x", exact number kept.
 Cell ratio_cell(double ratio);
@@ -74,12 +78,34 @@ std::string percent(double share, int decimals = 0);
 Section speed_section(const Json& speed, const std::string& place);
 /// Environment of a timing for Content::method.
 std::vector<std::pair<std::string, std::string>> speed_method(const Json& speed, const std::string& place);
+/// Where nothing is recoverable.
+inline constexpr const char* kNothingBack =
+    "no width lies just past an edge, so less time has to be bought with channels";
+/// What to say of layers with a verdict.
+using Meanings = std::map<std::string, std::string, std::less<>>;
+/// Of the verdicts on a GPU, described or there.
+const Meanings& gpu_meanings();
 /// "31 % of the time in 4 layers judged tail: what that means." for each verdict of the document's layers, by time, falling.
+/// @param inner member of a layer that holds its time; null: the layer itself
 std::vector<std::string> verdict_sentences(const Json& document, const std::string& place, double network_us,
-                                           const std::map<std::string, std::string, std::less<>>& meanings);
+                                           const Meanings& meanings, const char* inner = nullptr);
 /// Accuracy of two models on samples, as verify and optimize measure it.
 Section samples_section(const Json& samples, const std::string& place);
 /// "top-1 94.20 % -> 93.81 %", or what else is known of the first samples; "" without samples.
 std::string accuracy_text(const Json& samples, const std::string& place);
+/// The same as the end of a sentence: ", at 93.81 % top-1 accuracy instead of 94.20 %".
+std::string accuracy_clause(const Json& samples, const std::string& place);
+/// Channels that cost nothing, where --free asked for them: a section more.
+void add_free(Content& content, const Json& document, const std::string& place);
+/// The groups of an analysis with their staircases in numbers. @param wider whether its groups say a wider, faster width
+void add_groups(Content& content, const Json& document, const std::string& place, bool wider);
+/// What --base of analyze found, in a sentence; "" where the document has none.
+std::string base_text(const Json& document, const std::string& place);
+/// The same layer by layer: a section more.
+void add_base(Content& content, const Json& document, const std::string& place);
+/// What a plan changes: the groups with their widths; then branches, kernels and shortcuts.
+std::vector<Section> change_sections(const Json& plan, const std::string& place);
+/// "8 channel groups change, 1 branch goes".
+std::string changes_text(const Json& plan, const std::string& place);
 
 }  // namespace tailor::report

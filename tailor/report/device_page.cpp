@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <cctype>
+
 namespace tailor::report {
 namespace {
 
@@ -67,14 +69,11 @@ std::string certainty(const Json& document, const std::string& place) {
 }
 
 std::vector<std::string> limits_of(const Json& document, const std::string& place, double total) {
-  std::vector<std::string> lines = {text(document, "lever", place) + "."};
-  const Json& verdicts = member(document, "us_by_verdict", place);
-  std::string shares;
-  for (const auto& [verdict, us] : verdicts.items())
-    if (us.is_number() && us.get<double>() > 0 && total > 0)
-      shares +=
-          fmt::format("{}{} {}", shares.empty() ? "" : ", ", verdict, percent(us.get<double>() / total));
-  lines.push_back("Time by verdict: " + shares + ".");
+  std::string lever = text(document, "lever", place) + ".";
+  lever[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(lever[0])));
+  std::vector<std::string> lines = {std::move(lever)};
+  for (std::string& line : verdict_sentences(document, place, total, gpu_meanings(), "model"))
+    lines.push_back(std::move(line));
   return lines;
 }
 
@@ -110,7 +109,7 @@ Content device_content(const Json& document, const std::string& place) {
       fmt::format("Analysis of {} on {}", model, title),
       fmt::format("{} would take {} on {} in {}, by the model; {}.", file_name(model),
                   console::duration(total), title, precision,
-                  share < 0.005 ? "no other width gives anything back"
+                  share < 0.005 ? std::string(kNothingBack)
                                 : fmt::format("{} of it ({}) would come back with widths that fit",
                                               console::duration(back), percent(share))),
       "modelled: nothing was run"};
@@ -121,7 +120,12 @@ Content device_content(const Json& document, const std::string& place) {
        fmt::format("{} other nodes are taken to be fused", integer(document, "unpriced_nodes", place))}};
   content.limits = limits_of(document, place, total);
   content.next = next_of(document, place, shell_word(model), shell_word(name));
+  if (std::string base = base_text(document, place); !base.empty())
+    content.limits.insert(content.limits.begin(), std::move(base));
   content.sections = {layers_section(document, place)};
+  add_base(content, document, place);
+  add_free(content, document, place);
+  add_groups(content, document, place, false);
   content.method = {{"device", title + " (" + name + ")"},
                     {"precision", precision},
                     {"how", "wave model, " + certainty(document, place)}};

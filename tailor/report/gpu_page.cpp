@@ -11,18 +11,6 @@
 namespace tailor::report {
 namespace {
 
-const std::map<std::string, std::string, std::less<>>& meanings() {
-  static const std::map<std::string, std::string, std::less<>> list = {
-      {"launch",
-       "starting them costs as much as their work: fewer or larger layers help, other widths do not"},
-      {"memory", "they move bytes as fast as the memory gives them"},
-      {"sub-wave", "they do not fill the multiprocessors once: a larger batch helps, other widths hardly do"},
-      {"tail", "their last wave of blocks is mostly idle"},
-      {"pad", "tiles reach over their outputs"},
-      {"ok", "they run as fast as their work allows"}};
-  return list;
-}
-
 // "2 Softmax, Concat" of the operators that were not run; "" for none.
 std::string left_out(const Json& document, const std::string& place) {
   const Json& ops = member(document, "left_out", place);
@@ -97,7 +85,7 @@ Content gpu_content(const Json& document, const std::string& place) {
       fmt::format("Analysis of {} on {}", model, device),
       fmt::format("{} takes {} on {} in {}; {}.", file_name(model), console::duration(network), device,
                   precision,
-                  share < 0.005 ? "no other width gives anything back"
+                  share < 0.005 ? std::string(kNothingBack)
                                 : fmt::format("{} of it ({}) would come back with widths that fit",
                                               console::duration(back), percent(share))),
       "measured"};
@@ -108,12 +96,14 @@ Content gpu_content(const Json& document, const std::string& place) {
       {"recoverable", console::duration(back), percent(share, 1) + " of the time, layer by layer"},
       {"layers", std::to_string(list(document, "layers", place).size()),
        list(document, "groups", place).empty() ? "no widths were swept" : "widths swept alone"}};
-  content.limits = verdict_sentences(document, place, network, meanings());
+  content.limits = verdict_sentences(document, place, network, gpu_meanings());
   if (const std::string ops = left_out(document, place); !ops.empty())
     content.limits.push_back("Left out, because this runner does not compute them: " + ops +
                              ". The network's time lacks them.");
   content.next = next_of(document, place, share);
   content.sections = {layers_section(document, place)};
+  add_free(content, document, place);
+  add_groups(content, document, place, true);
   content.method = {
       {"device", device + ", " + text(document, "isa", place)},
       {"libraries", text(document, "version", place)},

@@ -1,5 +1,6 @@
 // The page of tailor map: the mapping chosen, what each unit does when, what else there was.
 #include "tailor/base/error.h"
+#include "tailor/base/text.h"
 #include "tailor/console/console.h"
 #include "tailor/report/content.h"
 
@@ -141,6 +142,40 @@ std::vector<std::string> busy_lines(const Json& document, const std::string& pla
   return lines;
 }
 
+// "0.40 points lost on data.bin (500 samples)"; "" where no samples were run.
+std::string drop_text(const Json& mapping, const std::string& at) {
+  if (!mapping.contains("accuracy") || mapping["accuracy"].is_null()) return {};
+  const Json& accuracy = mapping["accuracy"];
+  const std::string inner = member_place(at, "accuracy");
+  return fmt::format("{:.2f} points lost on {} samples of {}", number(accuracy, "drop_points", inner),
+                     integer(accuracy, "samples", inner), file_name(text(accuracy, "source", inner)));
+}
+
+// How far from the best the choice can be.
+std::string certificate_text(const Json& chosen, const std::string& at) {
+  if (!chosen.contains("certificate")) return {};
+  const std::string inner = member_place(at, "certificate");
+  const Json& certificate = chosen["certificate"];
+  if (boolean(certificate, "optimal", inner))
+    return "No mapping of these options has less loss within the budget.";
+  return fmt::format("Another mapping of these options has at most {} less loss within the budget.",
+                     percent(number(certificate, "gap", inner), 1));
+}
+
+// Layers that are in no number, by name as far as a sentence holds them.
+std::string elsewhere_text(const Json& document, const std::string& place) {
+  constexpr std::size_t kNames = 6, kColumns = 60;
+  const Json& layers = list(document, "elsewhere", place);
+  if (layers.empty()) return {};
+  std::string names;
+  for (std::size_t i = 0; i < std::min(layers.size(), kNames); ++i)
+    names += (i > 0 ? ", " : "") +
+             (layers[i].is_string() ? shortened(layers[i].get<std::string>(), kColumns) : std::string("?"));
+  return fmt::format("{} layer{} elsewhere and {} in no number: {}{}.", layers.size(),
+                     layers.size() == 1 ? " runs" : "s run", layers.size() == 1 ? "is" : "are", names,
+                     layers.size() > kNames ? ", ..." : "");
+}
+
 }  // namespace
 
 Content map_content(const Json& document, const std::string& place) {
@@ -162,18 +197,23 @@ Content map_content(const Json& document, const std::string& place) {
   } else {
     const std::string at = member_place(place, "chosen");
     const double us = number(chosen, "latency_us", at);
-    content.verdict = fmt::format("{} takes {} on {} with its layers split over the units", file_name(model),
-                                  console::duration(us), platform);
+    content.verdict =
+        fmt::format("{} would take {} on {}, as it is described, with its layers split over the units",
+                    file_name(model), console::duration(us), platform);
     if (!baselines.empty() && us > 0) {
       const double first = number(baselines[0], "latency_us", item_place(place, "baselines", 0));
       content.verdict +=
           fmt::format(", {:.2f}x as fast as {}", first / us, text(baselines[0], "name", place));
     }
     content.verdict += ".";
-    content.cards.push_back({"chosen", console::duration(us), accuracy_cell(chosen, at).text});
+    content.cards.push_back({"chosen", console::duration(us), "of the mapping below"});
     const Cell energy = energy_cell(chosen, at);
     if (energy.value) content.cards.push_back({"energy", energy.text + " uJ", "of the chosen mapping"});
+    if (const std::string drop = drop_text(chosen, at); !drop.empty())
+      content.cards.push_back({"accuracy", accuracy_cell(chosen, at).text, drop});
     content.limits = busy_lines(document, place);
+    for (std::string line : {certificate_text(chosen, at), elsewhere_text(document, place)})
+      if (!line.empty()) content.limits.push_back(std::move(line));
     content.sections = {layers_section(document, place), mappings_section(document, place),
                         free_section(document, place)};
   }
@@ -183,6 +223,9 @@ Content map_content(const Json& document, const std::string& place) {
       {"loss", text(document, "loss", place)},
       {"exact", boolean(document, "exact", place) ? "every split was looked at"
                                                   : "channel numbers were thinned in the largest layers"},
+      {"statistics", document.contains("recover") && document["recover"] == "bn"
+                         ? "of BatchNormalization estimated again for what is compared"
+                         : "as in the model"},
       {"in no number",
        fmt::format("{} other nodes, {} layers that run elsewhere", integer(document, "other_nodes", place),
                    list(document, "elsewhere", place).size())}};

@@ -1,9 +1,11 @@
-// The pages of tailor optimize and of a plan: what was gained, what was changed for it, how the search went.
+// The page of tailor optimize: what was gained, what was changed for it, how the search went, on which device.
 #include "tailor/console/console.h"
 #include "tailor/report/content.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
 
 namespace tailor::report {
 namespace {
@@ -26,7 +28,7 @@ Gain gain_of(const Json& document, const std::string& place) {
     const std::string at = item_place(place, "devices", 0);
     const Json& d = devices[0];
     return {console::duration(number(d, "before_us", at)), console::duration(number(d, "after_us", at)),
-            "modelled on " + text(d, "title", at), number(d, "ratio", at)};
+            devices.size() > 1 ? "modelled" : "modelled on " + text(d, "title", at), number(d, "ratio", at)};
   }
   const std::string proof = member_place(place, "proof"), at = member_place(proof, "speed");
   const Json& models = list(member(member(document, "proof", place), "speed", proof), "models", at);
@@ -41,61 +43,6 @@ Gain gain_of(const Json& document, const std::string& place) {
           number(member(models[1], "to_first", second), "ratio", member_place(second, "to_first"))};
 }
 
-Section widths_section(const Json& plan, const std::string& place) {
-  Section section{"Old and new widths",
-                  "Channel groups that change, in the network's order; all others stay as they are.",
-                  {"widths"}};
-  Table table{
-      "Channel groups that change",
-      {{"group"}, {"before", true}, {"after", true}, {"of it added as zeros", true}, {"what it buys"}},
-      {}};
-  const Json& groups = list(plan, "groups", place);
-  for (std::size_t i = 0; i < groups.size(); ++i) {
-    const std::string at = item_place(place, "groups", i);
-    const Json& g = groups[i];
-    table.rows.push_back({{name_cell(text(g, "layer", at)),
-                           number_cell(static_cast<double>(integer(g, "before", at)), 0),
-                           number_cell(static_cast<double>(integer(g, "after", at)), 0),
-                           number_cell(static_cast<double>(integer(g, "added", at)), 0),
-                           {text(g, "why", at)}},
-                          i});
-  }
-  if (table.rows.empty()) section.note = "No channel group changes its width.";
-  section.table = std::move(table);
-  return section;
-}
-
-std::string sizes(const Json& pair) {
-  if (!pair.is_array() || pair.size() != 2 || !pair[0].is_number_integer() || !pair[1].is_number_integer())
-    return "?";
-  return fmt::format("{}x{}", pair[0].get<std::int64_t>(), pair[1].get<std::int64_t>());
-}
-
-// Branches, kernels and shortcuts, one row each.
-Section others_section(const Json& plan, const std::string& place) {
-  Section section{"Other changes",
-                  "Branches that go, branches that one convolution replaces, smaller kernels."};
-  Table table{"Other changes", {{"where"}, {"what"}}, {}};
-  auto row = [&](std::string where, std::string what) {
-    table.rows.push_back({{name_cell(std::move(where)), {std::move(what)}}, {}});
-  };
-  auto word = [](const Json& item) { return item.is_string() ? item.get<std::string>() : item.dump(); };
-  for (const Json& branch : list(plan, "dropped", place)) row(word(branch), "residual branch dropped");
-  for (const auto& [branch, kernel] : member(plan, "folded", place).items())
-    row(branch, fmt::format("branch replaced by one convolution with a kernel of {}", kernel.dump()));
-  const Json& kernels = list(plan, "kernels", place);
-  for (std::size_t i = 0; i < kernels.size(); ++i) {
-    const std::string at = item_place(place, "kernels", i);
-    row(text(kernels[i], "layer", at), fmt::format("kernel {} to {}", sizes(member(kernels[i], "before", at)),
-                                                   sizes(member(kernels[i], "after", at))));
-  }
-  for (const Json& shortcut : list(plan, "shortcuts", place))
-    row(word(shortcut), "padded shortcut becomes a convolution");
-  if (table.rows.empty()) section.note = "None.";
-  if (!table.rows.empty()) section.table = std::move(table);
-  return section;
-}
-
 Section search_section(const Json& document, const std::string& place) {
   Section section{
       "Search",
@@ -107,10 +54,11 @@ Section search_section(const Json& document, const std::string& place) {
               {{"round"},
                {"aimed at", true, "share of the original's latency"},
                {"predicted", true},
-               {"measured", true},
+               {"found", true, "measured, or modelled where latency is"},
                {"loss before", true, "divergence of the repaired network before the round's cut"},
                {"loss expected", true},
                {"gap %", true, "how far from optimal the choice can be, within the table"},
+               {"decisions", true, "groups, branches and kernels that had candidates"},
                {"candidates", true}},
               {}};
   const Json& rounds = list(document, "rounds", place);
@@ -125,7 +73,8 @@ Section search_section(const Json& document, const std::string& place) {
       row.cells.push_back({fmt::format("{:.3g}", loss), loss});
     }
     row.cells.push_back(number_cell(100 * number(r, "gap", at), 2));
-    row.cells.push_back(number_cell(static_cast<double>(integer(r, "candidates", at)), 0));
+    for (const char* key : {"variables", "candidates"})
+      row.cells.push_back(number_cell(static_cast<double>(integer(r, key, at)), 0));
     table.rows.push_back(std::move(row));
   }
   if (table.rows.empty())
@@ -135,54 +84,176 @@ Section search_section(const Json& document, const std::string& place) {
   return section;
 }
 
-std::string verdict_of(const Json& document, const std::string& place, const Gain& gain,
-                       const std::string& accuracy) {
+// "runs 1.43x as fast: 280 us instead of 400 us", of each device.
+std::string speed_text(const Json& devices, const std::string& place, const Gain& gain) {
+  if (devices.empty())
+    return gain.ratio > 0 && gain.ratio < 1 ? fmt::format("runs {:.2f}x as fast as it did: {} instead of {}",
+                                                          1 / gain.ratio, gain.after_text, gain.before_text)
+                                            : std::string("did not become faster");
+  std::string line;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const std::string at = item_place(place, "devices", i);
+    const double ratio = number(devices[i], "ratio", at);
+    line += fmt::format("{}{:.2f}x as fast on {} ({} instead of {})", i == 0 ? "" : " and ",
+                        ratio > 0 ? 1 / ratio : 0, text(devices[i], "title", at),
+                        console::duration(number(devices[i], "after_us", at)),
+                        console::duration(number(devices[i], "before_us", at)));
+  }
+  return "would run " + line + ", by the model";
+}
+
+std::string verdict_of(const Json& document, const std::string& place, const Gain& gain) {
   const Json& plan = member(document, "plan", place);
   const std::string model =
       text(member(plan, "model", member_place(place, "plan")), "path", place + ".plan.model");
-  std::string text = gain.ratio > 0 && gain.ratio < 1
-                         ? fmt::format("{} runs {:.2f}x as fast ({} instead of {}, {})", file_name(model),
-                                       1 / gain.ratio, gain.after_text, gain.before_text, gain.how)
-                         : fmt::format("{} did not become faster ({})", file_name(model), gain.how);
-  if (!accuracy.empty()) text += "; " + accuracy;
-  return text + (boolean(document, "goal_met", place) ? "." : ". The goal was not met.");
+  const std::string proof = member_place(place, "proof");
+  const std::string goal = text(plan, "goal", member_place(place, "plan"));
+  const bool met = boolean(document, "goal_met", place);
+  return fmt::format("{} {}{}. {}", file_name(model), speed_text(devices_of(document, place), place, gain),
+                     accuracy_clause(list(member(document, "proof", place), "samples", proof),
+                                     member_place(proof, "samples")),
+                     met ? fmt::format("The goal is met: {}.", goal)
+                         : fmt::format("The goal is not met: {}.", text(document, "why_not", place)));
+}
+
+// Documents of before do not say the method: it was least squares.
+std::string recovery(const Json& document, const std::string& place) {
+  if (!document.contains("recover")) return "lsq";
+  return text(document["recover"], "method", member_place(place, "recover"));
+}
+
+std::string repair_text(const Json& document, const std::string& place) {
+  const std::string at = member_place(place, "plan"), method = recovery(document, place);
+  const Json& plan = member(document, "plan", place);
+  const double before = number(plan, "loss_before_repair", at), after = number(plan, "loss", at);
+  if (method == "none")
+    return fmt::format(
+        "Nothing was repaired (--recover none): outputs differ from the original's by {:.3g} of "
+        "their variance.",
+        after);
+  return fmt::format(
+      "Repair ({}) took the difference of the outputs from the original's from {:.3g} to {:.3g} "
+      "of their variance; what is left is what training would have to win back.",
+      method == "bn" ? "statistics of BatchNormalization estimated again"
+                     : "readers refitted by least squares",
+      before, after);
+}
+
+std::string certificate_text(const Json& certificate, const std::string& at) {
+  if (boolean(certificate, "optimal", at))
+    return "Within its table of candidates the plan is optimal: less loss at this latency needs other "
+           "candidates (--widths), another repair, or training.";
+  return fmt::format("Within its table of candidates at most {} of the loss could still be saved.",
+                     percent(number(certificate, "gap", at), 1));
+}
+
+// How much longer a common model takes on a device than one for it alone.
+void add_regrets(std::vector<std::string>& lines, const Json& devices, const std::string& place) {
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const std::string at = item_place(place, "devices", i);
+    if (!devices[i].contains("regret") || devices[i]["regret"].is_null()) continue;
+    const double regret = number(devices[i], "regret", at);
+    lines.push_back(
+        regret < 0.0005
+            ? fmt::format("On {} widths for it alone would be no faster at no more loss.",
+                          text(devices[i], "title", at))
+            : fmt::format("On {} one model for all devices takes {} longer than widths for it alone would at "
+                          "no more loss.",
+                          text(devices[i], "title", at), percent(regret, 1)));
+  }
 }
 
 std::vector<std::string> limits_of(const Json& document, const std::string& place) {
   const std::string at = member_place(place, "plan");
   const Json& plan = member(document, "plan", place);
   std::vector<std::string> lines;
-  if (const std::string why = text(document, "why_not", place); !why.empty()) lines.push_back(why + ".");
   const Json& certificate = member(plan, "certificate", at);
-  if (certificate.is_object() && text(plan, "rule", at) == "exact") {
-    const std::string inner = member_place(at, "certificate");
-    lines.push_back(
-        boolean(certificate, "optimal", inner)
-            ? "Within its table of candidates the plan is optimal: less loss at this latency needs other "
-              "candidates (--widths), another repair, or training."
-            : fmt::format("Within its table of candidates at most {} of the loss could still be saved.",
-                          percent(number(certificate, "gap", inner), 1)));
-  }
-  lines.push_back(
-      fmt::format("Repair took the divergence from the original from {:.3g} to {:.3g}; what is left is what "
-                  "training would have to win back.",
-                  number(plan, "loss_before_repair", at), number(plan, "loss", at)));
+  if (certificate.is_object() && text(plan, "rule", at) == "exact" && integer(plan, "candidates", at) > 0)
+    lines.push_back(certificate_text(certificate, member_place(at, "certificate")));
+  lines.push_back(repair_text(document, place));
+  add_regrets(lines, devices_of(document, place), place);
   return lines;
 }
 
 Section devices_section(const Json& document, const std::string& place) {
-  Section section{"Devices", "Latency by the wave model; nothing was run there."};
-  Table table{"Modelled latency", {{"device"}, {"before us", true}, {"after us", true}, {"ratio", true}}, {}};
+  Section section{"Devices", "Latency by the wave model; nothing was run there.", {"devices"}};
+  Table table{"Modelled latency",
+              {{"device"},
+               {"before us", true},
+               {"after us", true},
+               {"ratio", true},
+               {"regret %", true,
+                "how much longer the model takes here than widths for this device alone, at no more loss"}},
+              {}};
   const Json& devices = devices_of(document, place);
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const std::string at = item_place(place, "devices", i);
+    const bool known =
+        devices[i].is_object() && devices[i].contains("regret") && !devices[i]["regret"].is_null();
     table.rows.push_back(
         {{name_cell(text(devices[i], "title", at)), number_cell(number(devices[i], "before_us", at), 1),
-          number_cell(number(devices[i], "after_us", at), 1), ratio_cell(number(devices[i], "ratio", at))},
+          number_cell(number(devices[i], "after_us", at), 1), ratio_cell(number(devices[i], "ratio", at)),
+          known ? number_cell(100 * number(devices[i], "regret", at), 1) : Cell{"-"}},
          {}});
   }
   section.table = std::move(table);
   return section;
+}
+
+// Before and after; of described devices a card for each.
+std::vector<Card> latency_cards(const Json& devices, const std::string& place, const Gain& gain) {
+  if (devices.empty())
+    return {{"before", gain.before_text, "median of one run"},
+            {"after", gain.after_text, fmt::format("{:.3f}x of the latency", gain.ratio)}};
+  std::vector<Card> cards;
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const std::string at = item_place(place, "devices", i);
+    cards.push_back({text(devices[i], "title", at),
+                     fmt::format("{} -> {}", console::duration(number(devices[i], "before_us", at)),
+                                 console::duration(number(devices[i], "after_us", at))),
+                     fmt::format("{:.3f}x of the latency, modelled", number(devices[i], "ratio", at))});
+  }
+  return cards;
+}
+
+// Channels of the groups that change, all together.
+Card changes_card(const Json& plan, const std::string& place) {
+  std::int64_t before = 0, after = 0;
+  const Json& groups = list(plan, "groups", place);
+  if (groups.empty()) return {"what changes", changes_text(plan, place), "no channel group"};
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const std::string at = item_place(place, "groups", i);
+    before += std::clamp<std::int64_t>(integer(groups[i], "before", at), 0, 1 << 24);
+    after += std::clamp<std::int64_t>(integer(groups[i], "after", at), 0, 1 << 24);
+  }
+  return {"channels of what changes", fmt::format("{} -> {}", before, after), changes_text(plan, place)};
+}
+
+// What the widths of --widths-from were worth as they were given.
+std::optional<Card> given_card(const Json& document, const std::string& place) {
+  if (!document.contains("given") || document["given"].is_null()) return std::nullopt;
+  const Json& given = document["given"];
+  const std::string at = member_place(place, "given");
+  return Card{"the widths as given", fmt::format("{:.3f}x", number(given, "ratio", at)),
+              fmt::format("at a loss of {:.3g}; {} of them were moved down, {} up", number(given, "loss", at),
+                          integer(given, "moved_down", at), integer(given, "moved_up", at))};
+}
+
+// How latency and accuracy came to be.
+void add_method(Content& content, const Json& document, const std::string& place) {
+  const Json& plan = member(document, "plan", place);
+  const std::string at = member_place(place, "plan");
+  auto& method = content.method;
+  method.emplace_back("planned with", text(plan, "runtime", at));
+  if (document.contains("timed_on")) method.emplace_back("latency of", text(document, "timed_on", place));
+  method.emplace_back("rule", text(plan, "rule", at));
+  method.emplace_back("recovery", recovery(document, place));
+  const Json& timings = member(document, "timings", place);
+  const std::string inner = member_place(place, "timings");
+  if (const auto measured = integer(timings, "measured", inner), known = integer(timings, "known", inner);
+      measured + known > 0)
+    method.emplace_back("layer timings", fmt::format("{} measured, {} found", measured, known));
+  method.emplace_back("model", text(member(plan, "model", at), "sha256", at + ".model"));
 }
 
 std::vector<std::pair<std::string, std::string>> next_of(const Json& document, const std::string& place) {
@@ -196,43 +267,7 @@ std::vector<std::pair<std::string, std::string>> next_of(const Json& document, c
           {fmt::format("tailor analyze {}", shell_word(written)), "what still does not fit"}};
 }
 
-std::string counted(std::size_t count, const char* one, const char* many) {
-  return fmt::format("{} {}", count, count == 1 ? one : many);
-}
-
-std::string changes_text(const Json& plan, const std::string& place) {
-  const auto count = [&](const char* key) { return list(plan, key, place).size(); };
-  std::string text = counted(count("groups"), "channel group changes", "channel groups change");
-  if (count("dropped") > 0) text += ", " + counted(count("dropped"), "branch goes", "branches go");
-  if (count("kernels") > 0)
-    text += ", " + counted(count("kernels"), "kernel gets smaller", "kernels get smaller");
-  return text;
-}
-
 }  // namespace
-
-Content plan_content(const Json& plan, const std::string& place) {
-  const Json& latency = member(plan, "latency", place);
-  const std::string at = member_place(place, "latency");
-  const Json& model = member(plan, "model", place);
-  const std::string path = text(model, "path", member_place(place, "model"));
-  const double ratio = number(latency, "measured_ratio", at), loss = number(plan, "loss", place);
-  Content content{
-      "Plan for " + path,
-      fmt::format("{}: {}, for {:.3f}x of the latency.", file_name(path), changes_text(plan, place), ratio),
-      "as the plan says"};
-  content.cards = {{"goal", text(plan, "goal", place), text(plan, "rule", place)},
-                   {"latency", fmt::format("{:.3f}x", ratio), "when the plan was made"},
-                   {"loss", fmt::format("{:.3g}", loss), "divergence from the original, repaired"}};
-  content.next = {{fmt::format("tailor optimize {} -o again.onnx --plan {} --calib DATA", shell_word(path),
-                               shell_word(place)),
-                   "carries the plan out again, and proves it"}};
-  content.sections = {widths_section(plan, place), others_section(plan, place)};
-  content.method = {{"planned with", text(plan, "runtime", place)},
-                    {"rounds", std::to_string(integer(plan, "rounds", place))},
-                    {"model", text(model, "sha256", member_place(place, "model"))}};
-  return content;
-}
 
 Content optimize_content(const Json& document, const std::string& place) {
   const Json& plan = member(document, "plan", place);
@@ -241,29 +276,28 @@ Content optimize_content(const Json& document, const std::string& place) {
   const Json& samples = list(proof, "samples", proof_place);
   const std::string accuracy = accuracy_text(samples, member_place(proof_place, "samples"));
   const Gain gain = gain_of(document, place);
-  Content content{"Optimization for " + text(plan, "goal", plan_place),
-                  verdict_of(document, place, gain, accuracy), gain.how};
-  content.cards = {
-      {"before", gain.before_text, ""},
-      {"after", gain.after_text, fmt::format("{:.3f}x of the latency", gain.ratio)},
-      {"accuracy", accuracy.empty() ? "-" : accuracy, "original, then the new model"},
-      {"goal", text(plan, "goal", plan_place), boolean(document, "goal_met", place) ? "met" : "not met"}};
+  Content content{"Optimization for " + text(plan, "goal", plan_place), verdict_of(document, place, gain),
+                  gain.how};
+  content.cards = latency_cards(devices_of(document, place), place, gain);
+  for (Card& card : std::vector<Card>{
+           {"accuracy", accuracy.empty() ? "-" : accuracy, "original, then the new model"},
+           {"goal", text(plan, "goal", plan_place), boolean(document, "goal_met", place) ? "met" : "not met"},
+           changes_card(plan, plan_place)})
+    content.cards.push_back(std::move(card));
+  if (auto given = given_card(document, place)) content.cards.push_back(*std::move(given));
   content.limits = limits_of(document, place);
   content.next = next_of(document, place);
-  content.sections = {widths_section(plan, plan_place), others_section(plan, plan_place),
-                      search_section(document, place)};
-  if (!devices_of(document, place).empty()) content.sections.push_back(devices_section(document, place));
-  content.sections.push_back(samples_section(samples, member_place(proof_place, "samples")));
+  content.sections = change_sections(plan, plan_place);
+  content.sections.push_back(search_section(document, place));
   const Json& speed = member(proof, "speed", proof_place);
   const std::string speed_place = member_place(proof_place, "speed");
-  if (devices_of(document, place).empty()) {
-    content.sections.push_back(speed_section(speed, speed_place));
-    content.method = speed_method(speed, speed_place);
-  }
-  content.method.emplace_back("planned with", text(plan, "runtime", plan_place));
-  content.method.emplace_back("rule", text(plan, "rule", plan_place));
-  content.method.emplace_back("model",
-                              text(member(plan, "model", plan_place), "sha256", plan_place + ".model"));
+  const bool measured = devices_of(document, place).empty();
+  if (!measured) content.sections.push_back(devices_section(document, place));
+  content.sections.push_back(samples_section(samples, member_place(proof_place, "samples")));
+  if (measured) content.sections.push_back(speed_section(speed, speed_place));
+  if (measured) content.method = speed_method(speed, speed_place);
+  add_free(content, document, place);
+  add_method(content, document, place);
   return content;
 }
 

@@ -68,13 +68,16 @@ std::string head_html(const Content& content, const std::string& css, const std:
       policy(css, code), escaped(content.title), css);
 }
 
+constexpr std::size_t kLongValue = 24;  // letters, beyond which they are set smaller
+
 std::string cards_html(const std::vector<Card>& cards) {
   std::string text = "<div class=\"cards\">\n";
   for (const Card& card : cards)
     text += fmt::format(
-        "<div class=\"card\"><p class=\"label\"><bdi>{}</bdi></p><p class=\"value\">{}</p>"
+        "<div class=\"card\"><p class=\"label\"><bdi>{}</bdi></p><p class=\"value{}\">{}</p>"
         "<p class=\"note\">{}</p></div>\n",
-        escaped(card.label), escaped(card.value), escaped(card.note));
+        escaped(card.label), card.value.size() > kLongValue ? " long" : "", escaped(card.value),
+        escaped(card.note));
   return text + "</div>\n";
 }
 
@@ -163,6 +166,15 @@ bool has_charts() { return !script_pieces().empty(); }
 
 std::string page(const Json& document, const std::string& name) {
   return assembled(content_of(document, name), Json::array({{{"name", name}, {"document", document}}}));
+}
+
+std::string outcomes_page(const std::vector<Run>& runs) {
+  Json shown = Json::array();
+  for (const Run& run : runs) {
+    static_cast<void>(content_of(run.document, run.name));  // refuses what is not whole
+    shown.push_back({{"name", run.name}, {"document", run.document}});
+  }
+  return assembled(outcomes_content(runs), shown);
 }
 
 std::string comparison_page(const Json& before, const std::string& name_before, const Json& after,

@@ -24,6 +24,15 @@ std::string page(const Json& document, const std::string& name);
 std::string comparison_page(const Json& before, const std::string& name_before, const Json& after,
                             const std::string& name_after);
 
+/// A result and where it came from. The document must outlive it.
+struct Run {
+  std::string name;
+  const Json& document;
+};
+/// Any number of results of optimize beside each other: what each reached, and what it cost. @throws Error bad_json as page(),
+/// and for other kinds
+std::string outcomes_page(const std::vector<Run>& runs);
+
 /// True if this build has the charts.
 bool has_charts();
 

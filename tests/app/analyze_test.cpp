@@ -24,6 +24,25 @@ class AnalyzeVerb : public ::testing::Test {
   TemporaryFolder folder;
 };
 
+TEST_F(AnalyzeVerb, BesideItsBase) {
+  TAILOR_NEEDS_RUNTIME();
+  const std::string base = write_small(folder.path(), "base.onnx", 48).string();
+  const Finished f = analyze({"--json", "--base", base}, 33);
+  ASSERT_TRUE(finished(f)) << f.err;
+  const Json json = document(f);
+  for (const std::string& line : violations(document(run({"schema", "analysis"})), json))
+    ADD_FAILURE() << line;
+  EXPECT_EQ(json["base"]["how"], "measured");
+  EXPECT_GT(json["base"]["network_ratio"], 0);
+  ASSERT_EQ(json["base"]["layers"].size(), 3u);
+  EXPECT_NEAR(json["base"]["layers"][0]["macs_ratio"].get<double>(), 33.0 / 48, 1e-12);
+  EXPECT_EQ(json["base"]["layers"][2]["gained"], "same") << "the last layer is as it was";
+  const Finished missing = analyze({"--base", "/nowhere/base.onnx"});
+  EXPECT_EQ(missing.exit, 2);
+  EXPECT_NE(missing.err.find("/nowhere/base.onnx"), std::string::npos) << missing.err;
+  EXPECT_EQ(analyze({"--base", base, "-d", "cuda"}).exit, 2) << "said before anything is started";
+}
+
 TEST_F(AnalyzeVerb, DocumentAndResume) {
   TAILOR_NEEDS_RUNTIME();
   Finished too_early = analyze({"--resume"});

@@ -143,6 +143,8 @@ TEST_F(Lost, AtOperands) {
 TEST_F(Lost, AtLayersAndDevices) {
   expect({"analyze", model, "-d", "t4", "--layer", "secnd"}, 2,
          {"E2001", "did you mean 'second'?", "--all lists the layers"});
+  expect({"analyze", model, "-d", "t4", "--layer", "st"}, 2,
+         {"'st' is part of the names of 2 layers: 'first', 'last'", "--all lists the layers"});
   expect({"analyze", model, "-d", "h20"}, 2, {"E2108", "did you mean 'h200'?", "tailor devices list"});
   expect({"map", model, "--platform", "daina"}, 2, {"diana"});
 }

@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <set>
 #include <tuple>
@@ -156,6 +158,35 @@ TEST_F(Stories, PrunedElsewhere) {
   EXPECT_EQ(f.exit == 0, json["goal_met"].get<bool>());
 }
 
+// 3. The same beside the network that it was made of: which layers gave up channels and stayed on their step. One picture on
+// a large GPU does not fill it, so the first layer costs with 30 channels what it did with 34.
+TEST_F(Stories, PrunedElsewhereBesideItsBase) {
+  onnx::write(six({34, 34, 66, 66, 130, 130}), file("base.onnx"));
+  onnx::write(six({30, 34, 66, 66, 130, 130}), file("pruned.onnx"));
+  const Words words = {"analyze", file("pruned.onnx"), "--base", file("base.onnx"), "-d",
+                       "t4",      "--precision",       "f16"};
+  const Finished f = run(words + Words{"--json", "--report", file("page.html")});
+  ASSERT_EQ(f.exit, 0) << f.err;
+  const Json json = document(f), base = json["base"];
+  expect_valid("device-analysis", json);
+  ASSERT_EQ(base["layers"].size(), 7u);
+  const Json& first = base["layers"][0];
+  EXPECT_EQ(first["gained"], "nothing") << first;
+  EXPECT_NEAR(first["macs_ratio"].get<double>(), 30.0 / 34, 1e-12);
+  EXPECT_NEAR(first["after_us"].get<double>(), first["before_us"].get<double>(),
+              0.02 * first["before_us"].get<double>());
+  EXPECT_GE(first["step"]["widest"], 34) << "the step that it stayed on";
+  EXPECT_EQ(base["layers"][3]["gained"], "same");
+  const Finished text = run(words);
+  EXPECT_NE(text.out.find("still on the step"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("12 % fewer multiply-accumulates"), std::string::npos) << text.out;
+  EXPECT_NE(std::string(map_file(file("page.html")).view()).find("data-figure=\"base\""), std::string::npos);
+  const Finished other = run({"analyze", file("pruned.onnx"), "--base", small("other.onnx", 8), "-d", "t4"});
+  EXPECT_EQ(other.exit, 2);
+  EXPECT_NE(other.err.find("error[E2001]"), std::string::npos) << other.err;
+  EXPECT_NE(other.err.find("help: "), std::string::npos) << other.err;
+}
+
 // What a run came to, without where it wrote and what the clock said.
 Json decisions(const Finished& finished) {
   const Json json = document(finished);
@@ -187,6 +218,11 @@ TEST_F(Stories, CriteriaAreComparedAtEqualWidths) {
   EXPECT_EQ(table.exit, 0) << table.err;
   EXPECT_EQ(std::count(table.out.begin(), table.out.end(), '\n') >= 4, true) << table.out;
   EXPECT_EQ(run({"report", results[0], results[1], "-o", file("two.html")}).exit, 0);
+  // All of them as points of one page, each with its intervals.
+  const Finished overlay = run(Words{"report"} + results + Words{results[0], "-o", file("three.html")});
+  EXPECT_EQ(overlay.exit, 0) << overlay.err;
+  EXPECT_NE(std::string(map_file(file("three.html")).view()).find("data-figure=\"outcomes\""),
+            std::string::npos);
 }
 
 // 5. No GPU on the laptop: everything is stamped as modelled, in the text, the document and the page; waves are blocks
@@ -247,6 +283,17 @@ std::string whole_lines(const std::string& path) {
   return text.substr(0, text.rfind('\n') + 1);
 }
 
+// Moments at which a job is killed, in seconds: three, or as many as TAILOR_KILLS says (scripts/kill-check), spread over
+// what a job does from its start to its trials by the golden ratio.
+std::vector<double> moments() {
+  const char* wanted = std::getenv("TAILOR_KILLS");
+  if (!wanted) return {1.5, 2.2, 3.1};
+  std::vector<double> seconds;
+  for (int i = 0; i < std::clamp(std::atoi(wanted), 1, 1000); ++i)
+    seconds.push_back(0.1 + 3 * std::fmod(0.6180339887 * (i + 1), 1.0));
+  return seconds;
+}
+
 // 7. The tuning farm: jobs are killed at any moment and begun again. Nothing that was recorded is lost or changed, and no
 // configuration is tried twice.
 TEST_F(Stories, TuningIsKilledAndGoesOn) {
@@ -254,7 +301,7 @@ TEST_F(Stories, TuningIsKilledAndGoesOn) {
   const Words words = {"tune",      model, "--db",   db,  "--threads", "2",   "--share",     "50,100",
                        "--samples", "1",   "--gain", "0", "--time",    "60s", "--no-library"};
   std::string before;
-  for (const double seconds : {1.5, 2.2, 3.1}) {
+  for (const double seconds : moments()) {
     const Finished f = run(words, {.kill_after_s = seconds});
     EXPECT_EQ(f.exit, 128 + 9) << f.err;
     if (!std::filesystem::exists(db)) continue;

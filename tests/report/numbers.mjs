@@ -1,17 +1,23 @@
 // Numbers of a page against those of its document.
 import assert from "node:assert/strict";
 
-// By kind: the title of a column, and what it must hold.
+// Of --free; without it there is no such table.
+const free = ["us when free", (d) => (d.free ? d.free.groups.map((g) => g.free_us) : [])];
+
+// Of --base.
+const base = ["now us", (d) => (d.base ? d.base.layers.map((l) => l.after_us) : [])];
+
+// By kind: the title of a column, and what it must hold. NaN: a cell without a number.
 const columns = {
-  "analysis": [["us", (d) => d.layers.map((l) => l.us)], ["recoverable us", (d) => d.layers.map((l) => l.recoverable_us)]],
-  "device-analysis": [["us", (d) => d.layers.map((l) => l.model.us)]],
-  "gpu-analysis": [["us", (d) => d.layers.map((l) => l.us)], ["recoverable us", (d) => d.layers.map((l) => l.recoverable_us)]],
+  "analysis": [["us", (d) => d.layers.map((l) => l.us)], ["recoverable us", (d) => d.layers.map((l) => l.recoverable_us)], ["GB/s", (d) => d.layers.map((l) => l.gbytes)], base],
+  "device-analysis": [["us", (d) => d.layers.map((l) => l.model.us)], free, base],
+  "gpu-analysis": [["us", (d) => d.layers.map((l) => l.us)], ["recoverable us", (d) => d.layers.map((l) => l.recoverable_us)], free],
   "bench": [["median", (d) => d.models.map((m) => m.summary_us.median)], ["n", (d) => d.models.map((m) => m.n)]],
   "verify": [["median", (d) => d.speed.models.map((m) => m.summary_us.median)]],
-  "optimize": [["after", (d) => d.plan.groups.map((g) => g.after)], ["predicted", (d) => d.rounds.map((r) => r.predicted)]],
-  "map": [["us", (d) => [d.chosen, ...d.baselines, ...d.front].map((m) => m.latency_us)]],
+  "optimize": [["after", (d) => d.plan.groups.map((g) => g.after)], ["predicted", (d) => d.rounds.map((r) => r.predicted)], ["after us", (d) => d.devices.map((m) => m.after_us)], free],
+  "map": [["us", (d) => [d.chosen, ...d.baselines, ...d.front].filter(Boolean).map((m) => m.latency_us)]],
   "plan": [["before", (d) => d.groups.map((g) => g.before)], ["after", (d) => d.groups.map((g) => g.after)]],
-  "tune": [["own us", (d) => d.tasks.map((t) => t.own.us)], ["layers", (d) => d.tasks.map((t) => t.layers)]],
+  "tune": [["own us", (d) => d.tasks.map((t) => (t.own ? t.own.us : NaN))], ["layers", (d) => d.tasks.map((t) => t.layers)]],
 };
 
 // The first column of that title, as exact numbers.

@@ -170,6 +170,129 @@ TEST(Comparison, PlansPairGroupsThatOneOfThemLeaves) {
   EXPECT_EQ(count(text, "<tr data-layer="), before["groups"].size());
 }
 
+// Every number below `at` that is not part of a list of points stands in the page, exactly.
+void expect_numbers(const std::string& text, const Json& items, const std::vector<const char*>& keys) {
+  ASSERT_FALSE(items.empty());
+  for (const Json& item : items)
+    for (const char* key : keys)
+      EXPECT_NE(text.find("data-v=\"" + Json(item[key].get<double>()).dump() + "\""), std::string::npos)
+          << key << " " << item[key];
+}
+
+TEST(Page, ChannelsThatCostNothingAreListed) {
+  for (const Json& document : {gpu_document(12), devices_document()}) {
+    const std::string text = page(document, "run.json");
+    expect_numbers(text, document["free"]["groups"], {"width", "free_to", "together", "us", "free_us"});
+    EXPECT_NE(text.find("data-figure=\"free\""), std::string::npos);
+    EXPECT_NE(text.find("1 group cannot grow"), std::string::npos);
+  }
+  Json none = devices_document();
+  none["free"]["groups"] = Json::array();
+  EXPECT_NE(page(none, "run.json").find("No group can be wider for nothing"), std::string::npos);
+  EXPECT_EQ(page(optimize_document(), "run.json").find("Channels that cost nothing"), std::string::npos);
+}
+
+TEST(Page, OneModelForSeveralDevicesSaysWhatEachGivesUp) {
+  const Json document = devices_document();
+  const std::string text = page(document, "run.json"), head = between(text, "<h1>", "</h1>");
+  expect_numbers(text, document["devices"], {"before_us", "after_us", "ratio"});
+  EXPECT_NE(text.find("data-v=\"" + Json(100 * document["devices"][0]["regret"].get<double>()).dump() + "\""),
+            std::string::npos);
+  EXPECT_NE(text.find("On a small GPU one model for all devices takes 3.1 % longer"), std::string::npos);
+  EXPECT_NE(text.find("On a large GPU widths for it alone would be no faster"), std::string::npos);
+  for (const char* words : {"1.45x as fast on a small GPU", "1.19x as fast on a large GPU", "by the model",
+                            "The goal is not met: 0.690 of the latency"})
+    EXPECT_NE(head.find(words), std::string::npos) << words << " is not in " << head;
+  EXPECT_NE(text.find("3 of them were moved down, 2 up"), std::string::npos);
+}
+
+TEST(Page, ANetworkBesideItsBaseSaysWhatItGot) {
+  const Json document = analysis_document(12);
+  const std::string text = page(document, "run.json");
+  expect_numbers(text, document["base"]["layers"], {"before_us", "after_us"});
+  EXPECT_NE(text.find("Against bigger.onnx it has 30 % fewer multiply-accumulates and takes 7.0 % less time "
+                      "(measured); 8 of 12 layers that became smaller are not surely faster."),
+            std::string::npos);
+  Json without = document;
+  without.erase("base");
+  EXPECT_EQ(page(without, "run.json").find("bigger.onnx"), std::string::npos);
+}
+
+TEST(Page, EveryChangeOfAPlanIsNamed) {
+  const std::string text = page(plan_document(), "run.json");
+  for (const char* words :
+       {"8 channel groups change, 1 branch goes, 1 branch becomes one convolution, 1 kernel gets smaller, 1 "
+        "shortcut becomes a convolution",
+        "branch replaced by one convolution, kernel 3x3", "kernel 3x3 to 3x1, from row 0 and column 1 on",
+        "padded shortcut becomes a convolution"})
+    EXPECT_NE(text.find(words), std::string::npos) << words;
+  const std::string row = between(text, "<bdi>/blocks/5/conv/Conv</bdi>", "</tr>");
+  EXPECT_NE(row.find("data-v=\"2.0\">2<"), std::string::npos) << "two channels are merged: " << row;
+}
+
+TEST(Page, TheVerdictNamesSpeedAccuracyAndGoal) {
+  EXPECT_EQ(
+      between(page(optimize_document(), "run.json"), "<h1>", "</h1>"),
+      "original.onnx runs 1.43x as fast as it did: 282.8 us instead of 404.0 us, at 91.80 % top-1 accuracy "
+      "instead of 92.20 %. The goal is met: at most 0.7 of the latency.");
+  Json failed = verify_document();
+  failed["outcome"] = failed["gates"][0]["outcome"] = "FAIL";
+  EXPECT_TRUE(between(page(failed, "run.json"), "<h1>", "</h1>")
+                  .starts_with("FAIL (min-speedup: &gt;= 1.3x was wanted, 1.43x [1.42, 1.44] was found). "));
+  Json disturbed = analysis_document(3);
+  disturbed["in_place"]["difference"] = 0.08;
+  EXPECT_NE(page(disturbed, "run.json").find("measured, disturbed"), std::string::npos);
+}
+
+TEST(Comparison, EveryKindCanBeComparedWithItself) {
+  for (const Json& document : all_documents()) {
+    const std::string text = comparison_page(document, "a.json", document, "b.json");
+    EXPECT_NE(between(text, "<h1>", "</h1>").find("no change"), std::string::npos) << document["schema"];
+    EXPECT_EQ(text.find("The first run is of"), std::string::npos) << "both are of the same";
+  }
+}
+
+TEST(Outcomes, EveryResultIsAPointWithItsIntervals) {
+  const Json first = optimize_document();
+  Json second = first, third = devices_document();
+  Json& labelled = second["proof"]["samples"][0]["labelled"];
+  labelled["top1_b"] = 0.93;
+  second["proof"]["speed"]["models"][1]["to_first"]["ratio"] = 0.625;
+  const std::string text = outcomes_page({{"a.json", first}, {"b.json", second}, {"c.json", third}});
+  EXPECT_EQ(between(text, "<h1>", "</h1>"),
+            "Of 3 results b.json keeps most: 93.00 % accuracy instead of 92.20 % at 0.625x of the time.");
+  for (const Json& document : {first, second, third}) {
+    const Json& reached = document["proof"]["speed"]["models"][1]["to_first"];
+    for (const char* key : {"ratio", "lo", "hi"})
+      EXPECT_NE(text.find("data-v=\"" + reached[key].dump() + "\""), std::string::npos) << key;
+  }
+  EXPECT_EQ(count(text, "<tr data-layer="), 3u);
+  EXPECT_NE(text.find(">modelled<"), std::string::npos);
+  EXPECT_NE(comparison_page(first, "a.json", second, "b.json").find("data-figure=\"outcomes\""),
+            std::string::npos);
+  const Json bench = bench_document();
+  EXPECT_THROW(outcomes_page({{"a.json", first}, {"b.json", bench}, {"c.json", third}}), Error);
+  Json damaged = third;
+  damaged["proof"]["speed"]["models"] = Json::array();
+  EXPECT_THROW(outcomes_page({{"a.json", first}, {"b.json", second}, {"c.json", damaged}}), Error);
+}
+
+TEST(Comparison, AnalysesOfTwoDevicesNameBoth) {
+  const Json before = gpu_document(7);
+  Json after = before;
+  after["device"] = "another GPU", after["network_us"] = 0.5 * before["network_us"].get<double>();
+  const std::string text = comparison_page(before, "a.json", after, "b.json");
+  EXPECT_NE(between(text, "<h1>", "</h1>").find("50.0 % less"), std::string::npos);
+  EXPECT_NE(
+      text.find("The first run is of network.onnx on a GPU in f16; the second of network.onnx on another GPU "
+                "in f16."),
+      std::string::npos);
+  EXPECT_NE(text.find("were not interleaved"), std::string::npos);
+  const std::string modelled = comparison_page(device_document(), "a.json", device_document(), "b.json");
+  EXPECT_EQ(modelled.find("were not interleaved"), std::string::npos);
+  EXPECT_NE(modelled.find("Nothing was run"), std::string::npos);
+}
+
 TEST(Page, TuningHoldsItsTimesAndWhatAChoiceCostsElsewhere) {
   const Json document = tune_document();
   const std::string text = page(document, "run.json");
@@ -197,7 +320,8 @@ TEST(Page, TuningOfEarlierVersionsHasAPage) {
 
 TEST(Page, TwoThousandLayersStaySmall) {
   EXPECT_LT(page(analysis_document(60), "run.json").size(), 1u << 20) << "a usual model";
-  EXPECT_EQ(count(page(analysis_document(2000), "run.json"), "<tr data-layer="), 2000u);
+  EXPECT_EQ(count(page(analysis_document(2000), "run.json"), "<tr data-layer="), 6000u)
+      << "its layers, the same beside the base, and their groups";
 }
 
 }  // namespace

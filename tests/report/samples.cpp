@@ -52,6 +52,26 @@ AnalyzedLayer layer_of(int i, const std::string& name, const GroupSweep& sweep) 
   return layer;
 }
 
+// Every layer was half as wide again; one in three got something for it.
+pipeline::BaseComparison base_of(const std::vector<AnalyzedLayer>& layers) {
+  pipeline::BaseComparison base{"bigger.onnx", std::string(64, 'c'), How::measured, 0.93, 0.7};
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    pipeline::BaseLayer layer;
+    layer.layer = static_cast<int>(i), layer.name = layers[i].name;
+    layer.before = layer.after = layers[i].workload;
+    layer.before.oc += layer.before.oc / 2;
+    layer.after_us.value = {layers[i].us}, layer.before_us.value = {layers[i].us * (i % 3 ? 1.01 : 1.4)};
+    layer.gained = i % 3 ? pipeline::Gained::nothing : pipeline::Gained::paid;
+    if (i % 3) layer.step = pipeline::WidthRange{33, 48, 32, 0.2};
+    layer.why =
+        i % 3 ? "33 % fewer multiply-accumulates, 1 % less time: still on the step from 33 to 48 outputs"
+              : "33 % fewer multiply-accumulates, 29 % less time";
+    base.layers.push_back(std::move(layer));
+  }
+  base.unpaired = 2;
+  return base;
+}
+
 pipeline::BenchModel timed(const std::string& path, double us, double ratio) {
   pipeline::BenchModel model;
   model.path = path, model.inputs = {{"x", {1, 3, 32, 32}}};
@@ -120,8 +140,26 @@ Json analysis_document(int layers, const std::vector<std::string>& names) {
   a.in_place.network_us = a.in_place.sum_us * 1.01, a.in_place.reported_us = a.in_place.sum_us * 1.05;
   a.in_place.runs = 80, a.in_place.unprofiled_runs = 81;
   for (AnalyzedLayer& layer : a.layers) layer.share = layer.us / a.in_place.network_us;
+  a.base = base_of(a.layers);
   return to_json(a);
 }
+
+namespace {
+
+// What --free finds: every third group can grow, beside the others a little less.
+pipeline::FreeChannels free_of(const std::vector<GroupSweep>& groups, How how) {
+  pipeline::FreeChannels free;
+  free.asked = static_cast<int>(groups.size()), free.stuck = 1, free.how = how;
+  for (const GroupSweep& group : groups) {
+    free.us += group.us_at(group.width), free.together_us += 1.004 * group.us_at(group.width);
+    if (group.group % 3 == 0)
+      free.groups.push_back({group.group, group.name, group.width, group.width + 14, group.width + 6, 2,
+                             group.us_at(group.width), 1.003 * group.us_at(group.width)});
+  }
+  return free;
+}
+
+}  // namespace
 
 Json gpu_document(int layers, const std::vector<std::string>& names) {
   pipeline::GpuAnalysis a;
@@ -139,22 +177,28 @@ Json gpu_document(int layers, const std::vector<std::string>& names) {
   }
   a.network_us = a.kernels_us * 1.1;
   for (pipeline::GpuLayer& layer : a.layers) layer.share = layer.us / a.network_us;
+  a.free = free_of(a.groups, How::measured);
   return to_json(a);
 }
 
 Json device_document() {
   pipeline::DeviceAnalysisOptions options;
-  options.precision = "f16", options.layer = "second";
+  options.precision = "f16", options.layer = "second", options.free = true;
   const pipeline::Subject subject =
       pipeline::make_subject(with_free_batch(small_model(130)), {{"x", {64, 3, 32, 32}}});
-  return to_json(pipeline::analyze_on(subject, device::find_device("v100"), options));
+  pipeline::DeviceAnalysis analysis = pipeline::analyze_on(subject, device::find_device("v100"), options);
+  analysis.model = "network.onnx";
+  return to_json(analysis);
 }
 
 Json bench_document() { return to_json(speed()); }
 
 Json verify_document() { return to_json(verification()); }
 
-Json optimize_document() {
+namespace {
+
+// A search that changed something of every kind.
+pipeline::OptimizeResult searched() {
   pipeline::OptimizeResult result;
   result.plan.model = "original.onnx", result.plan.sha256 = std::string(64, 'b'),
   result.plan.runtime = "onnxruntime";
@@ -168,12 +212,34 @@ Json optimize_document() {
                                   i == 3 ? 4 : 0,
                                   "2 channels go, the readers are refitted",
                                   {}});
+  result.plan.groups[5].heirs = {{3, 7, 0.02}, {9, 7, 0.11}};
   result.plan.dropped = {"/blocks/9/Add"}, result.plan.folded = {{"/blocks/10/Add", 3}};
+  result.plan.kernels = {{"/blocks/11/conv/Conv", 3, 3, {.top = 0, .left = 1, .kh = 3, .kw = 1}}};
+  result.plan.shortcuts = {"/blocks/12/Pad"};
   result.plan.loss = 0.004, result.plan.cut_loss = 0.09, result.plan.certificate.optimal = true;
-  result.plan.rounds = 3;
+  result.plan.rounds = 3, result.plan.candidates = 156;
   result.rounds = {round_of(0.9, 0.001), round_of(0.8, 0.004), round_of(0.7, 0.011)};
   result.proof = verification(), result.goal_met = true;
+  result.known = 12, result.measured = 340, result.timed_on = "onnxruntime 1.30.0, 1 thread, a processor";
   result.written = "faster.onnx", result.plan_written = "faster.plan.json", result.journal = "profile.jsonl";
+  return result;
+}
+
+}  // namespace
+
+Json optimize_document() { return to_json(searched()); }
+
+Json devices_document() {
+  pipeline::OptimizeResult result = searched();
+  result.plan.how = How::modelled,
+  result.plan.goal = "faster than the widths of widths.json, at no more loss";
+  result.devices = {{"t4", "a small GPU", 812.5, 560.25, 0.031}, {"h200", "a large GPU", 240.5, 201.75, 0}};
+  result.given = {0.82, 0.006, 3, 2};
+  result.goal_met = false, result.why_not = "0.690 of the latency was reached, 0.650 was asked for";
+  std::vector<GroupSweep> groups;
+  for (int i = 0; i < 7; ++i)
+    groups.push_back(sweep_of(i, 32, "/blocks/" + std::to_string(i) + "/conv/Conv"));
+  result.free = free_of(groups, How::modelled);
   return to_json(result);
 }
 

@@ -20,6 +20,8 @@ Json gpu_document(int layers, const std::vector<std::string>& names = {});
 Json bench_document();
 Json verify_document();
 Json optimize_document();
+/// Widths that were given, on two described devices; the goal is missed, and --free was asked for.
+Json devices_document();
 Json map_document();
 Json plan_document();
 /// Three operators at three shares; one time is not measured.

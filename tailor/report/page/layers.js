@@ -1,6 +1,6 @@
 // All layers at once: where their time goes, and how near they come to what the device can do.
 import * as Plot from "@observablehq/plot";
-import {colours, figure, number, percent, selects, short, us} from "./marks.js";
+import {colours, figure, lettersOf, marginOf, number, percent, selects, short, us} from "./marks.js";
 
 const kMost = 40; // bars
 
@@ -15,9 +15,9 @@ function bars({parts, order, names, selection, width, modelled}) {
   const chart = Plot.plot({
     width,
     height: 18 * order.length + 50,
-    marginLeft: 240,
+    marginLeft: marginOf(width, order.map((layer) => names[layer])),
     x: {label: modelled ? "us, modelled" : "us, measured in the running network", grid: true},
-    y: {type: "band", domain: order, label: null, tickFormat: (layer) => short(names[layer])},
+    y: {type: "band", domain: order, label: null, tickFormat: (layer) => short(names[layer], lettersOf(width))},
     marks: [
       Plot.barX(parts, {x: "us", y: "layer", fill: "colour", title: "title", tip: "y", insetTop: 1, insetBottom: 1, ...look}),
       Plot.ruleX([0]),
@@ -127,8 +127,8 @@ export function drawRoofline({documents, selection, width}) {
     width,
     height: 330,
     marginLeft: 60,
-    x: {type: "log", label: "operations per byte", grid: true},
-    y: {type: "log", label: "GFLOP/s", grid: true},
+    x: {type: "log", label: "operations per byte", grid: true, tickFormat: "~g"},
+    y: {type: "log", label: "GFLOP/s", grid: true, nice: true},
     r: {range: [2, 12]},
     marks: [
       Plot.line(roof, {x: "x", y: "y", stroke: "currentColor", strokeDasharray: modelled ? "5 3" : null}),
@@ -143,6 +143,40 @@ export function drawRoofline({documents, selection, width}) {
     "Could width ever matter here?",
     `Layers under the slope wait for memory, those under the flat roof for arithmetic; those far below both have another problem. The flat roof is the ${label}; the slope is ${number(slope)} GB/s. Size: time.`,
     [...verdicts.map((verdict) => ({label: verdict, colour: colours[verdict] || colours.plain, dashed: modelled})), {label: modelled ? "roof of the description" : "roof, measured", colour: "currentColor", line: true, dashed: modelled}],
+    selects(chart, selection)
+  );
+}
+
+const gains = {paid: colours.fresh, partly: colours.bytes, nothing: colours.idle, slower: colours.launch, same: colours.plain};
+
+// What each layer of a network that was made smaller got for it: on the diagonal as much time as arithmetic.
+export function drawBase({documents, selection, width}) {
+  const {base} = documents[0];
+  if (!base || !base.layers.length) return null;
+  const dots = base.layers.map((l) => ({...l, given: 1 - l.macs_ratio, got: l.before_us > 0 ? 1 - l.after_us / l.before_us : 0}));
+  const title = (l) => `${short(l.name, 60)}\n${us(l.before_us)} -> ${us(l.after_us)}\n${l.why ? short(l.why, 120) : "did not become smaller"}`;
+  const most = Math.max(0.02, ...dots.map((l) => l.given));
+  const chosen = dots.filter((l) => l.layer === selection.get());
+  const modelled = base.how === "modelled";
+  const present = Object.keys(gains).filter((gained) => dots.some((l) => l.gained === gained));
+  const chart = Plot.plot({
+    width,
+    height: 330,
+    marginLeft: 60,
+    r: {range: [3, 12]},
+    x: {label: "multiply-accumulates given up", tickFormat: "%", grid: true, nice: true},
+    y: {label: "time saved", tickFormat: "%", grid: true, nice: true},
+    marks: [
+      Plot.ruleY([0], {stroke: "currentColor", strokeOpacity: 0.6}),
+      Plot.line([[0, 0], [most, most]], {stroke: "currentColor", strokeOpacity: 0.6, strokeDasharray: "2 3"}),
+      Plot.dot(dots, {x: "given", y: "got", r: "before_us", fill: (l) => gains[l.gained], fillOpacity: modelled ? 0.4 : 0.8, stroke: (l) => gains[l.gained], strokeDasharray: modelled ? "3 2" : null, title, tip: true}),
+      Plot.dot(chosen, {x: "given", y: "got", r: 14, stroke: "currentColor", strokeWidth: 2.5}),
+    ],
+  });
+  return figure(
+    "What did the smaller network get for it?",
+    "On the dotted line a layer saves as much time as arithmetic; on the solid one it saves nothing. Size: its time before.",
+    present.map((gained) => ({label: gained, colour: gains[gained], dashed: modelled})),
     selects(chart, selection)
   );
 }

@@ -14,7 +14,7 @@ function draw(figure, width) {
   const drawer = drawers[figure.dataset.figure];
   let parts;
   try {
-    parts = drawer ? drawer({documents: runs.map((run) => run.document), selection, width}) : null;
+    parts = drawer ? drawer({documents: runs.map((run) => run.document), names: runs.map((run) => run.name), selection, width}) : null;
   } catch (error) {
     parts = [mark("p", {class: "remark-small"}, `This chart could not be drawn: ${error.message}`)];
   }
@@ -32,6 +32,10 @@ function redraw() {
 }
 
 redraw();
+// Paper is narrower than most windows: drawn for its width, letters keep their size.
+const kPaper = 700; // pixels
+window.addEventListener("beforeprint", () => figures.forEach((figure) => draw(figure, kPaper)));
+window.addEventListener("afterprint", redraw);
 document.getElementById("plain").remove();
 enhanceTables(selection);
 selection.listen(redraw);

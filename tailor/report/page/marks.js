@@ -14,6 +14,7 @@ export const colours = {
   pad: "#e69f00",
   memory: "#56b4e9",
   ok: "#8a8f98",
+  free: "#009e73",
   tail: "#d55e00",
   "sub-wave": "#009e73",
 };
@@ -56,6 +57,11 @@ export function figure(title, remark, entries, chart) {
   }
   return parts;
 }
+
+// Names stand left of a chart: as wide as they are, but in at most two fifths of a narrow one.
+const kLetter = 6.3; // pixels
+export const lettersOf = (width) => Math.floor(Math.min(34, (0.4 * width) / kLetter));
+export const marginOf = (width, names) => Math.round(24 + kLetter * Math.min(lettersOf(width), Math.max(4, ...names.map((name) => String(name).length))));
 
 // Long names lose their middle; characters that change the direction of writing are taken out.
 export function short(name, most = 34) {

@@ -42,7 +42,7 @@ function marksOf(group) {
   return [
     {width: group.width, us: group.us[group.widths.indexOf(group.width)], label: "now", colour: colours.old},
     ...at(group.edge || group.down, group.edge ? "edge" : "narrower", colours.fresh),
-    ...at(group.up, "free up to here", "#009e73"),
+    ...at(group.up, "free up to here", colours.free),
   ].filter((d) => d.us !== undefined);
 }
 
@@ -53,9 +53,10 @@ function sweepChart(group, width, modelled) {
   const special = marksOf(group);
   return Plot.plot({
     width,
-    height: 312,
-    marginTop: 42,
+    height: 322,
+    marginTop: 52,
     marginLeft: 60,
+    marginRight: 44,
     x: {label: "channels of the group", nice: true},
     y: {label: modelled ? "us of all its layers, modelled" : "us of all its layers", zero: true, grid: true},
     marks: [
@@ -64,8 +65,8 @@ function sweepChart(group, width, modelled) {
       Plot.ruleX(points.filter((p) => p.lo !== undefined && p.hi > p.lo), {x: "width", y1: "lo", y2: "hi", stroke: "currentColor", strokeWidth: 2}),
       Plot.dot(points, {x: "width", y: "us", r: 3.5, fill: modelled ? "none" : "currentColor", stroke: "currentColor", title, tip: "x"}),
       Plot.dot(special, {x: "width", y: "us", r: 6, stroke: "colour", strokeWidth: 2.5}),
-      Plot.text(special.slice(0, 1), {x: "width", text: "label", frameAnchor: "top", dy: -28, fill: "currentColor"}),
-      Plot.text(special.slice(1), {x: "width", text: "label", frameAnchor: "top", dy: -16, fill: "currentColor"}),
+      // Each on a line of its own: neighbouring widths would write over each other.
+      ...special.map((d, i) => Plot.text([d], {x: "width", text: "label", frameAnchor: "top", dy: 12 * i - 40, fill: "currentColor"})),
     ],
   });
 }
@@ -102,15 +103,15 @@ export function drawStairs({documents, selection, width}) {
     chooser(document, index, selection, "stairs-layer"),
   ];
   if (!group) return [...parts, mark("p", {class: "remark-small"}, "The width of this layer's output cannot change, so it has no staircase.")];
-  const shared = group.layers ? ` Its group ${short(group.name, 60)} is shared by ${group.layers.length} layer${group.layers.length === 1 ? "" : "s"}; all of them are in the time.` : "";
+  const shared = group.layers && group.layers.length > 1 ? ` Its group ${short(group.name, 60)} is shared by ${group.layers.length} layers; all of them are in the time.` : "";
   const rest = figure(
     `Staircase of ${short(layer.name, 60)}`,
     `Dots are ${modelled ? "modelled" : "measured"}; between them the line only guides the eye.${shared}`,
     [
       {label: modelled ? "modelled" : "measured, with quartiles", colour: "currentColor", line: true, dashed: modelled},
       {label: "present width", colour: colours.old},
-      {label: group.edge ? "last width before the edge" : "narrower width that saves time", colour: colours.fresh},
-      {label: "widest width that costs the same", colour: "#009e73"},
+      ...(group.edge || group.down ? [{label: group.edge ? "last width before the edge" : "narrower width that saves time", colour: colours.fresh}] : []),
+      ...(group.up ? [{label: "widest width that costs the same", colour: colours.free}] : []),
     ],
     sweepChart(group, width, modelled)
   );
