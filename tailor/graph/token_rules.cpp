@@ -119,8 +119,9 @@ std::string convolution(const Context& c) {
     const std::vector<std::int64_t> list = c.node.integers(name);
     return std::all_of(list.begin(), list.end(), [&](std::int64_t v) { return v == value; });
   };
+  if (kernel.size() < 3) return "has no kernel";
   const bool one = std::all_of(kernel.begin() + 2, kernel.end(), [](std::int64_t k) { return k == 1; });
-  if (!one || kernel.size() < 3 || !all("strides", 1) || !all("pads", 0)) return "mixes neighbouring tokens";
+  if (!one || !all("strides", 1) || !all("pads", 0)) return "mixes neighbouring tokens";
   for (const TokenAxis& t : c.in(0))
     if (t.axis == 1) return "mixes the tokens by weights that belong to their places";
   return pointwise(c);
@@ -314,16 +315,18 @@ std::string concat(const Context& c) {
   const int axis = wrapped(c.node.integer("axis", 0), rank(c.out()));
   auto joined = std::make_shared<std::vector<int>>();
   bool along = false;
+  if (axis < 0 || c.out()[static_cast<std::size_t>(axis)] > kMostTokens) return "joins more than tokens";
   for (std::size_t i = 0; i < c.node.inputs.size(); ++i) {
+    if (rank(c.shape(i)) != rank(c.out())) return "joins values of different rank";
     const auto t = c.on(i, axis);
+    const std::int64_t size = c.shape(i)[static_cast<std::size_t>(axis)];
+    if (size < 0 || size > kMostTokens) return "joins more than tokens";
     if (t && !t->plain()) return "joins tokens that share an axis with something else";
     along = along || t;
     if (t)
       joined->insert(joined->end(), t->tokens->begin(), t->tokens->end());
     else
-      joined->resize(joined->size() + static_cast<std::size_t>(std::max<std::int64_t>(
-                                          c.shape(i)[static_cast<std::size_t>(axis)], 0)),
-                     -1);
+      joined->resize(joined->size() + static_cast<std::size_t>(size), -1);
   }
   std::vector<TokenAxis> axes;
   for (std::size_t i = 0; i < c.node.inputs.size(); ++i)

@@ -18,7 +18,8 @@ struct Context {
   std::int64_t opset;
   TokenFlow& flow;
 
-  const Shape& shape(std::size_t i) const { return *shapes.shape(node.input(i)); }
+  /// Of an input that is left out: that of a scalar.
+  const Shape& shape(std::size_t i) const;
   const Shape& out() const { return *shapes.shape(node.output(0)); }
   /// Axes of an input that hold tokens; none for an input that is left out.
   std::vector<TokenAxis> in(std::size_t i) const;

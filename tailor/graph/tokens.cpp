@@ -17,6 +17,12 @@ namespace tailor::graph {
 
 namespace tokens {
 
+const Shape& Context::shape(std::size_t i) const {
+  static const Shape scalar;
+  const Shape* known = shapes.shape(node.input(i));
+  return known ? *known : scalar;
+}
+
 std::vector<TokenAxis> Context::in(std::size_t i) const {
   auto it = flow.values.find(node.input(i));
   return it == flow.values.end() ? std::vector<TokenAxis>{} : it->second;
@@ -50,6 +56,19 @@ bool shapes_known(const Context& c) {
   return !c.node.outputs.empty() && c.shapes.shape(c.node.output(0));
 }
 
+// Whatever a rule thought, tokens lie on axes of their size.
+bool sizes_fit(const Context& c) {
+  for (const std::string& name : c.node.outputs)
+    if (auto it = c.flow.values.find(name); it != c.flow.values.end()) {
+      const Shape* shape = c.shapes.shape(name);
+      for (const TokenAxis& t : it->second)
+        if (!shape || t.axis < 0 || t.axis >= static_cast<int>(shape->size()) ||
+            (*shape)[static_cast<std::size_t>(t.axis)] != t.size())
+          return false;
+    }
+  return true;
+}
+
 bool holds_tokens(const TokenFlow& flow, const Node& node) {
   const std::vector<std::string> read = reads(node);
   return std::any_of(read.begin(), read.end(),
@@ -64,6 +83,7 @@ std::string follow(const Context& c) {
   if (!rule) return "is an operator that is not known to compute each token by itself";
   if (!shapes_known(c)) return "has an operand of unknown shape";
   if (std::string why = rule(c); !why.empty()) return why;
+  if (!sizes_fit(c)) return "has a result of another size than its tokens";
   for (const std::string& name : c.node.outputs)
     if (c.flow.values.contains(name) && c.uses.is_output(name))
       return "gives the tokens as an output of the model";
@@ -74,6 +94,7 @@ TokenFlow start(const Shapes& shapes, const std::string& site, int axis) {
   TokenFlow flow;
   flow.site = site, flow.axis = axis;
   flow.count = static_cast<int>((*shapes.shape(site))[static_cast<std::size_t>(axis)]);
+  if ((*shapes.shape(site))[static_cast<std::size_t>(axis)] > kMostTokens) return flow;
   std::vector<int> all(static_cast<std::size_t>(flow.count));
   std::iota(all.begin(), all.end(), 0);
   flow.values[site] = {{axis, 1, 1, std::make_shared<const std::vector<int>>(std::move(all)), false}};
@@ -85,6 +106,7 @@ TokenFlow start(const Shapes& shapes, const std::string& site, int axis) {
 TokenFlow token_flow(const Model& model, const Shapes& shapes, const std::string& site, int axis) {
   const Uses uses(model.graph);
   TokenFlow flow = start(shapes, site, axis);
+  if (flow.values.empty()) flow.obstacle = "has too many places to be tokens", flow.at = site;
   auto opset = model.opsets.find("");
   if (uses.is_output(site)) flow.obstacle = "is an output of the model", flow.at = site;
   for (std::size_t i = 0; i < model.graph.nodes.size() && flow.possible(); ++i) {

@@ -19,6 +19,9 @@
 
 namespace tailor::graph {
 
+/// Longer axes are refused: they are pixels or samples of sound.
+inline constexpr std::int64_t kMostTokens = 1 << 16;
+
 /// An axis of a value along which tokens lie: all of them `outer` times over, each in `inner` neighbouring places (a
 /// Reshape to batch * tokens rows has outer = batch).
 struct TokenAxis {

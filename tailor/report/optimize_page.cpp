@@ -74,7 +74,7 @@ std::string sizes(const Json& pair) {
 // Branches, kernels and shortcuts, one row each.
 Section others_section(const Json& plan, const std::string& place) {
   Section section{"Other changes",
-                  "Branches that go, branches that one convolution replaces, smaller kernels."};
+                  "Branches that go, branches that one convolution replaces, smaller kernels, fewer tokens."};
   Table table{"Other changes", {{"where"}, {"what"}}, {}};
   auto row = [&](std::string where, std::string what) {
     table.rows.push_back({{name_cell(std::move(where)), {std::move(what)}}, {}});
@@ -91,6 +91,11 @@ Section others_section(const Json& plan, const std::string& place) {
   }
   for (const Json& shortcut : list(plan, "shortcuts", place))
     row(word(shortcut), "padded shortcut becomes a convolution");
+  if (plan.contains("tokens"))  // not in plans of before there was a choice of them
+    for (const Json& tokens : list(plan, "tokens", place))
+      row(text(tokens, "value", member_place(place, "tokens")),
+          fmt::format("{} tokens to {} behind it", member(tokens, "before", place).dump(),
+                      member(tokens, "after", place).dump()));
   if (table.rows.empty()) section.note = "None.";
   if (!table.rows.empty()) section.table = std::move(table);
   return section;
@@ -206,6 +211,8 @@ std::string changes_text(const Json& plan, const std::string& place) {
   if (count("dropped") > 0) text += ", " + counted(count("dropped"), "branch goes", "branches go");
   if (count("kernels") > 0)
     text += ", " + counted(count("kernels"), "kernel gets smaller", "kernels get smaller");
+  if (plan.contains("tokens") && count("tokens") > 0)
+    text += ", fewer tokens behind " + counted(count("tokens"), "value", "values");
   return text;
 }
 
