@@ -268,6 +268,7 @@ std::string gather(const Context& c) {
       if (place < 0) return "picks a token that is not there";
       picked->push_back((*t.tokens)[static_cast<std::size_t>(place)]);
     }
+    if (picked->empty()) return "picks no token";
     t.tokens = picked;
     if (picked->size() > 1)
       axes.push_back(t);

@@ -122,6 +122,17 @@ std::vector<int> undominated(const std::vector<int>& counts, const std::vector<d
   return thin;
 }
 
+// Has the present network fewer tokens from a place on that the flow reaches? The value that names a cut may be gone with its
+// branch; the Gather is there.
+bool cut_behind(const Subject& present, const TokenFlow& flow, const TokenCuts& cuts) {
+  const graph::Uses uses(present.model.graph);
+  return std::any_of(cuts.begin(), cuts.end(), [&](const auto& cut) {
+    const int gather = uses.producer(rewrite::kept_value(cut.first));
+    return gather >= 0 &&
+           flow.values.contains(present.model.graph.nodes[static_cast<std::size_t>(gather)].input(0));
+  });
+}
+
 TokenCounts priced(const Subject& present, const std::vector<LayerWidths>& layers, const TokenFlow& flow,
                    LatencyBook& book, int limit) {
   const std::vector<int> counts = grid(flow);
@@ -184,9 +195,7 @@ std::vector<TokenCounts> worthwhile_tokens(const Subject& original, const Subjec
   std::vector<TokenFlow> flows = token_sites(present).flows;
   const graph::Uses uses(original.model.graph);
   std::erase_if(flows, [&](const TokenFlow& flow) {
-    const bool cut_behind = std::any_of(cuts.begin(), cuts.end(),
-                                        [&](const auto& cut) { return flow.values.contains(cut.first); });
-    return cut_behind || uses.producer(flow.site) < 0;
+    return uses.producer(flow.site) < 0 || cut_behind(present, flow, cuts);
   });
   const std::vector<LayerWidths> layers = written_layers(present);
   std::vector<TokenCounts> list;

@@ -11,6 +11,7 @@
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/fewer_tokens.h"
+#include "tailor/pipeline/isotonic.h"
 #include "tailor/pipeline/leftover.h"
 #include "tailor/pipeline/merge.h"
 #include "tailor/runtime/apart.h"
@@ -197,6 +198,18 @@ double layers_us(const std::vector<LayerWidths>& layers, const TokenOption& opti
   return sum;
 }
 
+// More tokens behind one value are never faster: what a measurement says otherwise is noise. The options of a value stand
+// together, by rising counts; the first ratio is that of the network with all tokens.
+void straighten(const std::vector<TokenOption>& options, std::vector<double>& ratios) {
+  for (std::size_t from = 0, to = 0; from < options.size(); from = to) {
+    std::vector<double> of_value;
+    for (; to < options.size() && options[to].site == options[from].site; ++to)
+      of_value.push_back(ratios[to + 1]);
+    of_value = isotonic(of_value);
+    std::copy(of_value.begin(), of_value.end(), ratios.begin() + static_cast<std::ptrdiff_t>(from) + 1);
+  }
+}
+
 // Attention is no layer with weights, and is what grows fastest with the tokens: networks are timed with each option, all
 // together, and what the layers do not explain is told to the table.
 void time_tokens(const Search& search, const Progressing& state, Round& round,
@@ -209,7 +222,8 @@ void time_tokens(const Search& search, const Progressing& state, Round& round,
         merge(search.original, state.surgery, round.present.subject, round.table, keeping(round, i));
     models.push_back(final_form(search.original, surgery, apply(search.original, surgery)));
   }
-  const std::vector<double> ratios = latency_ratios(search.runner, search.original, models, search.options);
+  std::vector<double> ratios = latency_ratios(search.runner, search.original, models, search.options);
+  straighten(options, ratios);
   const double all = layers_us(layers, {}, book);
   for (std::size_t i = 0; i < options.size(); ++i) {
     const double saved = (ratios[i + 1] - ratios[0]) * state.original_us;
