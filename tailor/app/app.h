@@ -71,7 +71,8 @@ struct OptimizeArguments {
   int threads = 1, rounds = 0, widths = 6, joint = -1;  // joint: -1: not given
   std::uint64_t seed = 0;
   bool best_effort = false, dry_run = false, no_augment = false, fresh = false, resume = false;
-  bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false, free = false;
+  bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false, free = false,
+       tokens = false;
   std::string macs;
   std::filesystem::path widths_from, gradients;
   PageArguments page;

@@ -186,6 +186,10 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
   sub.add_flag("--keep-branches", o.keep_branches, "rule exact: no residual branch is folded or dropped");
   sub.add_flag("--keep-kernels", o.keep_kernels, "rule exact: no kernel gets smaller (3x3 to 3x2, 3x1, ...)");
   sub.add_flag("--keep-streams", o.keep_streams, "widths that residual sums carry stay as they are");
+  sub.add_flag("--tokens", o.tokens,
+               "rule exact, transformers: from some block on fewer tokens may be carried, the same places of "
+               "every input; "
+               "which and how many is chosen with the widths");
   sub.add_flag("--merge", o.merge,
                "simple rules and plans: what a channel does that goes is taken over by the one that stays "
                "and does most "

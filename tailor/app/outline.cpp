@@ -35,7 +35,7 @@ void add_headings(CLI::App& app) {
          "--refit", "--judge", "--no-augment"}},
        {"What may change",
         {"--rule", "--criterion", "--gradients", "--recover", "--joint", "--rounds", "--widths",
-         "--keep-branches", "--keep-kernels", "--keep-streams", "--merge", "--from"}},
+         "--keep-branches", "--keep-kernels", "--keep-streams", "--tokens", "--merge", "--from"}},
        {"Measuring",
         {"--device", "--precision", "--shape", "--threads", "--time", "--profile", "--fresh", "--resume",
          "--seed"}}});

@@ -62,6 +62,12 @@ void check_words(const OptimizeArguments& a) {
             "leave --rule, --from, --rounds, --widths, --keep-... out");
   refuse_if(plan && (a.fresh || a.resume), "--plan times no layers: --fresh and --resume say nothing",
             "leave them away");
+  refuse_if(a.tokens && (plan || near || !exact_rule(a)),
+            "--tokens is for a search by the rule exact: a plan says which tokens stay",
+            "leave --tokens out");
+  refuse_if(a.tokens && on_gpu(a),
+            "attention is not known to the GPU's layers, so fewer tokens cannot be timed there",
+            "leave --tokens out, or measure on this processor");
   refuse_if(a.free && !a.macs.empty(), "--free asks for time, and --macs counts arithmetic",
             "leave one of them out");
   refuse_if(on_gpu(a) && a.keep_kernels, "kernels keep their taps on a GPU that is there anyway",
@@ -200,6 +206,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.rounds.table.worth = gradients_of(a, o.rounds.table.criterion);
   if (a.joint >= 0) o.rounds.joint.layers = a.joint;
   o.rounds.joint.seed = a.seed;
+  o.rounds.tokens = a.tokens;
   o.rounds.keep_streams = a.keep_streams, o.rounds.merge = a.merge;
   o.rounds.table.branches = !a.keep_branches, o.rounds.table.kernels = !a.keep_kernels;
   BenchArguments timing;

@@ -32,6 +32,8 @@ std::map<std::string, std::string> widths(const pipeline::WidthPlan& plan) {
   for (const pipeline::KernelPlan& k : plan.kernels)
     list["kernel of " + k.layer] =
         fmt::format("{}x{} -> {}", k.kh_before, k.kw_before, rewrite::to_string(k.taps));
+  for (const pipeline::TokenPlan& t : plan.tokens)
+    list["tokens behind " + t.value] = fmt::format("{} -> {}", t.before, t.kept.size());
   return list;
 }
 
@@ -56,6 +58,9 @@ std::string applied_text(const pipeline::Applied& a) {
   for (const pipeline::KernelPlan& k : a.plan.kernels)
     table.row({"kernel of " + k.layer, fmt::format("{}x{}", k.kh_before, k.kw_before),
                rewrite::to_string(k.taps), "taps cut"});
+  for (const pipeline::TokenPlan& t : a.plan.tokens)
+    table.row({"tokens behind " + t.value, std::to_string(t.before), std::to_string(t.kept.size()),
+               "the others left out"});
   auto macs = [](const pipeline::Size& size) { return static_cast<double>(size.macs); };
   auto bytes = [](const pipeline::Size& size) { return static_cast<double>(size.bytes); };
   return (table.empty() ? "nothing is changed\n" : table.text()) +
@@ -82,6 +87,9 @@ std::string plan_text(const pipeline::WidthPlan& plan) {
   for (const pipeline::KernelPlan& k : plan.kernels)
     table.row({"kernel of " + k.layer, fmt::format("{}x{}", k.kh_before, k.kw_before),
                rewrite::to_string(k.taps), "taps go, those that stay are fitted"});
+  for (const pipeline::TokenPlan& t : plan.tokens)
+    table.row({"tokens behind " + t.value, std::to_string(t.before), std::to_string(t.kept.size()),
+               "the same places of every input are carried on"});
   for (const std::string& name : plan.dropped)
     table.row({"branch into " + name, "", "gone", "the whole residual branch goes"});
   for (const std::string& name : plan.shortcuts)

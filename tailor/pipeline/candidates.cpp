@@ -1,12 +1,13 @@
 // fill_table: the present network's own loss first, then each width of each group (cut, refit the readers,
 // run what lies behind), then each branch (fold or drop, repair what
-// replaces it and the next two layers, run). Judge samples are run from
+// replaces it and the next two layers, run), then each count of tokens (left out, run). Judge samples are run from
 // the nearest value that the change does not touch. With another recovery than least squares nothing is
 // refitted.
 #include "tailor/pipeline/candidates.h"
 
 #include "tailor/base/error.h"
 #include "tailor/base/interrupt.h"
+#include "tailor/pipeline/fewer_tokens.h"
 #include "tailor/pipeline/loss.h"
 #include "tailor/pipeline/readers.h"
 #include "tailor/rewrite/fold.h"
@@ -16,7 +17,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
+#include <optional>
 
 namespace tailor::pipeline {
 namespace {
@@ -58,22 +61,35 @@ std::string seed_of(const Subject& subject, int group) {
   return {};
 }
 
-// Runs judge samples through a changed model from a value that is known to be unchanged.
+// The first so many of each.
+runtime::NamedTensors first(const runtime::NamedTensors& samples, std::int64_t count) {
+  runtime::NamedTensors few;
+  for (const auto& [name, tensor] : samples) {
+    std::vector<int> places(
+        static_cast<std::size_t>(tensor.dims.empty() ? 0 : std::min(count, tensor.dims[0])));
+    std::iota(places.begin(), places.end(), 0);
+    few.emplace_back(name, tensor.dims.empty() ? tensor : rewrite::take(tensor, 0, places));
+  }
+  return few;
+}
+
+// Runs samples through a changed model from a value that is known to be unchanged.
 class Judge {
  public:
   Judge(runtime::Runner& runner, const Subject& original, const Subject& present,
-        const Calibration& calibration)
+        const Calibration& calibration, runtime::NamedTensors samples)
       : runner_(runner),
         present_(present),
         calibration_(calibration),
+        samples_(std::move(samples)),
         names_(output_names(original.model)),
-        known_(runner, present.shapes, calibration.judge, calibration.threads, calibration.memory) {
-    rewrite::Activations of_original(runner, original.shapes, calibration.judge, calibration.threads, 0);
+        known_(runner, present.shapes, samples_, calibration.threads, calibration.memory) {
+    rewrite::Activations of_original(runner, original.shapes, samples_, calibration.threads, 0);
     reference_ = named(names_, of_original.get(original.model, names_));
   }
 
   double loss(const Model& model, const std::string& seed) {
-    runtime::NamedTensors inputs = calibration_.judge;
+    runtime::NamedTensors inputs = samples_;
     bool is_input = seed.empty() ||
                     std::any_of(inputs.begin(), inputs.end(), [&](const auto& i) { return i.first == seed; });
     if (!is_input) inputs.emplace_back(seed, known_.get(present_.model, {seed}).front());
@@ -85,6 +101,7 @@ class Judge {
   runtime::Runner& runner_;
   const Subject& present_;
   const Calibration& calibration_;
+  runtime::NamedTensors samples_;
   std::vector<std::string> names_;
   rewrite::Activations known_;
   runtime::NamedTensors reference_;
@@ -114,7 +131,7 @@ class Filling {
         equations_(equations),
         calibration_(calibration),
         options_(options),
-        judge_(runner, original, present, calibration),
+        judge_(runner, original, present, calibration, calibration.judge),
         known_(runner, present.shapes, calibration.fit, calibration.threads, calibration.memory / 2),
         wanted_(runner, original.shapes, calibration.fit, calibration.threads, calibration.memory / 2) {}
 
@@ -126,6 +143,7 @@ class Filling {
     for (std::size_t i = 0; options_.branches && i < present_.branches.size(); ++i)
       table_.branches.push_back(branch_candidate(static_cast<int>(i)));
     for (const auto& [layer, kernels] : kernels_) table_.kernels.push_back(kernel_candidate(layer, kernels));
+    for (const TokenCounts& site : options_.tokens) add_tokens(site);
     return std::move(table_);
   }
 
@@ -184,6 +202,7 @@ class Filling {
     for (const rewrite::Branch& branch : present_.branches)
       if (options_.branches) all += kernels_of(branch).size();
     all += kernels_.size();
+    for (const TokenCounts& site : options_.tokens) all += site.counts.size();
     return static_cast<int>(all);
   }
 
@@ -246,7 +265,7 @@ class Filling {
   Model repaired(Model model, const rewrite::Branch& branch, int kernel, const std::set<std::string>& seeds) {
     rewrite::RepairOptions repair;
     repair.ridge = options_.ridge, repair.positions = options_.positions, repair.rectify = 2,
-    repair.only = next_layers(present_, branch);
+    repair.only = next_layers(present_, branch), repair.except = options_.incomparable;
     if (kernel) repair.only->insert(rewrite::folded_value(branch, kernel));
     rewrite::Activations now = from(seeds);
     graph::Shapes shapes = graph::infer_shapes(model, present_.overrides);
@@ -271,6 +290,63 @@ class Filling {
     return candidate;
   }
 
+  // What the outputs lose without each token.
+  std::vector<double> effects(const graph::TokenFlow& flow) {
+    if (!few_)
+      few_.emplace(runner_, original_, present_, calibration_, first(calibration_.fit, kTokenSamples));
+    std::vector<double> worth;
+    for (int token = 0; token < flow.count; ++token) {
+      throw_if_interrupted();
+      std::vector<int> kept(static_cast<std::size_t>(flow.count));
+      std::iota(kept.begin(), kept.end(), 0);
+      kept.erase(kept.begin() + token);
+      worth.push_back(
+          flow.needed.contains(token)
+              ? 0
+              : few_->loss(rewrite::keep_tokens(present_.model, present_.shapes, flow, kept), flow.site));
+    }
+    return worth;
+  }
+
+  std::vector<double> received(const graph::TokenFlow& flow) {
+    const std::string& value =
+        present_.model.graph.nodes[static_cast<std::size_t>(flow.attentions.front())].output(0);
+    rewrite::Activations run(runner_, present_.shapes, first(calibration_.fit, kTokenSamples),
+                             calibration_.threads, calibration_.memory);
+    return attention_received(flow, value, run.get(present_.model, {value}).front());
+  }
+
+  // The tokens that can best be spared first: those without which the outputs change least; of many, those that receive
+  // the least attention, which takes one run instead of one for each token.
+  std::vector<int> token_order(const graph::TokenFlow& flow) {
+    std::vector<double> worth =
+        flow.count <= kFewTokens || flow.attentions.empty() ? effects(flow) : received(flow);
+    for (int token : flow.needed)
+      worth[static_cast<std::size_t>(token)] = std::numeric_limits<double>::infinity();
+    std::vector<int> order(worth.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+      return worth[static_cast<std::size_t>(a)] < worth[static_cast<std::size_t>(b)];
+    });
+    return order;
+  }
+
+  void add_tokens(const TokenCounts& site) {
+    const std::vector<int> order = token_order(site.flow);
+    const std::vector<LayerWidths> layers = written_layers(present_);
+    for (int count : site.counts) {
+      throw_if_interrupted();
+      TokenOption option{site.flow.site, site.flow.axis, survivors(order, count)};
+      const Model model = rewrite::keep_tokens(present_.model, present_.shapes, site.flow, option.kept);
+      option.layers = layers_with_fewer(present_, layers, model);
+      option.loss = added_loss(model, site.flow.site);
+      table_.tokens.push_back(std::move(option));
+    }
+  }
+
+  static constexpr std::int64_t kTokenSamples = 64;  // that say which tokens go
+  static constexpr int kFewTokens = 32;              // each is tried alone
+
   runtime::Runner& runner_;
   const Subject &original_, &present_;
   const rewrite::KeptChannels& kept_;
@@ -278,6 +354,7 @@ class Filling {
   const Calibration& calibration_;
   const TableOptions& options_;
   Judge judge_;
+  std::optional<Judge> few_;
   rewrite::Activations known_, wanted_;
   CandidateTable table_;
   LayerKernels kernels_;

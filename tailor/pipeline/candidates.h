@@ -1,9 +1,11 @@
 /// \file The candidate table: per channel group the widths worth having, per residual branch the question
 /// whether to keep it, to fold it into one convolution or to drop it, per convolution the smaller kernels, each
 /// with the loss that was measured for it on the network as it is now (of a layer's kernels one is measured, the
-/// others are inferred from the error of their fit).
+/// others are inferred from the error of their fit), per value behind which tokens can go the counts worth having.
 #pragma once
 
+#include "tailor/graph/tokens.h"
+#include "tailor/latency/workload.h"
 #include "tailor/pipeline/criterion.h"
 #include "tailor/pipeline/recover.h"
 #include "tailor/pipeline/surgery.h"
@@ -58,11 +60,28 @@ struct KernelCandidate {
   int node = 0;       // of the present subject
   std::vector<KernelOption> options;
 };
+/// Fewer tokens behind a value.
+struct TokenOption {
+  std::string site;
+  int axis = 0;
+  std::vector<int> kept;  // places of the present network's tokens, increasing
+  double loss = 0;
+  std::map<int, latency::Workload> layers = {};  // those that change, by node of the present subject
+  /// What else of the network's time changes: attention, and all that is no layer. Filled in by whoever measures networks.
+  double beside_us = 0;
+};
 struct CandidateTable {
   double base_loss = 0;  // of the present network against the original
   std::vector<GroupCandidates> groups;
   std::vector<BranchCandidate> branches;
   std::vector<KernelCandidate> kernels;
+  std::vector<TokenOption> tokens;  // at most one of them is chosen
+};
+
+/// Counts of tokens to try behind a value.
+struct TokenCounts {
+  graph::TokenFlow flow;    // of the present network
+  std::vector<int> counts;  // increasing, below the present count
 };
 
 /// The present network with `group` cut to `kept` and the layers that read it refitted from the equations.
@@ -81,6 +100,8 @@ struct TableOptions {
   int positions = 64;
   bool branches = true;
   bool kernels = true;  // only with least squares: what stays of a kernel has to be fitted
+  std::vector<TokenCounts> tokens = {};
+  std::set<std::string> incomparable = {};  // values that have fewer tokens than the original's
   std::function<void(int done, int all)> progress = {};
 };
 

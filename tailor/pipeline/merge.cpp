@@ -1,7 +1,8 @@
 // original_atoms  atoms of the present subject in the original's terms
-// merge           widths, then kernels, then branches; what lies in a branch that goes is forgotten
+// merge           widths, then kernels, then branches, then tokens; what lies in a branch that goes is forgotten
 #include "tailor/pipeline/merge.h"
 
+#include "tailor/pipeline/fewer_tokens.h"
 #include "tailor/pipeline/readers.h"
 #include "tailor/pipeline/width_problem.h"
 
@@ -109,6 +110,12 @@ struct Choice {
     auto c = static_cast<std::size_t>(choice[table.groups.size() + table.branches.size() + i]);
     return c == 0 ? nullptr : &table.kernels[i].options[c - 1].taps;
   }
+  const TokenOption* tokens() const {
+    if (table.tokens.empty()) return nullptr;
+    auto c =
+        static_cast<std::size_t>(choice[table.groups.size() + table.branches.size() + table.kernels.size()]);
+    return c == 0 ? nullptr : &table.tokens[c - 1];
+  }
   // True if a branch goes that holds all that makes or reads the group.
   bool moot(const Subject& present, int group) const {
     std::vector<int> around = branches_around(present, group);
@@ -145,6 +152,14 @@ void shrink_kernel(Surgery& surgery, const std::string& layer, const rewrite::Ta
   if (!fresh) known->second = rewrite::within(known->second, taps);
 }
 
+// Places of the present network's tokens are some of the original's.
+void merge_tokens(Surgery& surgery, const Subject& original, const TokenOption& option) {
+  const std::vector<int> left = places_left(original, surgery.tokens, option.site, option.axis);
+  TokenCut cut{option.axis, {}};
+  for (int place : option.kept) cut.kept.push_back(left.at(static_cast<std::size_t>(place)));
+  surgery.tokens[option.site] = std::move(cut);
+}
+
 }  // namespace
 
 std::map<int, int> original_groups(const Subject& original, const Surgery& surgery, const Subject& present) {
@@ -164,6 +179,7 @@ Surgery merge(const Subject& original, const Surgery& before, const Subject& pre
   for (std::size_t i = 0; i < table.branches.size(); ++i)
     if (const BranchOption* option = chosen.branch(i))
       replace_branch(surgery, original, present.branches[table.branches[i].branch].name, option->kernel);
+  if (const TokenOption* option = chosen.tokens()) merge_tokens(surgery, original, *option);
   return surgery;
 }
 

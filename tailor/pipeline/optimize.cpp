@@ -12,6 +12,7 @@
 #include "tailor/base/interrupt.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/counted.h"
+#include "tailor/pipeline/fewer_tokens.h"
 #include "tailor/pipeline/gpu_clock.h"
 #include "tailor/pipeline/loss.h"
 #include "tailor/runtime/profile.h"
@@ -332,6 +333,16 @@ void regain_layout(Workshop& shop) {
   if (better) shop.original = std::move(with);
 }
 
+void say_where_tokens_are(const Workshop& shop) {
+  const rewrite::TokenSites sites = token_sites(shop.original);
+  if (sites.flows.empty())
+    shop.say("--tokens: none can be left out: " +
+             (sites.obstacle.empty() ? "the model has no residual sums" : sites.obstacle));
+  else
+    shop.say(fmt::format("{} tokens, which can be left out behind {} values", sites.flows.front().count,
+                         sites.flows.size()));
+}
+
 BenchModel modelled(const fs::path& path, double us) {
   BenchModel model;
   model.path = path, model.us = {us}, model.summary = runtime::summarize(model.us);
@@ -423,6 +434,7 @@ OptimizeResult optimize(const OptimizeOptions& options) {
       load_calibration(shop.original, options.calibration);  // what is wrong with it, now
   if (!options.plan && !options.from && !options.goal.macs && !shop.described) regain_layout(shop);
   check_changeable(shop.original);
+  if (options.rounds.tokens) say_where_tokens_are(shop);
   if (options.rounds.table.recover == Recover::bn && normalisations(shop.original.model) == 0)
     shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");
   Searched found = search(shop, calibration);

@@ -1,6 +1,7 @@
 // present_network: apply the surgery (functions merged before, if so asked), re-estimate normalisations if so recovered, repair by the cascade.
 #include "tailor/pipeline/present.h"
 
+#include "tailor/pipeline/fewer_tokens.h"
 #include "tailor/pipeline/loss.h"
 
 #include <algorithm>
@@ -42,12 +43,16 @@ Present present_network(runtime::Runner& runner, const Subject& original, const 
   rewrite::RepairOptions repair = options.repair;
   repair.positions = positions(samples, kRows);
   repair.refit = options.recover == Recover::lsq;
+  repair.except = values_with_fewer(original, surgery.tokens);
   rewrite::Repaired repaired{model, {}};
   if (repair.refit || options.equations)
     repaired = rewrite::repair(original.model, wanted, model, now, present.kept, shapes, repair);
-  if (repair.refit && options.joint)
-    repaired.model = rewrite::repair_jointly(original.model, wanted, repaired.model, now, present.kept,
-                                             shapes, *options.joint);
+  if (repair.refit && options.joint) {
+    rewrite::JointRepairOptions joint = *options.joint;
+    joint.except = repair.except;
+    repaired.model =
+        rewrite::repair_jointly(original.model, wanted, repaired.model, now, present.kept, shapes, joint);
+  }
   present.subject = make_subject(std::move(repaired.model), original.overrides);
   present.equations = std::move(repaired.equations);
   return present;

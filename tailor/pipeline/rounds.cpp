@@ -1,6 +1,7 @@
 // search_rounds, one round:
 //   present_network  cut, dropped and folded as decided so far, repaired by the cascade (or as --recover says)
-//   fill_table       losses of the widths that are worth having and of what may replace branches
+//   fill_table       losses of the widths that are worth having, of what may replace branches and of fewer tokens
+//   time_tokens      what fewer tokens save beside the layers, measured on whole networks
 //   settle           the planner's front; the point for the goal is measured, the part of the latency that no
 //                    layer explains is adjusted, and the point is chosen again until measurement and goal agree
 // A network that is still not fast enough after them goes through one round more (go_on). At the end it is repaired once
@@ -10,6 +11,8 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/fewer_tokens.h"
+#include "tailor/pipeline/isotonic.h"
 #include "tailor/pipeline/leftover.h"
 #include "tailor/pipeline/merge.h"
 #include "tailor/runtime/apart.h"
@@ -177,6 +180,66 @@ double present_cost(const Subject& original, const Surgery& surgery, const Subje
   return layers_cost(present, layers, book, widths);
 }
 
+// Everything stays as it is, but for the tokens.
+std::vector<int> keeping(const Round& round, int tokens) {
+  std::vector<int> choice;
+  for (const GroupCandidates& g : round.table.groups) {
+    const int width = round.present.subject.channels.groups[static_cast<std::size_t>(g.group)].width();
+    const auto at = std::find_if(g.widths.begin(), g.widths.end(),
+                                 [&](const WidthCandidate& w) { return w.width == width; });
+    choice.push_back(static_cast<int>(at - g.widths.begin()));
+  }
+  choice.resize(choice.size() + round.table.branches.size() + round.table.kernels.size(), 0);
+  choice.push_back(tokens);
+  return choice;
+}
+
+double layers_us(const std::vector<LayerWidths>& layers, const TokenOption& option, const LatencyBook& book) {
+  double sum = 0;
+  for (const LayerWidths& layer : layers) {
+    auto it = option.layers.find(layer.node);
+    sum += layer.correction * book.at(it == option.layers.end() ? layer.workload : it->second);
+  }
+  return sum;
+}
+
+// More tokens behind one value are never faster: what a measurement says otherwise is noise. The options of a value stand
+// together, by rising counts; the first ratio is that of the network with all tokens.
+void straighten(const std::vector<TokenOption>& options, std::vector<double>& ratios) {
+  for (std::size_t from = 0, to = 0; from < options.size(); from = to) {
+    std::vector<double> of_value;
+    for (; to < options.size() && options[to].site == options[from].site; ++to)
+      of_value.push_back(ratios[to + 1]);
+    of_value = isotonic(of_value);
+    std::copy(of_value.begin(), of_value.end(), ratios.begin() + static_cast<std::ptrdiff_t>(from) + 1);
+  }
+}
+
+// Attention is no layer with weights, and is what grows fastest with the tokens: networks are timed with each option, all
+// together, and what the layers do not explain is told to the table.
+void time_tokens(const Search& search, const Progressing& state, Round& round,
+                 const std::vector<LayerWidths>& layers, const LatencyBook& book) {
+  std::vector<TokenOption>& options = round.table.tokens;
+  if (options.empty()) return;
+  std::vector<graph::Model> models;
+  for (int i = 0; i <= static_cast<int>(options.size()); ++i) {
+    const Surgery surgery =
+        merge(search.original, state.surgery, round.present.subject, round.table, keeping(round, i));
+    models.push_back(final_form(search.original, surgery, apply(search.original, surgery)));
+  }
+  std::vector<double> ratios = latency_ratios(search.runner, search.original, models, search.options);
+  straighten(options, ratios);
+  const double all = layers_us(layers, {}, book);
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    const double saved = (ratios[i + 1] - ratios[0]) * state.original_us;
+    options[i].beside_us = saved - (layers_us(layers, options[i], book) - all);
+  }
+  search.say(fmt::format("{} choices of fewer tokens: {:.3f} to {:.3f} of the {}", options.size(),
+                         *std::min_element(ratios.begin() + 1, ratios.end()) / ratios[0],
+                         *std::max_element(ratios.begin() + 1, ratios.end()) / ratios[0],
+                         search.options.yardstick.quantity));
+}
+
 void leave_streams(const Subject& original, const Surgery& surgery, const Subject& present,
                    std::vector<std::pair<int, std::vector<int>>>& widths) {
   const std::set<int> streams = stream_groups(original);
@@ -212,14 +275,20 @@ void one_round(const Search& search, LatencyBook& book, double aim, bool last, P
   TableOptions options = search.options.table;
   options.positions = positions(search.calibration.fit, kRowsOfCandidates);
   options.kernels = options.kernels && last;
+  options.incomparable = values_with_fewer(original, state.surgery.tokens);
+  if (search.options.tokens)
+    options.tokens = worthwhile_tokens(original, present, state.surgery.tokens, book, search.options.widths);
   round.table = fill_table(search.runner, original, present, round.present.kept, round.present.equations,
                            search.calibration, widths, options);
   std::vector<LayerWidths> layers = written_layers(present);
   book.learn(needed_workloads(present, layers, round.table));
+  time_tokens(search, state, round, layers, book);
+  *state.unexplained_us -= tokens_saving(round.table);
   round.problem = width_problem(present, layers, round.table, book.all());
   Trial settled = settle(search, state, round);
   if (last) settled.report.regrets = regrets_of(search, round, layers, settled);
   state.surgery = settled.surgery, state.ratio = settled.report.measured;
+  if (!round.table.tokens.empty()) state.unexplained_us.reset();  // it was in terms of this round's tokens
   reports.push_back(settled.report);
 }
 
@@ -266,13 +335,31 @@ double latency_ratio(runtime::Runner& runner, const Subject& original, const gra
   return measure_ratio(runner, original, model, options.threads, options.timing_rounds);
 }
 
+std::vector<double> latency_ratios(runtime::Runner& runner, const Subject& original,
+                                   const std::vector<graph::Model>& models, const RoundOptions& options) {
+  if (!options.yardstick.ratio)
+    return measure_ratios(runner, original, models, options.threads, (options.timing_rounds + 1) / 2);
+  std::vector<double> ratios;
+  for (const graph::Model& model : models) ratios.push_back(options.yardstick.ratio(model));
+  return ratios;
+}
+
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,
                      int rounds) {
+  return measure_ratios(runner, original, {model}, threads, rounds).front();
+}
+
+std::vector<double> measure_ratios(runtime::Runner& runner, const Subject& original,
+                                   const std::vector<graph::Model>& models, int threads, int rounds) {
   TemporaryFolder folder(true);
-  std::filesystem::path a = original.path, b = folder.fresh(".onnx");
+  std::filesystem::path a = original.path;
   if (a.empty()) onnx::write(original.model, a = folder.fresh(".onnx"));
-  onnx::write(model, b);
-  const std::vector<runtime::Job> jobs = {job(a, original), job(b, original)};
+  std::vector<runtime::Job> jobs = {job(a, original)};
+  for (const graph::Model& model : models) {
+    const std::filesystem::path b = folder.fresh(".onnx");
+    onnx::write(model, b);
+    jobs.push_back(job(b, original));
+  }
   runtime::ApartOptions how;
   how.processes = kProcesses;
   how.timing.threads = threads, how.timing.rounds = (rounds + kProcesses - 1) / kProcesses,
@@ -280,7 +367,10 @@ double measure_ratio(runtime::Runner& runner, const Subject& original, const gra
   runtime::RunnerOptions quiet = runner.options();
   quiet.on_progress = {};
   const runtime::TimedApart timed = runtime::time_apart(quiet, jobs, how);
-  return runtime::compare_apart(timed.us[0], timed.us[1]).ratio;
+  std::vector<double> ratios;
+  for (std::size_t i = 1; i < jobs.size(); ++i)
+    ratios.push_back(runtime::compare_apart(timed.us[0], timed.us[i]).ratio);
+  return ratios;
 }
 
 Searched search_rounds(runtime::Runner& runner, const Subject& original, const Calibration& calibration,

@@ -36,6 +36,7 @@ struct RoundOptions {
   int widths = 6;            // candidates per group
   double tolerance = 0.005;  // how far below the goal a choice may end
   TableOptions table;
+  bool tokens = false;  // fewer of them are candidates too: at most one value per round behind which some go
   bool keep_streams = false;  // groups that residual sums carry stay as they are
   bool merge = false;         // units that go are merged into those that stay, functional.h
   rewrite::RepairOptions repair;
@@ -105,8 +106,15 @@ Searched carry_out(runtime::Runner& runner, const Subject& original, const Calib
 double latency_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model,
                      const RoundOptions& options);
 
+/// The same of several models. Where they are measured, all meet the same disturbances, and fewer rounds are spent on each.
+std::vector<double> latency_ratios(runtime::Runner& runner, const Subject& original,
+                                   const std::vector<graph::Model>& models, const RoundOptions& options);
+
 /// The ratio of `model` to the original, measured in interleaved rounds that are divided among seven processes.
 double measure_ratio(runtime::Runner& runner, const Subject& original, const graph::Model& model, int threads,
                      int rounds);
+/// The same of several models, all in the same rounds.
+std::vector<double> measure_ratios(runtime::Runner& runner, const Subject& original,
+                                   const std::vector<graph::Model>& models, int threads, int rounds);
 
 }  // namespace tailor::pipeline

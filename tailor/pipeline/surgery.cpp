@@ -1,11 +1,12 @@
 // read_subject   the passes that need no runtime, in order
-// apply          cut, then fold and drop, then kernels
+// apply          cut, then tokens, then fold and drop, then kernels
 // final_form     finds the original's groups again in the changed model, by the operands that they are bound to
 #include "tailor/pipeline/surgery.h"
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/fewer_tokens.h"
 #include "tailor/pipeline/merge.h"
 #include "tailor/rewrite/absorb.h"
 #include "tailor/rewrite/shortcut.h"
@@ -117,6 +118,7 @@ int width_after(const Subject& subject, const Surgery& surgery, int group) {
 graph::Model apply(const Subject& subject, const Surgery& surgery) {
   graph::Model model = subject.model;
   if (!surgery.kept.empty()) model = rewrite::cut(model, subject.shapes, subject.channels, {surgery.kept});
+  model = with_fewer_tokens(model, subject.overrides, surgery.tokens);
   for (const auto& [name, kernel] : surgery.folded) {
     graph::Shapes shapes = graph::infer_shapes(model, subject.overrides);
     model = rewrite::fold_branch(model, shapes, branch_of(model, shapes, name), kernel);

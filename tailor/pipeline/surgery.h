@@ -44,6 +44,13 @@ Subject make_subject(graph::Model model, const graph::ShapeOverrides& overrides)
 /// from `path`: what is measured against it is measured against that file.
 Subject with_shortcuts(const Subject& read);
 
+/// Which tokens stay behind a value.
+struct TokenCut {
+  int axis = 0;           // of the value
+  std::vector<int> kept;  // places along it, increasing, in the original
+  friend bool operator==(const TokenCut&, const TokenCut&) = default;
+};
+
 /// Decisions, in terms of the original's groups and values.
 struct Surgery {
   std::map<int, std::vector<int>> kept = {};  // group -> units kept, increasing; absent: all
@@ -51,6 +58,7 @@ struct Surgery {
   std::set<std::string> dropped = {};         // branches, by the output of their sum
   std::map<std::string, int> folded = {};     // branch -> kernel of the one convolution that stands for it
   std::map<std::string, rewrite::Taps> kernels = {};  // convolution, by what it gives -> taps that stay
+  std::map<std::string, TokenCut> tokens = {};        // values behind which fewer tokens are carried
 
   friend bool operator==(const Surgery&, const Surgery&) = default;
   bool empty() const { return *this == Surgery{}; }
@@ -62,7 +70,7 @@ std::set<int> stream_groups(const Subject& subject);
 /// Width of a group after the surgery.
 int width_after(const Subject& subject, const Surgery& surgery, int group);
 
-/// Cut, branches dropped or folded (into convolutions of zeros), kernels made smaller; weights otherwise
+/// Cut, tokens left out, branches dropped or folded (into convolutions of zeros), kernels made smaller; weights otherwise
 /// untouched. The rest comes later, by final_form: repair works on the channels that carry something. @throws Error
 /// bad_cut
 graph::Model apply(const Subject& subject, const Surgery& surgery);

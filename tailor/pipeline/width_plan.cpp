@@ -2,6 +2,7 @@
 #include "tailor/pipeline/width_plan.h"
 
 #include "tailor/base/error.h"
+#include "tailor/pipeline/fewer_tokens.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -117,6 +118,51 @@ KernelPlan kernel_from_json(const Json& json, const std::string& place) {
   return k;
 }
 
+Json to_json(const TokenPlan& t) {
+  return {{"value", t.value},
+          {"axis", t.axis},
+          {"before", t.before},
+          {"after", static_cast<int>(t.kept.size())},
+          {"kept", t.kept}};
+}
+
+TokenPlan tokens_from_json(const Json& json, const std::string& place) {
+  TokenPlan t;
+  t.value = text(json, "value", place);
+  t.axis = static_cast<int>(integer(json, "axis", place)),
+  t.before = static_cast<int>(integer(json, "before", place));
+  const Json& kept = member(json, "kept", place);
+  if (!kept.is_array()) throw Error(Code::bad_json, "tokens that stay are a list", place + ".kept");
+  for (const Json& token : kept) {
+    if (!token.is_number_integer() || token < 0 || token >= 1 << 24)
+      throw Error(Code::bad_json, "a kept token is no place", place + ".kept");
+    t.kept.push_back(token.get<int>());
+  }
+  return t;
+}
+
+std::vector<TokenPlan> token_plans(const Subject& original, const Surgery& surgery) {
+  std::vector<TokenPlan> list;
+  for (const auto& [value, cut] : surgery.tokens) {
+    const graph::Shape* shape = original.shapes.shape(value);
+    if (!shape || cut.axis < 0 || cut.axis >= static_cast<int>(shape->size()))
+      throw Error(Code::bad_cut, "no value of the model has such an axis", value);
+    list.push_back(
+        {value, cut.axis, static_cast<int>((*shape)[static_cast<std::size_t>(cut.axis)]), cut.kept});
+  }
+  return list;
+}
+
+void check_tokens(const Subject& original, const Surgery& surgery, const std::vector<TokenPlan>& said) {
+  const std::vector<TokenPlan> found = token_plans(original, surgery);
+  if (found.size() != said.size()) throw Error(Code::bad_cut, "the plan names a value twice", "tokens");
+  for (const TokenPlan& t : said)
+    for (const TokenPlan& is : found)
+      if (is.value == t.value && is.before != t.before)
+        throw Error(Code::bad_cut,
+                    fmt::format("the plan says {} tokens, the model has {}", t.before, is.before), t.value);
+}
+
 // Kernels before they get smaller, of the network with its branches folded.
 std::vector<KernelPlan> kernel_plans(const Subject& original, const Surgery& surgery) {
   std::vector<KernelPlan> list;
@@ -178,6 +224,7 @@ WidthPlan describe(const Subject& original, const Surgery& surgery, Recover reco
   plan.dropped.assign(surgery.dropped.begin(), surgery.dropped.end());
   plan.folded = surgery.folded;
   plan.kernels = kernel_plans(original, surgery);
+  plan.tokens = token_plans(original, surgery);
   plan.shortcuts = original.shortcuts;
   return plan;
 }
@@ -206,11 +253,14 @@ Surgery surgery_of(const Subject& original, const WidthPlan& plan) {
   surgery.folded = plan.folded;
   for (const KernelPlan& k : plan.kernels) surgery.kernels[k.layer] = k.taps;
   check_kernels(original, surgery, plan.kernels);
+  for (const TokenPlan& t : plan.tokens) surgery.tokens[t.value] = {t.axis, t.kept};
+  check_tokens(original, surgery, plan.tokens);
   return surgery;
 }
 
 Json to_json(const WidthPlan& plan) {
-  Json groups = Json::array(), kernels = Json::array();
+  Json groups = Json::array(), kernels = Json::array(), tokens = Json::array();
+  for (const TokenPlan& t : plan.tokens) tokens.push_back(to_json(t));
   for (const KernelPlan& k : plan.kernels) kernels.push_back(to_json(k));
   for (const GroupPlan& g : plan.groups)
     groups.push_back({{"group", g.group},
@@ -238,6 +288,7 @@ Json to_json(const WidthPlan& plan) {
           {"dropped", plan.dropped},
           {"folded", plan.folded},
           {"kernels", kernels},
+          {"tokens", tokens},
           {"shortcuts", plan.shortcuts},
           {"groups", groups}};
 }
@@ -279,6 +330,10 @@ WidthPlan width_plan_from_json(const Json& json, const std::string& place) {
   if (auto kernels = json.find("kernels"); kernels != json.end()) {
     if (!kernels->is_array()) throw Error(Code::bad_json, "a list of kernels is wanted", place + ".kernels");
     for (const Json& kernel : *kernels) plan.kernels.push_back(kernel_from_json(kernel, place + ".kernels"));
+  }
+  if (auto tokens = json.find("tokens"); tokens != json.end()) {
+    if (!tokens->is_array()) throw Error(Code::bad_json, "a list of tokens is wanted", place + ".tokens");
+    for (const Json& t : *tokens) plan.tokens.push_back(tokens_from_json(t, place + ".tokens"));
   }
   for (const Json& group : member(json, "groups", place))
     plan.groups.push_back(group_from_json(group, place + ".groups"));

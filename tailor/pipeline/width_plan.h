@@ -39,6 +39,13 @@ struct KernelPlan {
   rewrite::Taps taps;                // that stay of it
 };
 
+/// Fewer tokens behind a value.
+struct TokenPlan {
+  std::string value;
+  int axis = 0, before = 0;  // of the value; tokens there
+  std::vector<int> kept;     // places of the original, increasing
+};
+
 struct WidthPlan {
   std::string model, sha256;                       // the original
   std::string runtime;                             // "onnxruntime 1.30.0, 1 thread, AMD EPYC"
@@ -49,6 +56,7 @@ struct WidthPlan {
   std::vector<std::string> shortcuts;              // padded ones that become convolutions, by what they give
   std::map<std::string, int> folded;               // branch -> kernel of the convolution in its place
   std::vector<KernelPlan> kernels;                 // that get smaller
+  std::vector<TokenPlan> tokens;                   // in the order of the values' names
   double predicted_ratio = 1, measured_ratio = 1;  // latency over the original's
   How how = How::measured;                         // how the latter came to be
   double loss = 0;                                 // divergence on calibration samples

@@ -1,4 +1,4 @@
-// Variables       groups first, then branches, then kernels
+// Variables       groups first, then branches, then kernels, then one for all tokens
 // layer_widths    which groups lie on the axes of each layer; folded_layer: of what may stand for a branch
 // width_problem   one factor per layer (latency), per group, per branch and per kernel (loss)
 #include "tailor/pipeline/width_problem.h"
@@ -44,6 +44,7 @@ struct Variables {
   std::map<int, int> of_group;                 // group -> variable
   std::vector<std::pair<int, int>> of_branch;  // (branch, variable)
   std::map<int, int> of_kernel;                // node -> variable
+  int of_tokens = -1;                          // or none
   std::vector<int> candidates;
 };
 
@@ -61,6 +62,10 @@ Variables variables(const CandidateTable& table) {
     v.of_kernel[k.node] = static_cast<int>(v.candidates.size());
     v.candidates.push_back(1 + static_cast<int>(k.options.size()));
   }
+  if (!table.tokens.empty()) {
+    v.of_tokens = static_cast<int>(v.candidates.size());
+    v.candidates.push_back(1 + static_cast<int>(table.tokens.size()));
+  }
   return v;
 }
 
@@ -69,8 +74,9 @@ bool in_branch(const Subject& subject, int branch, int node) {
   return std::binary_search(nodes.begin(), nodes.end(), node);
 }
 
-// Variables that decide a layer's latency: groups on its axes, branches that it lies in, its kernel (last).
-std::vector<int> scope_of(const Subject& subject, const LayerWidths& layer, const Variables& v) {
+// Variables that decide a layer's latency: groups on its axes, branches that it lies in, its kernel, the tokens.
+std::vector<int> scope_of(const Subject& subject, const LayerWidths& layer, const CandidateTable& table,
+                          const Variables& v) {
   std::vector<int> scope;
   auto add = [&](int variable) {
     if (std::find(scope.begin(), scope.end(), variable) == scope.end()) scope.push_back(variable);
@@ -81,6 +87,9 @@ std::vector<int> scope_of(const Subject& subject, const LayerWidths& layer, cons
   for (auto [branch, variable] : v.of_branch)
     if (in_branch(subject, branch, layer.node)) add(variable);
   if (auto it = v.of_kernel.find(layer.node); it != v.of_kernel.end()) add(it->second);
+  if (std::any_of(table.tokens.begin(), table.tokens.end(),
+                  [&](const TokenOption& option) { return option.layers.contains(layer.node); }))
+    add(v.of_tokens);
   return scope;
 }
 
@@ -111,10 +120,12 @@ Workload with_taps(Workload w, const rewrite::Taps& taps) {
   return larger_padding_first(w);
 }
 
-// What a choice means for a layer: its workload with the whole kernel, and the taps that stay of it.
+// What a choice means for a layer: its workload with the whole kernel and all tokens, the taps that stay of it, and the
+// workload at the present widths with the tokens that stay.
 struct LayerChoice {
   Workload whole;
   const rewrite::Taps* taps = nullptr;
+  const Workload* fewer = nullptr;
 };
 
 // nullopt if the layer is gone with its branch.
@@ -123,26 +134,41 @@ std::optional<LayerChoice> choice_for(const Subject& subject, const LayerWidths&
                                       const std::vector<int>& choice) {
   std::map<int, int> widths;
   LayerChoice chosen;
-  std::size_t groups = table.groups.size(), kernels = groups + table.branches.size();
+  std::size_t groups = table.groups.size(), kernels = groups + table.branches.size(),
+              tokens = kernels + table.kernels.size();
   for (std::size_t i = 0; i < scope.size(); ++i) {
     auto variable = static_cast<std::size_t>(scope[i]), candidate = static_cast<std::size_t>(choice[i]);
     if (variable < groups)
       widths[table.groups[variable].group] = table.groups[variable].widths[candidate].width;
     else if (candidate != 0 && variable < kernels)
       return std::nullopt;
-    else if (candidate != 0)
+    else if (candidate != 0 && variable == tokens) {
+      const auto& layers = table.tokens[candidate - 1].layers;
+      if (auto it = layers.find(layer.node); it != layers.end()) chosen.fewer = &it->second;
+    } else if (candidate != 0)
       chosen.taps = &table.kernels[variable - kernels].options[candidate - 1].taps;
   }
   chosen.whole = workload_at(subject, layer, widths);
   return chosen;
 }
 
-// What a smaller kernel saves is measured at the present widths, and taken for the same share at others.
+// What a smaller kernel or fewer tokens save is measured at the present widths, and taken for the same share at others.
 double latency_of(const LayerWidths& layer, const LayerChoice& choice,
                   const std::map<Workload, double>& latency) {
   double us = layer.correction * latency.at(choice.whole);
-  return choice.taps ? us * latency.at(with_taps(layer.workload, *choice.taps)) / latency.at(layer.workload)
-                     : us;
+  const double whole = choice.taps || choice.fewer ? latency.at(layer.workload) : 1;
+  if (choice.taps) us *= latency.at(with_taps(layer.workload, *choice.taps)) / whole;
+  if (choice.fewer) us *= latency.at(*choice.fewer) / whole;
+  return us;
+}
+
+// The planner knows no negative times: what the fastest saves is added to all (width_problem.h).
+plan::Factor token_factor(const CandidateTable& table, int variable) {
+  const double floor = tokens_saving(table);
+  plan::Factor factor{{variable}, {{floor, 0}}};
+  for (const TokenOption& option : table.tokens)
+    factor.table.push_back({option.beside_us + floor, option.loss});
+  return factor;
 }
 
 plan::Factor kernel_loss(const Subject& subject, const KernelCandidate& kernel, const Variables& v) {
@@ -238,6 +264,12 @@ Workload without_sum(Workload w) {
 
 }  // namespace
 
+double tokens_saving(const CandidateTable& table) {
+  double most = 0;
+  for (const TokenOption& option : table.tokens) most = std::max(most, -option.beside_us);
+  return most;
+}
+
 LayerWidths folded_layer(const Subject& subject, int branch, int kernel) {
   const rewrite::Branch& b = subject.branches[static_cast<std::size_t>(branch)];
   graph::Model model = rewrite::fold_branch(subject.model, subject.shapes, b, kernel);
@@ -319,13 +351,14 @@ std::vector<Workload> needed_workloads(const Subject& subject, const std::vector
   Variables v = variables(table);
   std::set<Workload> needed;
   for (const LayerWidths& layer : layers) {
-    std::vector<int> scope = scope_of(subject, layer, v);
+    std::vector<int> scope = scope_of(subject, layer, table, v);
     for_each_choice(scope, v.candidates, [&](const std::vector<int>& choice) {
       auto chosen = choice_for(subject, layer, table, scope, choice);
       if (!chosen) return;
       needed.insert(chosen->whole);
       if (chosen->taps)
         needed.insert(layer.workload), needed.insert(with_taps(layer.workload, *chosen->taps));
+      if (chosen->fewer) needed.insert(layer.workload), needed.insert(*chosen->fewer);
     });
   }
   for (const Folded& folded : folded_layers(subject, table, v))
@@ -345,8 +378,9 @@ plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidth
     problem.variables.push_back({subject.branches[b.branch].name, 1 + static_cast<int>(b.options.size())});
   for (const KernelCandidate& k : table.kernels)
     problem.variables.push_back({"kernel of " + k.layer, 1 + static_cast<int>(k.options.size())});
+  if (v.of_tokens >= 0) problem.variables.push_back({"tokens", v.candidates.back()});
   for (const LayerWidths& layer : layers) {
-    plan::Factor factor{scope_of(subject, layer, v), {}};
+    plan::Factor factor{scope_of(subject, layer, table, v), {}};
     for_each_choice(factor.scope, v.candidates, [&](const std::vector<int>& choice) {
       auto chosen = choice_for(subject, layer, table, factor.scope, choice);
       factor.table.push_back({chosen ? latency_of(layer, *chosen, latency) : 0, 0});
@@ -360,6 +394,7 @@ plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidth
   for (std::size_t i = 0; i < table.branches.size(); ++i)
     problem.factors.push_back(branch_loss(table.branches[i], v.of_branch[i].second));
   for (const KernelCandidate& k : table.kernels) problem.factors.push_back(kernel_loss(subject, k, v));
+  if (v.of_tokens >= 0) problem.factors.push_back(token_factor(table, v.of_tokens));
   return problem;
 }
 

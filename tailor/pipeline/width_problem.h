@@ -37,12 +37,17 @@ std::vector<latency::Workload> needed_workloads(const Subject& subject,
 /// node is -1. @throws Error bad_cut as rewrite::fold_branch
 LayerWidths folded_layer(const Subject& subject, int branch, int kernel);
 
-/// Variables 0..groups-1 are the table's groups, then its branches, then its kernels (0: keep, i: option i-1).
+/// Variables 0..groups-1 are the table's groups, then its branches, then its kernels (0: keep, i: option i-1), then,
+/// if the table has any, its tokens (0: all, i: option i-1).
 /// One factor per layer and per convolution that may stand for a branch (latency), one per group, per branch and
 /// per kernel (loss). A width or a kernel in a branch that does not stay costs nothing.
 /// @param latency by workload; all of needed_workloads
 plan::Problem width_problem(const Subject& subject, const std::vector<LayerWidths>& layers,
                             const CandidateTable& table, const std::map<latency::Workload, double>& latency);
+
+/// The most that an option of tokens saves beside the layers, at least 0: the problem's latencies are larger by that, since
+/// a planner's are never negative.
+double tokens_saving(const CandidateTable& table);
 
 /// Branches of the subject that hold every layer that makes or reads the group, increasing: without one of them its
 /// width is irrelevant.

@@ -65,7 +65,8 @@ std::string kernel_text(const Json& kernel, const std::string& at) {
 // Branches, kernels and shortcuts, one row each.
 Section others_section(const Json& plan, const std::string& place) {
   Section section{"Other changes",
-                  "Branches that go, branches that one convolution replaces, smaller kernels, shortcuts."};
+                  "Branches that go, branches that one convolution replaces, smaller kernels, shortcuts, "
+                  "fewer tokens."};
   Table table{"Other changes", {{"where"}, {"what"}}, {}};
   auto row = [&](std::string where, std::string what) {
     table.rows.push_back({{name_cell(std::move(where)), {std::move(what)}}, {}});
@@ -81,6 +82,11 @@ Section others_section(const Json& plan, const std::string& place) {
   }
   for (const Json& shortcut : list(plan, "shortcuts", place))
     row(word(shortcut), "padded shortcut becomes a convolution");
+  if (plan.contains("tokens"))  // not in plans of before there was a choice of them
+    for (const Json& tokens : list(plan, "tokens", place))
+      row(text(tokens, "value", member_place(place, "tokens")),
+          fmt::format("{} tokens to {} behind it", member(tokens, "before", place).dump(),
+                      member(tokens, "after", place).dump()));
   if (table.rows.empty()) section.note = "None.";
   if (!table.rows.empty()) section.table = std::move(table);
   return section;
@@ -113,7 +119,9 @@ std::string changes_text(const Json& plan, const std::string& place) {
         Kind{member(plan, "folded", place).size(), "branch becomes one convolution",
              "branches become one convolution each"},
         Kind{count("kernels"), "kernel gets smaller", "kernels get smaller"},
-        Kind{count("shortcuts"), "shortcut becomes a convolution", "shortcuts become convolutions"}})
+        Kind{count("shortcuts"), "shortcut becomes a convolution", "shortcuts become convolutions"},
+        Kind{plan.contains("tokens") ? count("tokens") : 0, "value carries fewer tokens",
+             "values carry fewer tokens"}})
     if (kind.count > 0) line += (line.empty() ? "" : ", ") + counted(kind.count, kind.one, kind.many);
   return line.empty() ? "nothing changes" : line;
 }

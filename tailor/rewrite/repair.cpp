@@ -173,6 +173,9 @@ std::vector<LinearLayer> layers_to_repair(const Model& pruned, const graph::Shap
             [](const LinearLayer& a, const LinearLayer& b) { return a.node < b.node; });
   if (options.only)
     std::erase_if(layers, [&](const LinearLayer& layer) { return !options.only->contains(layer.y); });
+  std::erase_if(layers, [&](const LinearLayer& layer) {
+    return options.except.contains(layer.y) || options.except.contains(layer.destination.goal);
+  });
   return layers;
 }
 

@@ -28,6 +28,8 @@ struct RepairOptions {
   int rectify = 6;    // alternations of the fit behind a Relu or a Clip; 0: plain least squares
   bool refit = true;  // false: only the equations, the weights stay
   std::optional<std::set<std::string>> only = std::nullopt;  // layers to refit, by their output; absent: all
+  std::set<std::string> except =
+      {};  // values that the original has other places of: layers that end there stay
 };
 
 /// What stays of every value of the original: (value, axis 1) -> positions; absent: all.

@@ -50,7 +50,7 @@ graph::Model repair_jointly(const graph::Model& original, Activations& wanted, c
   for (const auto& [node, layer] : layers) {
     throw_if_interrupted();
     std::optional<Region> region = region_before(model, pruned_shapes, layers, layer, options.layers);
-    if (!region) continue;
+    if (!region || options.except.contains(region->goal)) continue;
     Bounds bounds = bounds_of_readers(model, region->goal);
     saliency::Wanted w{present.get(model, region->inputs), goal_of(original, wanted, kept, region->goal),
                        bounds.low, bounds.high};

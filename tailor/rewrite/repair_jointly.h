@@ -16,6 +16,7 @@ struct JointRepairOptions {
   double macs =
       2e10;  // multiply-accumulates of one pass over a region, which bounds how many samples are used
   std::uint64_t seed = 0;
+  std::set<std::string> except = {};  // as in RepairOptions: goals of no region
   /// After each region: mean squared distance at its goal before and after, on samples that were held out.
   std::function<void(const std::string& goal, double before, double after)> on_region = {};
 };

@@ -59,7 +59,7 @@ void time_one(TimedApart& timed, const RunnerOptions& how, std::span<const Job> 
   append(timed, runner.time(jobs, timing), false);
   const int missing = fewest_rounds - static_cast<int>(timed.us.front().back().size());
   if (missing <= 0) return;
-  timing.rounds = missing, timing.time_limit_s = 0, timing.seed = ~timing.seed;
+  timing.rounds = missing, timing.time_limit_s = 0, timing.seed ^= std::uint64_t{1} << 52;
   append(timed, runner.time(jobs, timing), true);
 }
 

@@ -285,10 +285,23 @@ TEST(Optimize, NeedsExactlyOneGoal) {
   expect_refused({"--latency", "0.7x", "--speedup", "2x"}, 2, "E2000");
 }
 
+TEST(Optimize, SaysWhyThereAreNoTokens) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  std::vector<std::string> arguments = small_search(images(folder, 120), folder.path() / "fast.onnx");
+  arguments.insert(arguments.end(), {"--macs", "0.99x", "--tokens", "--keep-branches", "--keep-kernels",
+                                     "--joint", "0", "--dry-run", "--json"});
+  const Finished finished = run(arguments);
+  EXPECT_NE(finished.err.find("--tokens: none can be left out: no attention"), std::string::npos)
+      << finished.err;
+  EXPECT_TRUE(document(finished)["plan"]["tokens"].empty());
+}
+
 TEST(Optimize, APlanLeavesNothingToSearch) {
   expect_refused({"--plan", "p.json", "--rounds", "2"}, 2, "E2000");
   expect_refused({"--plan", "p.json", "--widths", "3"}, 2, "E2000");
   expect_refused({"--plan", "p.json", "--criterion", "l1"}, 2, "E2000");
+  expect_refused({"--plan", "p.json", "--tokens"}, 2, "E2000");
 }
 
 TEST(Optimize, RefusesWhatCannotBe) {
@@ -303,6 +316,8 @@ TEST(Optimize, RefusesWhatCannotBe) {
   expect_refused({"--latency", "0.7x", "--joint", "17"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--joint", "1"}, 2, "E2002");
   expect_refused({"--latency", "0.7x", "--joint", "2", "--recover", "bn"}, 2, "E2000");
+  expect_refused({"--latency", "0.7x", "--tokens", "--rule", "uniform"}, 2, "E2000");
+  expect_refused({"--latency", "0.7x", "--tokens", "-d", "cuda"}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--fresh", "--resume"}, 2, "E2000");
   expect_refused({"--plan", "p.json", "--resume"}, 2, "E2000");
   expect_refused({"--latency", "0.7x", "--mean", "1,2"}, 2, "E2");

@@ -54,6 +54,28 @@ class PlanApply : public ::testing::Test {
   pipeline::Subject subject;
 };
 
+TEST(PlanOfTokens, IsShownComparedAndApplied) {
+  const std::filesystem::path model = real_model("vit_cifar10_pgd_2_3_16");
+  TAILOR_NEEDS(model);
+  const pipeline::Subject subject = pipeline::read_subject(model, {});
+  pipeline::Surgery surgery;
+  surgery.tokens[subject.branches[1].name] = {1, {0, 2, 3}};
+  TemporaryFolder folder;
+  const std::filesystem::path plan = folder.fresh(".plan.json"), nothing = folder.fresh(".plan.json"),
+                              out = folder.fresh(".onnx");
+  write_file(plan, to_json(pipeline::describe(subject, surgery)).dump());
+  write_file(nothing, to_json(pipeline::describe(subject, {})).dump());
+  for (const std::string& line : violations(document(run({"schema", "plan"})),
+                                            document(run({"plan", "show", plan.string(), "--json"}))))
+    ADD_FAILURE() << line;
+  EXPECT_NE(run({"plan", "show", plan.string()}).out.find("tokens behind " + subject.branches[1].name),
+            std::string::npos);
+  EXPECT_NE(run({"plan", "diff", nothing.string(), plan.string()}).out.find("5 -> 3"), std::string::npos);
+  const Finished applied = run({"plan", "apply", plan.string(), model.string(), "-o", out.string()});
+  ASSERT_EQ(applied.exit, 0) << applied.err;
+  EXPECT_EQ(map_file(out).view(), onnx::serialize_to_string(pipeline::apply(subject, surgery)));
+}
+
 TEST_F(PlanApply, CutsDropsAndWidens) {
   pipeline::Surgery surgery;
   surgery.kept[changeable(1)] = all_but(changeable(1), 3);

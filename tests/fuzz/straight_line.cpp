@@ -6,6 +6,7 @@
 #include "tailor/onnx/onnx.h"
 #include "tailor/rewrite/branch.h"
 #include "tailor/rewrite/cut.h"
+#include "tailor/rewrite/tokens.h"
 
 #include <fmt/format.h>
 
@@ -54,7 +55,7 @@ struct Run {
       if (graph::multiply_accumulates(node, shapes) < -1) fail("a negative number of multiplications");
     graph::Channels channels = graph::channel_groups(model, shapes);
     outcome.reached = Reached::grouped;
-    rewrite::residual_branches(model, shapes);
+    leave_tokens_out(model, shapes);
     latency::extract_workloads(model, shapes);
     rewrite::Cut what = random_cut(channels, random);
     if (what.kept.empty()) return;
@@ -62,6 +63,15 @@ struct Run {
     outcome.reached = Reached::cut;
     read_again(small);
     onnx::serialize(rewrite::mask(model, shapes, channels, what));
+  }
+
+  // token_sites tries what it finds.
+  void leave_tokens_out(const graph::Model& model, const graph::Shapes& shapes) {
+    std::vector<std::string> sums;
+    for (const rewrite::Branch& branch : rewrite::residual_branches(model, shapes))
+      sums.push_back(branch.name);
+    for (const graph::TokenFlow& flow : rewrite::token_sites(model, shapes, sums).flows)
+      if (!flow.possible()) fail("a site where tokens cannot go");
   }
 
   void read_again(const graph::Model& small) {

@@ -4,6 +4,7 @@
 #include "tailor/base/error.h"
 #include "tailor/base/random.h"
 #include "tailor/graph/rules.h"
+#include "tailor/graph/tokens.h"
 #include "tests/graph/one_node.h"
 
 #include <gtest/gtest.h>
@@ -304,6 +305,21 @@ class Absurd {
   Random random_;
 };
 
+// Whatever the node does with them, each output either holds tokens that fit its shape, or there is an obstacle.
+void flow_from_every_axis(const Model& model, const Shapes& shapes) {
+  for (const ValueInfo& input : model.graph.inputs)
+    if (const Shape* shape = shapes.shape(input.name))
+      for (std::size_t axis = 0; axis < shape->size(); ++axis) {
+        if ((*shape)[axis] < 2) continue;
+        const TokenFlow flow = token_flow(model, shapes, input.name, static_cast<int>(axis));
+        for (const auto& [value, axes] : flow.values)
+          for (const TokenAxis& t : axes)
+            if (flow.possible()) {
+              ASSERT_EQ(shapes.shape(value)->at(static_cast<std::size_t>(t.axis)), t.size()) << value;
+            }
+      }
+}
+
 TEST(Property, NothingUpsetsARule) {
   Absurd absurd(3);
   int sound = 0;
@@ -315,6 +331,7 @@ TEST(Property, NothingUpsetsARule) {
         try {
           Shapes shapes = infer_shapes(model);
           EXPECT_GE(multiply_accumulates(model.graph.nodes[0], shapes), -1);
+          flow_from_every_axis(model, shapes);
           for (const auto& [name, tensor] : shapes.constants)
             ASSERT_EQ(tensor.data.size(), static_cast<std::size_t>(tensor.size()) * element_size(tensor.type))
                 << entry.op;

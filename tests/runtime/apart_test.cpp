@@ -138,7 +138,10 @@ TEST(TimeApart, RoundsThatTheTimeLimitCutOffAreAskedForAgain) {
   ASSERT_EQ(timed.processes(), 2);
   EXPECT_EQ(timed.us[0][1], (std::vector<double>{1, 2, 1, 2}));
   const Bytes bytes = map_file(log);
-  EXPECT_EQ(count(std::string(bytes.view()), "\"rounds\":2"), 2u);
+  const std::string said(bytes.view());
+  EXPECT_EQ(count(said, "\"rounds\":2"), 2u);
+  for (std::size_t at = said.find("\"seed\":"); at != std::string::npos; at = said.find("\"seed\":", at + 1))
+    EXPECT_LT(std::stod(said.substr(at + 7)), 9007199254740992.0) << "runners take seeds that a double holds";
 }
 
 TEST(TimeApart, GoesOnWhileThereIsTime) {
