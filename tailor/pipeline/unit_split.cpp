@@ -1,4 +1,4 @@
-// split_over_units = levels of every layer, ranges of activations -> quantise_network -> unit_orders -> permute ->
+// split_over_units = levels of every layer, ranges of the rounded network's activations -> quantise_network -> unit_orders -> permute ->
 // split_layers; then both networks run on the samples. If reordered channels changed a bit (an operator summed floats), it is
 // done again without reordering.
 #include "tailor/pipeline/unit_split.h"

@@ -37,4 +37,7 @@ UnitSplit split_over_units(const Subject& subject, const MapResult& result, cons
 rewrite::Orders unit_orders(const graph::Model& model, const graph::Channels& channels,
                             const std::map<int, std::vector<int>>& layers);
 
+/// The "split" of schema "tailor/map/1", without the models.
+Json to_json(const UnitSplit& split);
+
 }  // namespace tailor::pipeline

@@ -7,6 +7,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/rewrite/linear_layer.h"
+#include "tailor/rewrite/opset.h"
 #include "tailor/rewrite/tensors.h"
 
 #include <algorithm>
@@ -296,7 +297,7 @@ std::vector<float> weight_rows(const Model& model, int i) {
 }
 
 QuantisedNetwork quantise_network(const Model& model, const Quantisation& how) {
-  QuantisedNetwork result = Quantiser(model, how).run();
+  QuantisedNetwork result = Quantiser(at_least_opset_10(model), how).run();
   std::map<int, std::string> outputs;
   for (auto [before, now] : result.nodes)
     outputs[before] = result.model.graph.nodes[static_cast<std::size_t>(now)].output(0);

