@@ -120,7 +120,7 @@ struct DeviceNewArguments {
   std::filesystem::path out;                           // empty: stdout
 };
 struct MapArguments {
-  std::filesystem::path model, out, calib, eval, trace;
+  std::filesystem::path model, out, calib, eval, trace, split, quantised;
   std::string platform, objective = "latency", budget, max_drop, recover = "none";
   PreparationArguments preparation;
   std::int64_t label_offset = 0, limit = 0, calib_limit = 256;

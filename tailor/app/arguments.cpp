@@ -349,6 +349,11 @@ void add_map(CLI::App& app, Invocation& invocation) {
                   "also write which unit works when as a trace for Perfetto or Chrome (JSON)");
   sub->add_option("-o,--output", o->out,
                   "write the model with its weights rounded as the chosen units keep them");
+  sub->add_option(
+      "--split", o->split,
+      "write the network in 8 bits (QuantizeLinear, DequantizeLinear), each layer as one node per "
+      "unit; activations keep their range on --calib");
+  sub->add_option("--quantised", o->quantised, "write the same network in 8 bits before it is split");
   add_page(*sub, o->page);
 }
 

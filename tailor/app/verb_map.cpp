@@ -4,11 +4,13 @@
 #include "tailor/base/table.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/map_model.h"
+#include "tailor/pipeline/unit_split.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace tailor::app {
 namespace {
@@ -172,32 +174,73 @@ pipeline::MapOptions options_of(const Global& global, const MapArguments& a) {
   return options;
 }
 
+// What is asked of the chosen mapping, before minutes are spent.
+void check_targets(const MapArguments& a) {
+  for (const std::filesystem::path& target : {a.out, a.split, a.quantised})
+    if (!target.empty()) check_target(target);
+  if (a.calib.empty() && !(a.split.empty() && a.quantised.empty()))
+    throw Error(Code::usage, "a network in 8 bits needs samples for the ranges of its activations",
+                a.split.empty() ? "--quantised" : "--split", "give --calib");
+}
+
+std::string list_text(const char* what, const std::vector<std::string>& names) {
+  return names.empty() ? "" : fmt::format("{}: {}\n", what, fmt::join(names, ", "));
+}
+
+std::string split_text(const pipeline::UnitSplit& s) {
+  std::string text = fmt::format(
+      "\nin 8 bits: {}\nsplit: {} layers as {} nodes, {} channel groups reordered, {} outputs put in order "
+      "by a "
+      "Gather; {} on {} samples\n",
+      s.accuracy.top1 ? fmt::format("top-1 {:.2f} -> {:.2f} %", *s.accuracy.top1_before, *s.accuracy.top1)
+                      : fmt::format("{:.2f} % of the answers as before", s.accuracy.agreement),
+      s.layers, s.nodes, s.reordered, s.gathers,
+      s.identical ? "the same bits as unsplit" : "NOT the same bits as unsplit: some sums are in floats",
+      s.samples);
+  return text + list_text("weights stay f32", s.in_floats) + list_text("stay one node", s.unsplit);
+}
+
+// Writes what was asked for.
+std::optional<pipeline::UnitSplit> carry_out(const MapArguments& a, const pipeline::MapOptions& options,
+                                             const MapResult& result) {
+  const bool in_8_bits = !a.split.empty() || !a.quantised.empty();
+  if (!result.chosen || (a.out.empty() && !in_8_bits)) return std::nullopt;
+  const pipeline::Subject subject = pipeline::read_subject(a.model, options.samples.overrides);
+  const plan::Mapping& mapping = result.chosen->mapping;
+  if (!a.out.empty()) onnx::write(pipeline::deployed_model(subject, result, mapping, options), a.out);
+  if (!in_8_bits) return std::nullopt;
+  pipeline::UnitSplit split = pipeline::split_over_units(subject, result, mapping, options);
+  if (!a.split.empty()) onnx::write(split.split, a.split);
+  if (!a.quantised.empty()) onnx::write(split.whole, a.quantised);
+  return split;
+}
+
 }  // namespace
 
 int map(const Global& global, const MapArguments& arguments) {
   pipeline::MapOptions options = options_of(global, arguments);
-  if (!arguments.out.empty()) check_target(arguments.out);
+  check_targets(arguments);
   check_page(arguments.page);
   check_trace(arguments.trace);
   MapResult result;
+  std::optional<pipeline::UnitSplit> split;
   {
     Progress progress("map");
     options.progress = [&](const std::string& phase, double done) {
       progress.update(100 * done, 100, phase);
     };
     result = pipeline::map_model(arguments.model, options);
+    split = carry_out(arguments, options, result);
   }
-  if (!arguments.out.empty() && result.chosen) {
-    pipeline::Subject subject = pipeline::read_subject(arguments.model, options.samples.overrides);
-    onnx::write(pipeline::deployed_model(subject, result, result.chosen->mapping, options), arguments.out);
-  }
-  const Json document = to_json(result);
+  Json document = to_json(result);
+  if (split) document["split"] = to_json(*split);
   if (global.json) {
     print_document(document);
   } else {
     print(head_text(result) + comparison_text(result) +
           (arguments.pareto ? "\n" + front_text(result) : std::string()) +
-          (result.chosen ? "\n" + layers_text(result) : std::string()) + free_text(result));
+          (result.chosen ? "\n" + layers_text(result) : std::string()) + free_text(result) +
+          (split ? split_text(*split) : std::string()));
   }
   write_page(global, arguments.page, document);
   if (result.chosen) write_trace(global, arguments.trace, document);

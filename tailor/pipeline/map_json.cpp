@@ -1,6 +1,7 @@
 // The document of `map`. Channels are named by what they are, so the numbers in it can be carried out
 // elsewhere.
 #include "tailor/pipeline/map_model.h"
+#include "tailor/pipeline/unit_split.h"
 
 #include <nlohmann/json.hpp>
 
@@ -112,6 +113,18 @@ Json to_json(const MapResult& result) {
           {"baselines", mappings_json(result.baselines)},
           {"front", mappings_json(result.front)},
           {"free", free_json(result)}};
+}
+
+Json to_json(const UnitSplit& split) {
+  return {{"layers", split.layers},
+          {"nodes", split.nodes},
+          {"gathers", split.gathers},
+          {"reordered", split.reordered},
+          {"in_floats", split.in_floats},
+          {"unsplit", split.unsplit},
+          {"samples", split.samples},
+          {"identical", split.identical},
+          {"accuracy", accuracy_json(split.accuracy)}};
 }
 
 }  // namespace tailor::pipeline

@@ -9,6 +9,7 @@
 #include "tailor/rewrite/activations.h"
 #include "tailor/rewrite/linear_layer.h"
 #include "tailor/rewrite/repair.h"
+#include "tailor/rewrite/tensors.h"
 #include "tailor/saliency/quantise.h"
 
 #include <fmt/format.h>
@@ -27,27 +28,15 @@ using latency::UnitChoice;
 
 constexpr std::int64_t kMostChannels = 16384;  // of a layer that is split
 
-// Products keep their weights inputs x outputs unless a Gemm says otherwise; convolutions outputs first.
-bool outputs_last(const Node& node) {
-  return node.op == "MatMul" || (node.op == "Gemm" && node.integer("transB", 0) == 0);
-}
-
-std::vector<float> transposed(const std::vector<float>& values, std::size_t rows) {
-  const std::size_t columns = values.size() / rows;
-  std::vector<float> result(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) result[i % columns * rows + i / columns] = values[i];
-  return result;
-}
-
 // channels x row, or nothing for weights that are no f32 of the size that the layer needs.
 std::vector<float> rows_of(const Subject& subject, const latency::LayerWorkload& layer) {
   const Node& node = subject.model.graph.nodes[static_cast<std::size_t>(layer.node)];
   const Tensor* tensor = subject.shapes.constant(node.input(1));
   if (!tensor || tensor->type != graph::DataType::f32 || tensor->dims.empty()) return {};
-  bool last = outputs_last(node);
+  bool last = rewrite::outputs_last(node);
   if ((last ? tensor->dims.back() : tensor->dims.front()) != layer.workload.oc) return {};
   std::vector<float> values = tensor->values<float>();
-  return last && !values.empty() ? transposed(values, static_cast<std::size_t>(tensor->dims.front()))
+  return last && !values.empty() ? rewrite::transposed(values, static_cast<std::size_t>(tensor->dims.front()))
                                  : values;
 }
 
@@ -129,7 +118,7 @@ void set_rows(graph::Model& model, const MappedLayer& mapped, std::vector<float>
   const Tensor* tensor = graph::constant(model.graph, uses, node.input(1));
   TAILOR_CHECK(tensor);
   graph::Shape dims = tensor->dims;
-  if (outputs_last(node)) rows = transposed(rows, static_cast<std::size_t>(mapped.layer.workload.oc));
+  if (rewrite::outputs_last(node)) rows = rewrite::transposed(rows, static_cast<std::size_t>(mapped.layer.workload.oc));
   rewrite::set_operand(model, mapped.node, 1, graph::make_f32(dims, std::move(rows)));
 }
 

@@ -1,7 +1,7 @@
 // cut() in the order in which it runs:
 //   kept_atoms             what stays, as one flag per atom
 //   remake_node            attributes and constant operands that name sizes (Reshape, Split, Slice, Pad, Gather ...)
-//   ConstantRewriter       bound weights are sliced; copies where two uses differ
+//   ConstantRewriter       (constant_rewriter.h) bound weights are sliced; copies where two uses differ
 //   annotate               dimensions of value_infos
 //   share_equal            new constants that are equal become one
 //   confirm                inferred shapes of the result must equal the labels' counts
@@ -11,6 +11,7 @@
 #include "tailor/rewrite/cut.h"
 
 #include "tailor/base/error.h"
+#include "tailor/rewrite/constant_rewriter.h"
 #include "tailor/rewrite/remake.h"
 #include "tailor/rewrite/tensors.h"
 
@@ -42,88 +43,6 @@ std::vector<int> removed_positions(const Label& label, const std::vector<bool>& 
     if (!keep[(*label)[i]]) positions.push_back(static_cast<int>(i));
   return positions;
 }
-
-// How one operand slot changes: per axis, the positions to keep (or to zero). Equal changes of one constant
-// share a tensor.
-struct Change {
-  std::map<int, std::vector<int>> axes;
-  std::byte fill{};  // of what is masked: weights of quantised layers are zero at their zero point
-  friend auto operator<=>(const Change&, const Change&) = default;
-};
-using Slot = std::pair<int, int>;  // node, input
-
-// Rewrites the constants behind the slots. A constant whose uses all change alike keeps its name; else each
-// variant is new.
-class ConstantRewriter {
- public:
-  ConstantRewriter(Model& target, const graph::Shapes& its_shapes)
-      : model_(target), shapes_(its_shapes), uses_(target.graph) {}
-
-  template <class Apply>
-  void rewrite(const std::map<Slot, Change>& changes, Apply apply) {
-    std::map<std::string, std::map<Change, std::vector<Slot>>> by_name;
-    for (const auto& [slot, change] : changes)
-      by_name[model_.graph.nodes[slot.first].inputs[slot.second]][change].push_back(slot);
-    for (const auto& [name, variants] : by_name) {
-      bool alone = variants.size() == 1 && count_uses(name) == variants.begin()->second.size() &&
-                   !uses_.is_output(name);
-      int serial = 0;
-      for (const auto& [change, slots] : variants) {
-        graph::Tensor tensor = apply(constant(name), change);
-        if (alone)
-          replace(name, std::move(tensor));
-        else
-          redirect(slots, add(fmt::format("{}_cut", name), serial, std::move(tensor)));
-      }
-    }
-  }
-
- private:
-  const graph::Tensor& constant(const std::string& name) const {
-    if (const graph::Tensor* direct = graph::constant(model_.graph, uses_, name)) return *direct;
-    const graph::Tensor* folded = shapes_.constant(name);
-    if (!folded) throw Error(Code::bad_cut, fmt::format("the constant '{}' is too large to be folded", name));
-    return *folded;
-  }
-
-  std::size_t count_uses(const std::string& name) const {
-    std::size_t count = 0;
-    for (int node : uses_.consumers(name)) {
-      const auto& inputs = model_.graph.nodes[node].inputs;
-      count +=
-          std::max<std::size_t>(1, static_cast<std::size_t>(std::count(inputs.begin(), inputs.end(), name)));
-    }
-    return count;
-  }
-
-  void replace(const std::string& name, graph::Tensor tensor) {
-    int producer = uses_.producer(name);
-    if (producer < 0) {
-      model_.graph.initializers[name] = std::move(tensor);
-    } else if (graph::Node& node = model_.graph.nodes[producer]; node.find<graph::Tensor>("value")) {
-      node.attributes.find("value")->second.value = std::move(tensor);
-    } else {  // folded from other constants: those stay behind and die
-      std::replace(node.outputs.begin(), node.outputs.end(), name, name + "_uncut");
-      model_.graph.initializers[name] = std::move(tensor);
-    }
-  }
-
-  std::string add(const std::string& stem, int& serial, graph::Tensor tensor) {
-    std::string name;
-    do name = fmt::format("{}{}", stem, serial++);
-    while (model_.graph.initializers.contains(name) || uses_.producer(name) >= 0);
-    model_.graph.initializers[name] = std::move(tensor);
-    return name;
-  }
-
-  void redirect(const std::vector<Slot>& slots, const std::string& name) {
-    for (auto [node, input] : slots) model_.graph.nodes[node].inputs[input] = name;
-  }
-
-  Model& model_;
-  const graph::Shapes& shapes_;
-  graph::Uses uses_;
-};
 
 std::map<Slot, Change> changes_of(const Channels& channels, const std::vector<bool>& keep) {
   std::map<Slot, Change> changes;

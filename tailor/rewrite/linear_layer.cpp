@@ -119,6 +119,10 @@ std::vector<float> transpose(const std::vector<float>& in, int rows, int columns
 
 }  // namespace
 
+bool outputs_last(const graph::Node& layer) {
+  return layer.op == "MatMul" || (layer.op == "Gemm" && layer.integer("transB", 0) == 0);
+}
+
 std::vector<LinearLayer> linear_layers(const Model& model, const graph::Shapes& shapes) {
   return layers_of(model, shapes, as_linear);
 }

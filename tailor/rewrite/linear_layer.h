@@ -11,6 +11,9 @@
 
 namespace tailor::rewrite {
 
+/// Products keep their weights inputs x outputs unless a Gemm says otherwise; convolutions outputs first.
+bool outputs_last(const graph::Node& layer);
+
 /// What happens to the layer's output on its way into a sum: y -> [BatchNormalization] -> [Add with `other`]
 /// -> goal.
 struct Destination {

@@ -14,6 +14,15 @@ namespace tailor::rewrite {
 graph::Tensor take(const graph::Tensor& tensor, const std::map<int, std::vector<int>>& positions);
 graph::Tensor take(const graph::Tensor& tensor, int axis, const std::vector<int>& positions);
 
+/// A matrix of `rows` rows, row-major, the other way round.
+template <class T>
+std::vector<T> transposed(const std::vector<T>& values, std::size_t rows) {
+  const std::size_t columns = values.size() / rows;
+  std::vector<T> result(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) result[i % columns * rows + i / columns] = values[i];
+  return result;
+}
+
 /// The tensor with every byte of the slices at `positions` set to `fill`.
 graph::Tensor zero_slices(const graph::Tensor& tensor, int axis, const std::vector<int>& positions,
                           std::byte fill = {});

@@ -1,5 +1,5 @@
-// quantised: f32 unchanged; ternary by ternary_scale; the rest by the best of a few scales (best_scale). Each
-// works on one range that shares a scale: a channel's row or the whole layer.
+// levels: ternary by ternary_scale; the rest by the best of a few scales (best_scale). Each works on one range that
+// shares a scale: a channel's row or the whole layer. quantised: f32 unchanged, else levels as numbers again.
 #include "tailor/saliency/quantise.h"
 
 #include "tailor/base/error.h"
@@ -15,14 +15,14 @@ namespace {
 using Row = std::span<const float>;
 
 // Level of x: the nearest multiple of the scale, at most `levels` of them on either side.
-double rounded(double x, double scale, double levels) {
-  return scale > 0 ? std::clamp(std::nearbyint(x / scale), -levels, levels) * scale : 0;
+double level_of(double x, double scale, double levels) {
+  return scale > 0 ? std::clamp(std::nearbyint(x / scale), -levels, levels) : 0;
 }
 
 double error_of(Row row, double scale, double levels) {
   double sum = 0;
   for (float x : row) {
-    double d = x - rounded(x, scale, levels);
+    double d = x - level_of(x, scale, levels) * scale;
     sum += d * d;
   }
   return sum;
@@ -80,20 +80,30 @@ double levels_of(const device::WeightFormat& format) {
 
 }  // namespace
 
-std::vector<float> quantised(std::span<const float> weights, std::size_t channels,
-                             const device::WeightFormat& format) {
-  TAILOR_CHECK(channels > 0 && weights.size() % channels == 0);
-  std::vector<float> result(weights.begin(), weights.end());
-  if (format.name == "f32") return result;
+Levels levels(std::span<const float> weights, std::size_t channels, const device::WeightFormat& format) {
+  TAILOR_CHECK(channels > 0 && weights.size() % channels == 0 && format.name != "f32");
   const std::size_t parts = format.per_channel ? channels : 1, size = weights.size() / parts;
-  const double levels = levels_of(format);
+  const double most = levels_of(format);
+  Levels result;
+  result.level.reserve(weights.size());
   for (std::size_t p = 0; p < parts; ++p) {
     Row row = weights.subspan(p * size, size);
     double scale = format.name == "ternary" ? ternary_scale(row, format.power_of_two)
-                                            : best_scale(row, levels, format.power_of_two);
-    for (std::size_t i = 0; i < size; ++i)
-      result[p * size + i] = static_cast<float>(rounded(row[i], scale, levels));
+                                            : best_scale(row, most, format.power_of_two);
+    result.scale.insert(result.scale.end(), channels / parts, scale);
+    for (float x : row) result.level.push_back(static_cast<std::int32_t>(level_of(x, scale, most)));
   }
+  return result;
+}
+
+std::vector<float> quantised(std::span<const float> weights, std::size_t channels,
+                             const device::WeightFormat& format) {
+  std::vector<float> result(weights.begin(), weights.end());
+  if (format.name == "f32") return result;
+  const Levels rounded = levels(weights, channels, format);
+  const std::size_t row = weights.size() / channels;
+  for (std::size_t i = 0; i < result.size(); ++i)
+    result[i] = static_cast<float>(rounded.level[i] * rounded.scale[i / row]);
   return result;
 }
 

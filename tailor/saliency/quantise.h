@@ -8,10 +8,19 @@
 
 #include "tailor/device/platform.h"
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
 namespace tailor::saliency {
+
+/// Rounded weights as integers: channel c's weights are level * scale[c].
+struct Levels {
+  std::vector<std::int32_t> level;  // as the weights are ordered
+  std::vector<double> scale;        // per channel, also where they share one; 0 for channels of zeros
+};
+/// @pre as quantised; not f32
+Levels levels(std::span<const float> weights, std::size_t channels, const device::WeightFormat& format);
 
 /// The weights rounded, as numbers again: channels x row, row-major, as given.
 /// @pre weights.size() is a multiple of channels; all finite. O(weights x log(row))

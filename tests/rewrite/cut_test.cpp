@@ -1,7 +1,7 @@
 // The pruned model against the masked one, in the runtime: every changeable group of every real model.
 #include "tailor/rewrite/cut.h"
 
-#include "tests/rewrite/graphs.h"
+#include "tests/rewrite/known.h"
 
 #include <set>
 
@@ -11,6 +11,11 @@ namespace {
 using graph::Channels;
 using graph::Model;
 using graph::Shapes;
+using testing::changeable;
+using testing::free_size;
+using testing::Known;
+using testing::known;
+using testing::some_models;
 
 // Between one unit and all but one.
 std::vector<int> random_units(int width, Random& random) {
@@ -20,30 +25,6 @@ std::vector<int> random_units(int width, Random& random) {
   units.resize(1 + random.below(static_cast<std::size_t>(width - 1)));
   std::sort(units.begin(), units.end());
   return units;
-}
-
-struct Known {
-  Model model;
-  Shapes shapes;
-  Channels channels;
-  runtime::NamedTensors inputs;
-};
-
-Known known(Model model, std::int64_t free_size) {
-  Known k;
-  k.shapes = graph::infer_shapes(model, testing::fill_free(model, free_size));
-  k.channels = graph::channel_groups(model, k.shapes);
-  k.inputs = testing::random_inputs(model, k.shapes, 3);
-  k.model = std::move(model);
-  return k;
-}
-
-std::vector<int> changeable(const Channels& channels) {
-  std::vector<int> list;
-  for (std::size_t g = 0; g < channels.groups.size(); ++g)
-    if (channels.groups[g].changeable() && channels.groups[g].width() > 1)
-      list.push_back(static_cast<int>(g));
-  return list;
 }
 
 Cut random_cut(const Channels& channels, const std::vector<int>& groups, std::uint64_t seed) {
@@ -84,23 +65,6 @@ Count expect_cuts_like_masks(const std::string& name, std::int64_t free_size, do
 
 // Models that nobody can cut: layers that start from states that are given.
 const std::set<std::string> kUncut = {"dtln_model_1"};
-// Those that cannot be read, and one whose branches depend on an input (bodies_test.cpp).
-const std::set<std::string> kElsewhere = {"espcn_x3_subpixel_quant", "old_no_opset_super_resolution",
-                                          "silero_vad"};
-
-// Sizes for free dimensions: small images; what listens needs a frame of sound.
-std::int64_t free_size(const std::string& name) { return name.starts_with("silero") ? 512 : 96; }
-
-// Real models that can be read, `part` of `parts` of them.
-std::vector<std::string> some_models(std::size_t part, std::size_t parts) {
-  std::vector<std::string> names;
-  std::size_t i = 0;
-  for (const auto& path : testing::real_models())
-    if (std::string name = path.stem().string(); !kElsewhere.contains(name) && i++ % parts == part)
-      names.push_back(name);
-  return names;
-}
-
 class EveryGroup : public ::testing::TestWithParam<std::size_t> {};
 
 TEST_P(EveryGroup, CutsLikeItsMask) {

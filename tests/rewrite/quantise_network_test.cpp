@@ -1,0 +1,103 @@
+// Networks in 8 bits: near the original's outputs, exact on paper where that can be done on paper, every layer an integer one.
+#include "tailor/rewrite/quantise_network.h"
+
+#include "tests/rewrite/known.h"
+#include "tests/rewrite/quantised.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tailor::rewrite {
+namespace {
+
+using testing::Known;
+using testing::known;
+using testing::quantised;
+
+int count(const graph::Model& model, const std::string& op) {
+  return static_cast<int>(std::count_if(model.graph.nodes.begin(), model.graph.nodes.end(),
+                                        [&](const graph::Node& node) { return node.op == op; }));
+}
+
+double relative_error(const Known& k, const graph::Model& model) {
+  const graph::Tensor a = testing::run_model(k.model, k.inputs).front().second,
+                      b = testing::run_model(model, k.inputs).front().second;
+  const std::vector<float> x = a.values<float>(), y = b.values<float>();
+  double error = 0, energy = 0;
+  for (std::size_t i = 0; i < x.size(); ++i)
+    error += std::pow(double{x[i]} - y[i], 2), energy += double{x[i]} * x[i];
+  return std::sqrt(error / energy);
+}
+
+const std::vector<std::vector<std::string>>& graphs() {
+  static const std::vector<std::vector<std::string>> list = {
+      {"Conv x 8x4x3x3 8 -> a | pads=[1,1,1,1]", "BatchNormalization a 8 8 8 8 -> b", "Relu b -> r",
+       "Conv r 8x8x1x1 -> c", "Add c r -> s", "Conv s 8x1x3x3 8 -> d | group=8", "GlobalAveragePool d -> p",
+       "Flatten p -> f", "Gemm f 8x5 5 -> y"},
+      {"Conv x 6x2x3x3 -> a | group=2", "Sigmoid a -> g", "Mul a g -> m", "Flatten m -> f",
+       "MatMul f 54x7 -> y"},
+      {"Conv x 8x4x1x1 -> a", "Clip a -> b", "MaxPool b -> c | kernel_shape=[2,2]", "Conv c 3x8x1x1 3 -> y"}};
+  return list;
+}
+
+TEST(QuantiseNetwork, IsNearTheOriginal) {
+  TAILOR_NEEDS_RUNNER();
+  for (std::int64_t opset : {9, 11, 13})
+    for (const auto& lines : graphs()) {
+      if (opset < 11 && lines[1].starts_with("Clip")) continue;
+      const Known k = known(testing::graph_of(lines, {1, 4, 5, 5}, {}, opset), 8);
+      const QuantisedNetwork q = quantised(k);
+      EXPECT_LT(relative_error(k, q.model), 0.05) << lines[0] << ", opset " << opset;
+      EXPECT_EQ(count(q.model, "BatchNormalization"), 0);
+      for (auto [before, now] : q.nodes) {
+        const graph::Node& node = q.model.graph.nodes[static_cast<std::size_t>(now)];
+        EXPECT_EQ(node.op, k.model.graph.nodes[static_cast<std::size_t>(before)].op);
+        const graph::Uses uses(q.model.graph);
+        for (std::size_t input : {0, 1})
+          EXPECT_EQ(q.model.graph.nodes[static_cast<std::size_t>(uses.producer(node.input(input)))].op,
+                    "DequantizeLinear")
+              << node.label();
+      }
+    }
+}
+
+// 2 * x - 1 with x = 0, 1 .. 255: levels, scales and the bias are all exact.
+TEST(QuantiseNetwork, OnPaper) {
+  TAILOR_NEEDS_RUNNER();
+  const Known k =
+      known(testing::graph_of({"Conv x w b -> y"}, {1, 1, 16, 16},
+                              {{"w", graph::make_f32({1, 1, 1, 1}, {2})}, {"b", graph::make_f32({1}, {-1})}}),
+            8);
+  Quantisation how;
+  how.layers[0] = {{127}, {2.0 / 127}};
+  how.ranges = {{"x", {0, 255}}, {"y", {-255, 255}}};
+  std::vector<float> pixels(256);
+  for (std::size_t i = 0; i < 256; ++i) pixels[i] = static_cast<float>(i);
+  const graph::Tensor y = testing::run_model(quantise_network(k.model, how).model,
+                                             {{"x", graph::make_f32({1, 1, 16, 16}, pixels)}})
+                              .front()
+                              .second;
+  for (std::size_t i = 0; i < 256; ++i)
+    EXPECT_NEAR(y.values<float>()[i], std::min(255.0, 2.0 * static_cast<double>(i) - 1), 1.01) << i;
+}
+
+TEST(QuantiseNetwork, KeepsTheNamesOfInputsAndOutputs) {
+  const Known k = known(testing::graph_of(graphs()[0], {1, 4, 5, 5}), 8);
+  const QuantisedNetwork q = quantised(k);
+  EXPECT_EQ(q.model.graph.inputs[0].name, "x");
+  EXPECT_EQ(q.model.graph.outputs[0].name, "y");
+  EXPECT_EQ(q.nodes.size(), 4u);
+}
+
+TEST(QuantiseNetwork, WhichLayers) {
+  const Known k = known(testing::graph_of({"Conv x 8x4x1x1 -> a", "ConvTranspose a 8x8x1x1 -> b",
+                                           "Mul b b -> c", "MatMul c c -> d", "Flatten d -> f",
+                                           "Gemm f 200x4 4 -> g | alpha=0.5", "Gemm g 4x3 [3] -> y"},
+                                          {1, 4, 5, 5}),
+                        8);
+  EXPECT_EQ(quantisable_layers(k.model, k.shapes).front(), 0);
+  EXPECT_LE(quantisable_layers(k.model, k.shapes).size(), 2u) << "no transposed one, no two values, no alpha";
+}
+
+}  // namespace
+}  // namespace tailor::rewrite
