@@ -163,14 +163,19 @@ struct Ways {
   std::map<int, const MappedLayer*> mapped;  // those that the mapping speaks of
 };
 
-// Where the channels of a layer's input stand now, if they were moved.
-std::vector<int> places_of(const graph::Channels& channels, const rewrite::Orders& orders,
-                           const graph::Label& label, std::size_t size) {
-  std::vector<int> places(size);
-  std::iota(places.begin(), places.end(), 0);
-  if (!label) return places;
-  const std::vector<int> from = rewrite::moved(channels, orders, label);
-  for (std::size_t p = 0; p < from.size(); ++p) places[index(from[p])] = static_cast<int>(p);
+// Old positions of an axis of `size` channels, in their order now. @pre a label has as many
+std::vector<int> order_of(const graph::Channels& channels, const rewrite::Orders& orders,
+                          const graph::Label& label, std::size_t size) {
+  if (label) return rewrite::moved(channels, orders, label);
+  std::vector<int> all(size);
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+// Where each of them stands now.
+std::vector<int> places_of(const std::vector<int>& order) {
+  std::vector<int> places(order.size());
+  for (std::size_t p = 0; p < order.size(); ++p) places[index(order[p])] = static_cast<int>(p);
   return places;
 }
 
@@ -180,10 +185,10 @@ rewrite::SplitLayer parts_of(const Subject& subject, const device::Platform& pla
   graph::Label in, out;
   for (const graph::LayerChannels& layer : subject.channels.layers)
     if (layer.node == node) in = layer.in, out = layer.out;
-  std::vector<int> from(options.size());
-  std::iota(from.begin(), from.end(), 0);
-  if (out) from = rewrite::moved(subject.channels, orders, out);
-  const std::vector<int> inputs = places_of(subject.channels, orders, in, options.size());
+  const std::vector<int> from = order_of(subject.channels, orders, out, options.size());
+  const std::vector<int> inputs =
+      places_of(order_of(subject.channels, orders, in, static_cast<std::size_t>(mapped.layer.workload.ic)));
+  TAILOR_CHECK(from.size() == options.size());
   const std::vector<latency::UnitChoice> choices = latency::unit_choices(platform);
   rewrite::SplitLayer split{node, {}};
   for (std::size_t o = 0; o < choices.size(); ++o) {
@@ -226,7 +231,8 @@ void carry_out(const Subject& whole, const device::Platform& platform, const Way
   done.split = std::move(network.model), done.unsplit = std::move(network.whole);
   done.layers = network.layers, done.nodes = network.nodes, done.gathers = network.gathers;
   done.reordered = static_cast<int>(orders.size());
-  done.samples = same.samples, done.identical = same.max_difference == 0;
+  done.samples = same.samples, done.difference = same.max_difference,
+  done.identical = same.max_difference == 0;
 }
 
 MappingAccuracy accuracy(const graph::Model& a, const graph::Model& b, const MapOptions& options) {

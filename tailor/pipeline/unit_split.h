@@ -22,6 +22,7 @@ struct UnitSplit {
   std::vector<std::string> unsplit;    // layers that stay one node although the mapping splits them
   std::int64_t samples = 0;            // that both ran on ...
   bool identical = false;              // ... with the same bits as result
+  double difference = 0;               // largest one between the two
   MappingAccuracy accuracy;            // of `whole` against the model
 };
 

@@ -137,18 +137,24 @@ class Splitter {
 
   // Nodes behind the layer that alone read what is before them, and do the same to every channel or have a constant for it.
   std::vector<int> followers(int layer) const {
-    static const std::set<std::string> kinds = {
-        "Relu", "Clip", "LeakyRelu", "QuantizeLinear", "DequantizeLinear", "BatchNormalization"};
+    static const std::set<std::string> kinds = {"Relu", "Clip", "LeakyRelu", "QuantizeLinear",
+                                                "BatchNormalization"};
     std::vector<int> list;
     for (int at = layer;;) {
-      const int next = uses_.only_reader(source_.graph.nodes[static_cast<std::size_t>(at)].output(0));
-      if (next < 0 || !kinds.contains(source_.graph.nodes[static_cast<std::size_t>(next)].op)) return list;
+      const Node& before = source_.graph.nodes[static_cast<std::size_t>(at)];
+      const int next = uses_.only_reader(before.output(0));
+      // Parts end in 8 bits: what is behind them finds the same pattern as without a split.
+      if (next < 0 || before.op == "QuantizeLinear") return list;
       const Node& node = source_.graph.nodes[static_cast<std::size_t>(next)];
-      if (node.input(0) != source_.graph.nodes[static_cast<std::size_t>(at)].output(0)) return list;
-      for (std::size_t i = 1; i < node.inputs.size(); ++i)
-        if (!node.inputs[i].empty() && !graph::constant(source_.graph, uses_, node.inputs[i])) return list;
+      if (!kinds.contains(node.op) || node.input(0) != before.output(0) || !has_constants(node)) return list;
       list.push_back(at = next);
     }
+  }
+
+  bool has_constants(const Node& node) const {
+    return std::all_of(node.inputs.begin() + 1, node.inputs.end(), [&](const std::string& name) {
+      return name.empty() || graph::constant(source_.graph, uses_, name);
+    });
   }
 
   // Slices of a constant along `axis`; of one that is the same for all channels, itself.
@@ -182,25 +188,25 @@ class Splitter {
     return nodes.back().outputs.front();
   }
 
-  // Channels of the input, taken before the layer; the rounding behind them changes nothing and keeps them in 8 bits.
+  // Channels of the input, taken before the layer; in 8 bits where the input comes in 8 bits.
   std::string taken(const std::string& x, const std::vector<int>& channels, const LayerPart& part,
                     std::vector<Node>& nodes) {
+    const int maker = uses_.producer(x);
+    const Node* dequantise = maker < 0 ? nullptr : &source_.graph.nodes[static_cast<std::size_t>(maker)];
+    if (dequantise && dequantise->op != "DequantizeLinear") dequantise = nullptr;
+    const std::string from = dequantise ? dequantise->input(0) : x;
     std::vector<std::int64_t> indices(channels.begin(), channels.end());
     const auto count = static_cast<std::int64_t>(indices.size());
     Node gather{"Gather",
                 "",
                 x + "/take",
-                {x, constant(x + "/channels", graph::make_i64({count}, std::move(indices)))},
-                {x}};
+                {from, constant(x + "/channels", graph::make_i64({count}, std::move(indices)))},
+                {from}};
     gather.attributes["axis"].value = std::int64_t{1};
-    std::string value = push(std::move(gather), part, nodes);
-    const int dequantise = uses_.producer(x);
-    if (dequantise < 0 || source_.graph.nodes[static_cast<std::size_t>(dequantise)].op != "DequantizeLinear")
-      return value;
-    const Node& behind = source_.graph.nodes[static_cast<std::size_t>(dequantise)];
-    Node round = behind, back = behind;
-    round.op = "QuantizeLinear", round.inputs[0] = value;
-    back.inputs[0] = push(std::move(round), part, nodes);
+    const std::string value = push(std::move(gather), part, nodes);
+    if (!dequantise) return value;
+    Node back = *dequantise;
+    back.inputs[0] = value;
     return push(std::move(back), part, nodes);
   }
 

@@ -42,6 +42,35 @@ TEST_F(Map, EveryPlatformHasAValidDocument) {
   }
 }
 
+TEST_F(Map, IsCarriedOutInEightBits) {
+  const std::string data = write_array(folder.path(), "x.npy", {24, 3, 32, 32}).string(),
+                    split = (folder.path() / "split.onnx").string(),
+                    whole = (folder.path() / "whole.onnx").string();
+  for (const char* platform : {"diana", "darkside"}) {
+    const Finished finished = run({"map", model, "--platform", platform, "--calib", data, "--split", split,
+                                   "--quantised", whole, "--json"});
+    ASSERT_EQ(finished.exit, 0) << finished.err;
+    const Json json = document(finished);
+    expect_valid(json);
+    EXPECT_TRUE(json["split"]["identical"].get<bool>());
+    EXPECT_GE(json["split"]["nodes"].get<int>(), 2 * json["split"]["layers"].get<int>());
+    const Finished same =
+        run({"verify", whole, split, "--calib", data, "--time", "0.1s", "--max-noise", "90%", "--json"});
+    EXPECT_EQ(document(same)["samples"][0]["max_difference"], 0) << same.err;
+  }
+  const Finished text = run({"map", model, "--platform", "diana", "--calib", data, "--split", split});
+  EXPECT_NE(text.out.find("the same bits as unsplit"), std::string::npos) << text.out;
+}
+
+TEST_F(Map, EightBitsNeedSamplesAndPlatformsOfEightBits) {
+  const std::string split = (folder.path() / "split.onnx").string();
+  const Finished none = run({"map", model, "--platform", "diana", "--split", split});
+  EXPECT_EQ(none.exit, 2);
+  EXPECT_NE(none.err.find("give --calib"), std::string::npos) << none.err;
+  EXPECT_EQ(run({"map", model, "--platform", "diana", "--quantised", split}).exit, 2);
+  EXPECT_FALSE(std::filesystem::exists(split));
+}
+
 TEST_F(Map, ABudgetThatCannotBeMetIsNoErrorOfUse) {
   Finished finished = run({"map", model, "--platform", "diana", "--budget", "1us", "--json"});
   EXPECT_EQ(finished.exit, 4) << finished.err;
