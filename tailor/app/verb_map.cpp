@@ -195,23 +195,26 @@ std::string split_text(const pipeline::UnitSplit& s) {
       s.accuracy.top1 ? fmt::format("top-1 {:.2f} -> {:.2f} %", *s.accuracy.top1_before, *s.accuracy.top1)
                       : fmt::format("{:.2f} % of the answers as before", s.accuracy.agreement),
       s.layers, s.nodes, s.reordered, s.gathers,
-      s.identical ? "the same bits as unsplit" : "NOT the same bits as unsplit: some sums are in floats",
+      s.identical()
+          ? std::string("the same bits as unsplit")
+          : fmt::format("NOT the same bits as unsplit (largest difference {:.2g}: some sums are in floats)",
+                        s.difference),
       s.samples);
   return text + list_text("weights stay f32", s.in_floats) + list_text("stay one node", s.unsplit);
 }
 
-// Writes what was asked for.
+// Writes what was asked for, once all of it is there.
 std::optional<pipeline::UnitSplit> carry_out(const MapArguments& a, const pipeline::MapOptions& options,
                                              const MapResult& result) {
   const bool in_8_bits = !a.split.empty() || !a.quantised.empty();
   if (!result.chosen || (a.out.empty() && !in_8_bits)) return std::nullopt;
   const pipeline::Subject subject = pipeline::read_subject(a.model, options.samples.overrides);
   const plan::Mapping& mapping = result.chosen->mapping;
+  std::optional<pipeline::UnitSplit> split;
+  if (in_8_bits) split = pipeline::split_over_units(subject, result, mapping, options);
   if (!a.out.empty()) onnx::write(pipeline::deployed_model(subject, result, mapping, options), a.out);
-  if (!in_8_bits) return std::nullopt;
-  pipeline::UnitSplit split = pipeline::split_over_units(subject, result, mapping, options);
-  if (!a.split.empty()) onnx::write(split.split, a.split);
-  if (!a.quantised.empty()) onnx::write(split.whole, a.quantised);
+  if (!a.split.empty()) onnx::write(split->split, a.split);
+  if (!a.quantised.empty()) onnx::write(split->whole, a.quantised);
   return split;
 }
 

@@ -98,30 +98,6 @@ std::vector<int> any_tokens(const TokenFlow& flow, int count) {
   return kept;
 }
 
-double cost_of(const std::vector<LayerWidths>& layers, const std::map<int, latency::Workload>& changed,
-               const LatencyBook& book) {
-  double sum = 0;
-  for (const LayerWidths& layer : layers) {
-    auto it = changed.find(layer.node);
-    sum += layer.correction * book.at(it == changed.end() ? layer.workload : it->second);
-  }
-  return sum;
-}
-
-// Counts that are faster than every larger one by at least half a percent; at most `limit`, spread evenly.
-std::vector<int> undominated(const std::vector<int>& counts, const std::vector<double>& us, double present_us,
-                             int limit) {
-  std::vector<int> kept;
-  for (std::size_t i = counts.size(); i-- > 0;)
-    if (us[i] < present_us * 0.995) present_us = us[i], kept.push_back(counts[i]);
-  std::vector<int> thin;
-  const int all = static_cast<int>(kept.size()), few = std::min(all, std::max(limit, 1));
-  for (int i = 0; i < few; ++i)
-    thin.push_back(kept[static_cast<std::size_t>(few == 1 ? all - 1 : i * (all - 1) / (few - 1))]);
-  std::reverse(thin.begin(), thin.end());
-  return thin;
-}
-
 // Has the present network fewer tokens from a place on that the flow reaches? The value that names a cut may be gone with its
 // branch; the Gather is there.
 bool cut_behind(const Subject& present, const TokenFlow& flow, const TokenCuts& cuts) {
@@ -146,8 +122,9 @@ TokenCounts priced(const Subject& present, const std::vector<LayerWidths>& layer
   }
   book.learn(needed);
   std::vector<double> us;
-  for (const auto& change : changed) us.push_back(cost_of(layers, change, book));
-  return {flow, undominated(counts, us, cost_of(layers, {}, book), limit)};
+  for (const auto& change : changed) us.push_back(layers_cost(layers, book, change));
+  const double present_us = layers_cost(layers, book, std::map<int, latency::Workload>{});
+  return {flow, thinned(undominated(counts, us, present_us), limit)};
 }
 
 }  // namespace

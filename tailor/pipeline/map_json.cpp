@@ -116,15 +116,11 @@ Json to_json(const MapResult& result) {
 }
 
 Json to_json(const UnitSplit& split) {
-  return {{"layers", split.layers},
-          {"nodes", split.nodes},
-          {"gathers", split.gathers},
-          {"reordered", split.reordered},
-          {"in_floats", split.in_floats},
-          {"unsplit", split.unsplit},
-          {"samples", split.samples},
-          {"identical", split.identical},
-          {"accuracy", accuracy_json(split.accuracy)}};
+  return {{"layers", split.layers},         {"nodes", split.nodes},
+          {"gathers", split.gathers},       {"reordered", split.reordered},
+          {"in_floats", split.in_floats},   {"unsplit", split.unsplit},
+          {"samples", split.samples},       {"identical", split.identical()},
+          {"difference", split.difference}, {"accuracy", accuracy_json(split.accuracy)}};
 }
 
 }  // namespace tailor::pipeline

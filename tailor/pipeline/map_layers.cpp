@@ -118,7 +118,8 @@ void set_rows(graph::Model& model, const MappedLayer& mapped, std::vector<float>
   const Tensor* tensor = graph::constant(model.graph, uses, node.input(1));
   TAILOR_CHECK(tensor);
   graph::Shape dims = tensor->dims;
-  if (rewrite::outputs_last(node)) rows = rewrite::transposed(rows, static_cast<std::size_t>(mapped.layer.workload.oc));
+  if (rewrite::outputs_last(node))
+    rows = rewrite::transposed(rows, static_cast<std::size_t>(mapped.layer.workload.oc));
   rewrite::set_operand(model, mapped.node, 1, graph::make_f32(dims, std::move(rows)));
 }
 

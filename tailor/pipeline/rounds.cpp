@@ -194,15 +194,6 @@ std::vector<int> keeping(const Round& round, int tokens) {
   return choice;
 }
 
-double layers_us(const std::vector<LayerWidths>& layers, const TokenOption& option, const LatencyBook& book) {
-  double sum = 0;
-  for (const LayerWidths& layer : layers) {
-    auto it = option.layers.find(layer.node);
-    sum += layer.correction * book.at(it == option.layers.end() ? layer.workload : it->second);
-  }
-  return sum;
-}
-
 // More tokens behind one value are never faster: what a measurement says otherwise is noise. The options of a value stand
 // together, by rising counts; the first ratio is that of the network with all tokens.
 void straighten(const std::vector<TokenOption>& options, std::vector<double>& ratios) {
@@ -225,14 +216,14 @@ void time_tokens(const Search& search, const Progressing& state, Round& round,
   for (int i = 0; i <= static_cast<int>(options.size()); ++i) {
     const Surgery surgery =
         merge(search.original, state.surgery, round.present.subject, round.table, keeping(round, i));
-    models.push_back(final_form(search.original, surgery, apply(search.original, surgery)));
+    models.push_back(as_cut(search.original, surgery));
   }
   std::vector<double> ratios = latency_ratios(search.runner, search.original, models, search.options);
   straighten(options, ratios);
-  const double all = layers_us(layers, {}, book);
+  const double all = layers_cost(layers, book, std::map<int, latency::Workload>{});
   for (std::size_t i = 0; i < options.size(); ++i) {
     const double saved = (ratios[i + 1] - ratios[0]) * state.original_us;
-    options[i].beside_us = saved - (layers_us(layers, options[i], book) - all);
+    options[i].beside_us = saved - (layers_cost(layers, book, options[i].layers) - all);
   }
   search.say(fmt::format("{} choices of fewer tokens: {:.3f} to {:.3f} of the {}", options.size(),
                          *std::min_element(ratios.begin() + 1, ratios.end()) / ratios[0],

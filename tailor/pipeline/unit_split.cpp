@@ -1,5 +1,5 @@
-// split_over_units = levels of every layer, ranges of the rounded network's activations -> quantise_network -> unit_orders -> permute ->
-// split_layers; then both networks run on the samples. If reordered channels changed a bit (an operator summed floats), it is
+// split_over_units = levels of every layer, ranges of the rounded network's activations -> quantise_network ->
+// unit_orders -> permute -> split_layers; then both networks run on the samples. If reordered channels changed a bit (an operator summed floats), it is
 // done again without reordering.
 #include "tailor/pipeline/unit_split.h"
 
@@ -231,8 +231,7 @@ void carry_out(const Subject& whole, const device::Platform& platform, const Way
   done.split = std::move(network.model), done.unsplit = std::move(network.whole);
   done.layers = network.layers, done.nodes = network.nodes, done.gathers = network.gathers;
   done.reordered = static_cast<int>(orders.size());
-  done.samples = same.samples, done.difference = same.max_difference,
-  done.identical = same.max_difference == 0;
+  done.samples = same.samples, done.difference = same.max_difference;
 }
 
 MappingAccuracy accuracy(const graph::Model& a, const graph::Model& b, const MapOptions& options) {
@@ -288,7 +287,7 @@ UnitSplit split_over_units(const Subject& subject, const MapResult& result, cons
   UnitSplit done;
   done.in_floats = std::move(levelled.in_floats);
   carry_out(whole, result.platform, ways, true, options, done);
-  if (!done.identical) carry_out(whole, result.platform, ways, false, options, done);
+  if (!done.identical()) carry_out(whole, result.platform, ways, false, options, done);
   done.accuracy = accuracy(subject.model, whole.model, options);
   done.whole = whole.model;
   return done;

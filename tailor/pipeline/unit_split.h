@@ -20,10 +20,11 @@ struct UnitSplit {
   int reordered = 0;                   // channel groups in another order
   std::vector<std::string> in_floats;  // layers with weights that stay f32: their operator has no 8-bit form
   std::vector<std::string> unsplit;    // layers that stay one node although the mapping splits them
-  std::int64_t samples = 0;            // that both ran on ...
-  bool identical = false;              // ... with the same bits as result
-  double difference = 0;               // largest one between the two
+  std::int64_t samples = 0;            // that both ran on
+  double difference = 0;               // largest one between what the two gave; NaN where one gave it
   MappingAccuracy accuracy;            // of `whole` against the model
+
+  bool identical() const { return difference == 0; }
 };
 
 /// Activations keep the range that they have on --calib, without their tails being cut; weights those levels that the units keep,
@@ -34,7 +35,7 @@ UnitSplit split_over_units(const Subject& subject, const MapResult& result, cons
 
 /// Orders in which units own ranges of channels: units of a group sorted by what computes them in its first maker, then in its
 /// second ... Groups that a layer outside `layers` reads by weights keep theirs, so that no sum of floats changes.
-/// @param layers node -> way to compute of each output channel
+/// @param layers those that compute in 8 bits: node -> way to compute of each output channel; empty: not mapped
 rewrite::Orders unit_orders(const graph::Model& model, const graph::Channels& channels,
                             const std::map<int, std::vector<int>>& layers);
 

@@ -45,8 +45,17 @@ std::vector<int> with_next(int width, int channels, double most) {
   return {list.begin(), list.end()};
 }
 
-// Keeps the widths that are faster than the present one and than every wider one, by at least half a percent.
-// A wider width that is faster costs no accuracy at all.
+// Channels of a layer that a unit of the group is.
+int channels_of_unit(const std::vector<LayerWidths>& layers, int group) {
+  int most = 1;
+  for (const LayerWidths& layer : layers)
+    for (auto [other, positions] : layer.out)
+      if (other == group) most = std::max(most, positions);
+  return most;
+}
+
+}  // namespace
+
 std::vector<int> undominated(const std::vector<int>& widths, const std::vector<double>& cost,
                              double present_cost) {
   std::vector<int> kept;
@@ -57,7 +66,6 @@ std::vector<int> undominated(const std::vector<int>& widths, const std::vector<d
   return kept;
 }
 
-// At most `limit`, spread evenly.
 std::vector<int> thinned(const std::vector<int>& widths, int limit) {
   if (static_cast<int>(widths.size()) <= limit) return widths;
   if (limit < 2)
@@ -69,17 +77,6 @@ std::vector<int> thinned(const std::vector<int>& widths, int limit) {
   kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
   return kept;
 }
-
-// Channels of a layer that a unit of the group is.
-int channels_of_unit(const std::vector<LayerWidths>& layers, int group) {
-  int most = 1;
-  for (const LayerWidths& layer : layers)
-    for (auto [other, positions] : layer.out)
-      if (other == group) most = std::max(most, positions);
-  return most;
-}
-
-}  // namespace
 
 bool touches(const LayerWidths& layer, int group) {
   auto has = [&](const auto& side) {
@@ -93,6 +90,16 @@ double layers_cost(const Subject& present, const std::vector<LayerWidths>& layer
   double sum = 0;
   for (const LayerWidths& layer : layers)
     sum += layer.correction * book.at(workload_at(present, layer, widths));
+  return sum;
+}
+
+double layers_cost(const std::vector<LayerWidths>& layers, const LatencyBook& book,
+                   const std::map<int, latency::Workload>& changed) {
+  double sum = 0;
+  for (const LayerWidths& layer : layers) {
+    auto it = changed.find(layer.node);
+    sum += layer.correction * book.at(it == changed.end() ? layer.workload : it->second);
+  }
   return sum;
 }
 

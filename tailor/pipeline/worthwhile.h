@@ -53,5 +53,15 @@ bool touches(const LayerWidths& layer, int group);
 /// @pre the book knows them
 double layers_cost(const Subject& present, const std::vector<LayerWidths>& layers, const LatencyBook& book,
                    const std::map<int, int>& widths);
+/// The same with some layers changed: by node, what they are instead.
+double layers_cost(const std::vector<LayerWidths>& layers, const LatencyBook& book,
+                   const std::map<int, latency::Workload>& changed);
+
+/// Of sizes (increasing; widths, tokens) those that are faster than the present one and than every larger one, by at least
+/// half a percent. A larger one that is faster costs no accuracy at all.
+std::vector<int> undominated(const std::vector<int>& sizes, const std::vector<double>& cost,
+                             double present_cost);
+/// At most `limit` of them, spread evenly.
+std::vector<int> thinned(const std::vector<int>& sizes, int limit);
 
 }  // namespace tailor::pipeline

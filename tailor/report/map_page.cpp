@@ -176,6 +176,20 @@ std::string elsewhere_text(const Json& document, const std::string& place) {
                      layers.size() > kNames ? ", ..." : "");
 }
 
+// The mapping carried out in 8 bits; "" where it was not asked for.
+std::string split_text(const Json& document, const std::string& place) {
+  if (!document.contains("split")) return {};
+  const Json& split = document["split"];
+  const std::string at = member_place(place, "split"), inner = member_place(at, "accuracy");
+  return fmt::format(
+      "As a network in 8 bits, {} layers are {} nodes, one per unit, with {} as unsplit on {} samples; "
+      "{:.2f} points are "
+      "lost against the original.",
+      integer(split, "layers", at), integer(split, "nodes", at),
+      boolean(split, "identical", at) ? "the same bits" : "other bits", integer(split, "samples", at),
+      number(member(split, "accuracy", at), "drop_points", inner));
+}
+
 }  // namespace
 
 Content map_content(const Json& document, const std::string& place) {
@@ -212,7 +226,8 @@ Content map_content(const Json& document, const std::string& place) {
     if (const std::string drop = drop_text(chosen, at); !drop.empty())
       content.cards.push_back({"accuracy", accuracy_cell(chosen, at).text, drop});
     content.limits = busy_lines(document, place);
-    for (std::string line : {certificate_text(chosen, at), elsewhere_text(document, place)})
+    for (std::string line :
+         {certificate_text(chosen, at), split_text(document, place), elsewhere_text(document, place)})
       if (!line.empty()) content.limits.push_back(std::move(line));
     content.sections = {layers_section(document, place), mappings_section(document, place),
                         free_section(document, place)};

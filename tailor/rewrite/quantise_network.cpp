@@ -267,7 +267,9 @@ std::vector<int> quantisable_layers(const Model& model, const graph::Shapes& sha
       continue;
     if (node.op == "MatMul" && weights->dims.size() != 2) continue;
     const std::int64_t outputs = outputs_last(node) ? weights->dims.back() : weights->dims.front();
-    if (!node.input(2).empty() && (!bias || (bias->size() != outputs && bias->size() != 1))) continue;
+    if (!node.input(2).empty() &&
+        (!bias || bias->type != graph::DataType::f32 || (bias->size() != outputs && bias->size() != 1)))
+      continue;
     if (weights->size() > 0) found.push_back(static_cast<int>(i));
   }
   return found;

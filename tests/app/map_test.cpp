@@ -58,8 +58,11 @@ TEST_F(Map, IsCarriedOutInEightBits) {
         run({"verify", whole, split, "--calib", data, "--time", "0.1s", "--max-noise", "90%", "--json"});
     EXPECT_EQ(document(same)["samples"][0]["max_difference"], 0) << same.err;
   }
-  const Finished text = run({"map", model, "--platform", "diana", "--calib", data, "--split", split});
+  const std::string page = (folder.path() / "map.html").string();
+  const Finished text =
+      run({"map", model, "--platform", "diana", "--calib", data, "--split", split, "--report", page});
   EXPECT_NE(text.out.find("the same bits as unsplit"), std::string::npos) << text.out;
+  EXPECT_NE(map_file(page).view().find("the same bits as unsplit"), std::string_view::npos);
 }
 
 TEST_F(Map, EightBitsNeedSamplesAndPlatformsOfEightBits) {
@@ -68,6 +71,27 @@ TEST_F(Map, EightBitsNeedSamplesAndPlatformsOfEightBits) {
   EXPECT_EQ(none.exit, 2);
   EXPECT_NE(none.err.find("give --calib"), std::string::npos) << none.err;
   EXPECT_EQ(run({"map", model, "--platform", "diana", "--quantised", split}).exit, 2);
+  const std::string data = write_array(folder.path(), "x.npy", {24, 3, 32, 32}).string(),
+                    rounded = (folder.path() / "rounded.onnx").string();
+  write_file(folder.path() / "floats.toml", R"(schema = "tailor/platform/1"
+name = "floats"
+title = "one unit that computes in floats"
+frequency_mhz = 100
+[[unit]]
+name = "cpu"
+weights = ["f32"]
+scale = "layer"
+[unit.cost]
+model = "pe_array"
+channels = 16
+columns = 16
+bytes_per_cycle = 8
+)");
+  const Finished floats = run({"map", model, "--platform", (folder.path() / "floats.toml").string(),
+                               "--calib", data, "--split", split, "-o", rounded});
+  EXPECT_EQ(floats.exit, 2) << floats.err;
+  EXPECT_NE(floats.err.find("keeps weights as f32"), std::string::npos) << floats.err;
+  EXPECT_FALSE(std::filesystem::exists(rounded)) << "all of it or nothing";
   EXPECT_FALSE(std::filesystem::exists(split));
 }
 

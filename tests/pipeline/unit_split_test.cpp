@@ -76,7 +76,7 @@ TEST(UnitSplit, RealNetworksGiveTheSameBits) {
     Random random(9);
     for (int i = 0; i < std::max(1, splits_of_each()); ++i) {
       const UnitSplit split = split_over_units(subject, result, random_mapping(result, random), options);
-      EXPECT_TRUE(split.identical) << split.difference << ", " << split.reordered << " reordered";
+      EXPECT_TRUE(split.identical()) << split.difference << ", " << split.reordered << " reordered";
       EXPECT_GT(split.nodes, split.layers);
       layers += split.layers, reordered += split.reordered;
     }
@@ -113,7 +113,7 @@ TEST(UnitSplit, NeedsSamplesAndEightBits) {
   const Subject subject = read_subject(folder.path() / "m.onnx", {});
   EXPECT_THROW(split_over_units(subject, result, result.chosen->mapping, options), Error);
   options.calib = folder.path() / "x.npy";
-  EXPECT_TRUE(split_over_units(subject, result, result.chosen->mapping, options).identical);
+  EXPECT_TRUE(split_over_units(subject, result, result.chosen->mapping, options).identical());
 }
 
 }  // namespace
