@@ -3,6 +3,7 @@
 
 #include "tailor/pipeline/fewer_tokens.h"
 #include "tailor/pipeline/loss.h"
+#include "tailor/pipeline/merge.h"
 
 #include <algorithm>
 
@@ -54,6 +55,7 @@ Present present_network(runtime::Runner& runner, const Subject& original, const 
         rewrite::repair_jointly(original.model, wanted, repaired.model, now, present.kept, shapes, joint);
   }
   present.subject = make_subject(std::move(repaired.model), original.overrides);
+  present.subject.branches = shared_branches(original, present.subject);
   present.equations = std::move(repaired.equations);
   return present;
 }

@@ -238,6 +238,12 @@ void leave_streams(const Subject& original, const Surgery& surgery, const Subjec
   std::erase_if(widths, [&](const auto& entry) { return streams.contains(of_original.at(entry.first)); });
 }
 
+void leave_pieces(const Subject& original, const Surgery& surgery, const Subject& present,
+                  std::vector<std::pair<int, std::vector<int>>>& widths) {
+  const std::set<int> sharing = shared_groups(original, surgery, present);
+  std::erase_if(widths, [&](const auto& entry) { return !sharing.contains(entry.first); });
+}
+
 // What the choice costs each device, against what the planner would choose for it alone from the same table.
 std::vector<Regret> regrets_of(const Search& search, const Round& round,
                                const std::vector<LayerWidths>& layers, const Trial& settled) {
@@ -259,6 +265,7 @@ void one_round(const Search& search, LatencyBook& book, double aim, bool last, P
   Round round{aim, search.present(state.surgery, search.calibration.fit), {}, {}};
   const Subject& present = round.present.subject;
   auto widths = worthwhile_widths(present, book, search.options.widths);
+  leave_pieces(original, state.surgery, present, widths);
   if (search.options.keep_streams) leave_streams(original, state.surgery, present, widths);
   if (!state.unexplained_us)
     state.unexplained_us =

@@ -52,9 +52,14 @@ void check_finite(const Subject& subject) {
   }
 }
 
-rewrite::Branch branch_of(const graph::Model& model, const graph::Shapes& shapes, const std::string& name) {
-  for (rewrite::Branch& branch : rewrite::residual_branches(model, shapes))
-    if (branch.name == name) return std::move(branch);
+// The subject's branch of that name as it is in `model`, made of it. It is the same operand of its sum, whatever has become of
+// the other.
+rewrite::Branch branch_of(const Subject& subject, const graph::Model& model, const graph::Shapes& shapes,
+                          const std::string& name) {
+  for (const rewrite::Branch& branch : subject.branches)
+    if (branch.name == name)
+      if (auto now = rewrite::branch_at(model, shapes, name, rewrite::side_of(subject.model, branch)))
+        return std::move(*now);
   throw Error(Code::bad_cut, "there is no residual branch of that name", name);
 }
 
@@ -101,9 +106,11 @@ Subject with_shortcuts(const Subject& read) {
 
 std::set<int> stream_groups(const Subject& subject) {
   std::set<int> groups;
+  const auto& values = subject.channels.values;
   for (const rewrite::Branch& branch : subject.branches)
-    if (const graph::Label label = subject.channels.find(branch.name, 1))
-      for (const auto& [group, positions] : subject.channels.composition(label)) groups.insert(group);
+    for (auto it = values.lower_bound({branch.name, 0}); it != values.end() && it->first.first == branch.name;
+         ++it)
+      for (const auto& [group, positions] : subject.channels.composition(it->second)) groups.insert(group);
   return groups;
 }
 
@@ -121,11 +128,12 @@ graph::Model apply(const Subject& subject, const Surgery& surgery) {
   model = with_fewer_tokens(model, subject.overrides, surgery.tokens);
   for (const auto& [name, kernel] : surgery.folded) {
     graph::Shapes shapes = graph::infer_shapes(model, subject.overrides);
-    model = rewrite::fold_branch(model, shapes, branch_of(model, shapes, name), kernel);
+    model = rewrite::fold_branch(model, shapes, branch_of(subject, model, shapes, name), kernel);
   }
-  for (const std::string& name : surgery.dropped)
-    model =
-        rewrite::drop_branch(model, branch_of(model, graph::infer_shapes(model, subject.overrides), name));
+  for (const std::string& name : surgery.dropped) {
+    graph::Shapes shapes = graph::infer_shapes(model, subject.overrides);
+    model = rewrite::drop_branch(model, branch_of(subject, model, shapes, name));
+  }
   for (const auto& [value, taps] : surgery.kernels) model = rewrite::crop_kernel(model, value, taps);
   return model;
 }

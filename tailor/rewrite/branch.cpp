@@ -72,6 +72,24 @@ void drop_needless_relus(Model& model, const std::string& value) {
   }
 }
 
+// Can an operand of the node be left out?
+bool residual_sum(const Model& model, const graph::Shapes& shapes, const Uses& uses, int index) {
+  const Node& node = model.graph.nodes[static_cast<std::size_t>(index)];
+  if ((node.op != "Add" && node.op != "Sum") || node.inputs.size() != 2 || node.inputs[0] == node.inputs[1])
+    return false;
+  if (uses.is_output(node.output(0)) || captured_by_body(model, uses, node.output(0))) return false;
+  const graph::Shape *a = shapes.shape(node.inputs[0]), *b = shapes.shape(node.inputs[1]);
+  return a && b && *a == *b && !shapes.constant(node.inputs[0]) && !shapes.constant(node.inputs[1]);
+}
+
+std::optional<Branch> branch_at(const Model& model, const Uses& uses, int sum, int side) {
+  const Node& node = model.graph.nodes[static_cast<std::size_t>(sum)];
+  Branch branch{sum, node.input(side), node.input(1 - side), {}, node.output(0)};
+  branch.nodes = exclusive_nodes(model, uses, sum, branch.operand, branch.kept);
+  if (!has_weights(model, branch.nodes)) return std::nullopt;
+  return branch;
+}
+
 }  // namespace
 
 bool non_negative(const Model& model, const Uses& uses, const std::string& value) {
@@ -96,24 +114,26 @@ bool non_negative(const Model& model, const Uses& uses, const std::string& value
   return keeps.contains(node.op) && non_negative(model, uses, node.input(0));
 }
 
+int side_of(const Model& model, const Branch& branch) {
+  return model.graph.nodes[static_cast<std::size_t>(branch.sum)].input(0) == branch.operand ? 0 : 1;
+}
+
+std::optional<Branch> branch_at(const Model& model, const graph::Shapes& shapes, const std::string& name,
+                                int side) {
+  Uses uses(model.graph);
+  const int sum = uses.producer(name);
+  if (sum < 0 || !residual_sum(model, shapes, uses, sum)) return std::nullopt;
+  return branch_at(model, uses, sum, side);
+}
+
 std::vector<Branch> residual_branches(const Model& model, const graph::Shapes& shapes) {
   Uses uses(model.graph);
   std::vector<Branch> branches;
-  for (std::size_t i = 0; i < model.graph.nodes.size(); ++i) {
-    const Node& node = model.graph.nodes[i];
-    if ((node.op != "Add" && node.op != "Sum") || node.inputs.size() != 2 || node.inputs[0] == node.inputs[1])
-      continue;
-    if (uses.is_output(node.output(0)) || captured_by_body(model, uses, node.output(0))) continue;
-    const graph::Shape *a = shapes.shape(node.inputs[0]), *b = shapes.shape(node.inputs[1]);
-    if (!a || !b || *a != *b || shapes.constant(node.inputs[0]) || shapes.constant(node.inputs[1])) continue;
-    std::optional<Branch> larger;
-    for (int side = 0; side < 2; ++side) {
-      Branch branch{static_cast<int>(i), node.inputs[side], node.inputs[1 - side], {}, node.output(0)};
-      branch.nodes = exclusive_nodes(model, uses, branch.sum, branch.operand, branch.kept);
-      if (has_weights(model, branch.nodes) && (!larger || branch.nodes.size() > larger->nodes.size()))
-        larger = std::move(branch);
-    }
-    if (larger) branches.push_back(std::move(*larger));
+  for (int i = 0; i < static_cast<int>(model.graph.nodes.size()); ++i) {
+    if (!residual_sum(model, shapes, uses, i)) continue;
+    std::optional<Branch> a = branch_at(model, uses, i, 0), b = branch_at(model, uses, i, 1);
+    if (b && (!a || b->nodes.size() > a->nodes.size())) a = std::move(b);
+    if (a) branches.push_back(std::move(*a));
   }
   return branches;
 }
