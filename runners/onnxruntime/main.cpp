@@ -4,6 +4,7 @@
 #include "runners/onnxruntime/evaluate.h"
 #include "runners/onnxruntime/host.h"
 #include "runners/onnxruntime/layer.h"
+#include "runners/onnxruntime/pipelined.h"
 #include "runners/onnxruntime/profile.h"
 #include "runners/onnxruntime/session.h"
 #include "runners/onnxruntime/timing.h"
@@ -23,6 +24,7 @@ namespace tailor::ort {
 namespace {
 
 constexpr int kProtocol = 1;
+constexpr std::size_t kMostStages = 64;
 
 class Service {
  public:
@@ -34,6 +36,7 @@ class Service {
     if (op == "time") return time(request, progress);
     if (op == "run") return evaluate(models(), request, progress);
     if (op == "profile") return profile(request, progress);
+    if (op == "pipeline") return pipeline(request, progress);
     throw Error(Code::usage, fmt::format("unknown op \"{}\"", op.substr(0, 40)));
   }
 
@@ -99,6 +102,36 @@ class Service {
     const Json& job = member(request, "job", "request");
     return profile_in_place(models(), overhead(), text(job, "model", "job"), shapes_of(job),
                             parse_measurement(request), progress);
+  }
+
+  static int count(const Json& request, const char* key, int otherwise, int least, int most) {
+    if (!request.contains(key)) return otherwise;
+    const std::int64_t value = integer(request, key, "request");
+    if (value < least || value > most)
+      throw Error(Code::usage, fmt::format("\"{}\" must be in {}..{}", key, least, most));
+    return static_cast<int>(value);
+  }
+
+  Json pipeline(const Json& request, const Progress& progress) {
+    const Json& stages = member(request, "stages", "request");
+    if (!stages.is_array() || stages.empty() || stages.size() > kMostStages)
+      throw Error(Code::usage,
+                  fmt::format("\"stages\" must be an array of 1 to {} model files", kMostStages));
+    Pipelining what;
+    for (const Json& stage : stages) {
+      if (!stage.is_string()) throw Error(Code::usage, "a stage must be a model file");
+      what.stages.push_back(stage.get<std::string>());
+    }
+    what.whole = text(request, "whole", "request");
+    what.samples = count(request, "samples", what.samples, 2 * static_cast<int>(stages.size()), 1000000);
+    what.rounds = count(request, "rounds", what.rounds, 1, 1000000);
+    what.seed = parse_measurement(request).seed;
+    const Pipelined p = run_pipelined(models(), what, shapes_of(request), progress);
+    return {{"us", p.us},
+            {"whole_us", p.whole_us},
+            {"busy_us", p.busy_us},
+            {"difference", p.difference},
+            {"pinned", p.pinned}};
   }
 
   std::string library_;

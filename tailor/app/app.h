@@ -130,12 +130,14 @@ struct MapArguments {
   PageArguments page;
 };
 struct PlaceArguments {
-  std::filesystem::path workload;
+  std::filesystem::path workload, out;  // a workload file, or a model
   std::string objective = "throughput";
   int accelerators = -1, cpus = -1;  // < 0: as the workload says
   double memory = -1;
   std::int64_t steps = 4000000;
   std::uint64_t seed = 1;
+  int stages = 2;  // of a model
+  std::vector<std::string> shapes;
 };
 struct DoctorOptions {
   std::string noise_test = "2s";  // 0: none
@@ -158,6 +160,8 @@ int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
 int map(const Global& global, const MapArguments& arguments);
 int place(const Global& global, const PlaceArguments& arguments);
+/// The half of place for models.
+int place_model(const Global& global, const PlaceArguments& arguments);
 int grow(const Global& global, const GrowArguments& arguments);
 int plan_show(const Global& global, const PlanArguments& arguments);
 int plan_diff(const Global& global, const PlanArguments& arguments);

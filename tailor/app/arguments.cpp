@@ -358,10 +358,17 @@ void add_map(CLI::App& app, Invocation& invocation) {
 }
 
 void add_place(CLI::App& app, Invocation& invocation) {
-  auto [sub, o] =
-      verb<PlaceArguments>(app, invocation, "place", "operators over several accelerators and CPUs", place);
-  sub->add_option("WORKLOAD", o->workload, "JSON file: operators, their times on each kind of device, edges")
+  auto [sub, o] = verb<PlaceArguments>(
+      app, invocation, "place", "operators over several accelerators and CPUs, or a model over cores", place);
+  sub->add_option(
+         "WORKLOAD", o->workload,
+         "JSON file: operators, their times on each kind of device, edges; or a model (.onnx), to be cut "
+         "into stages that run on cores of their own")
       ->required();
+  sub->add_option("-o,--out", o->out, "of a model: folder for the stages, each a model of its own");
+  sub->add_option("--stages", o->stages, "of a model: how many, one core for each")->capture_default_str();
+  sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
+
   sub->add_option("--objective", o->objective,
                   "throughput (samples in a pipeline: the largest load) or latency (one sample alone)")
       ->capture_default_str();

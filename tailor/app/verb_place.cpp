@@ -133,10 +133,18 @@ void check_arguments(const PlaceArguments& a) {
                 "write throughput or latency");
 }
 
+void check_is_workload(const PlaceArguments& a) {
+  if (!a.out.empty() || !a.shapes.empty() || a.stages != PlaceArguments().stages)
+    throw Error(Code::usage, "-o, --shape and --stages are of models", a.workload.string(),
+                "a workload file has no model that could be cut into stages; give a .onnx file");
+}
+
 }  // namespace
 
 int place(const Global& global, const PlaceArguments& arguments) {
   check_arguments(arguments);
+  if (arguments.workload.extension() == ".onnx") return place_model(global, arguments);
+  check_is_workload(arguments);
   NamedGraph named = pipeline::read_operator_graph(arguments.workload);
   change_devices(named.graph, arguments);
   plan::PlacementOptions options;

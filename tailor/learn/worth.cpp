@@ -15,6 +15,14 @@
 namespace tailor::learn {
 namespace {
 
+// Values that are read by a product: their channels are the last axis.
+std::set<std::string> with_channels_last(const graph::Model& model) {
+  std::set<std::string> names;
+  for (const graph::Node& node : model.graph.nodes)
+    if (node.op == "MatMul") names.insert(node.input(0));
+  return names;
+}
+
 // What layers with weights read, without what is given to the network.
 std::vector<std::string> read_values(const graph::Model& model) {
   std::set<std::string> seen;
@@ -29,7 +37,12 @@ std::vector<std::string> read_values(const graph::Model& model) {
 class Worth {
  public:
   Worth(const graph::Model& model, const data::Dataset& data, std::int64_t offset, Head head)
-      : data_(data), offset_(offset), head_(std::move(head)), network_(model), wanted_(read_values(model)) {
+      : data_(data),
+        offset_(offset),
+        head_(std::move(head)),
+        network_(model),
+        wanted_(read_values(model)),
+        last_(with_channels_last(model)) {
     input_ = only_input(network_.state().model).name;
     for (const std::string& name : wanted_) found_.push_back({name, {}, {}});
     wanted_.push_back(head_.value);
@@ -47,7 +60,8 @@ class Worth {
     loss_ += loss.item().toDouble(), samples_ += count;
     loss.backward();
     for (std::size_t i = 0; i < values.size(); ++i)
-      if (values[i].requires_grad() && values[i].dim() >= 2) add(found_[i], values[i]);
+      if (values[i].requires_grad() && values[i].dim() >= 2)
+        add(found_[i], values[i], last_.contains(found_[i].value) ? -1 : 1);
     network_.state().forget_gradients();
   }
 
@@ -74,13 +88,14 @@ class Worth {
     return list;
   }
 
-  static void add(ChannelWorth& worth, const at::Tensor& value) {
+  static void add(ChannelWorth& worth, const at::Tensor& value, std::int64_t channels) {
     const at::Tensor gradient = value.grad();
     if (!gradient.defined()) return;
     const at::Tensor gate = (value.detach() * gradient)
                                 .to(at::kDouble)
+                                .movedim(channels, 1)
                                 .flatten(1)
-                                .view({value.size(0), value.size(1), -1})
+                                .view({value.size(0), value.size(channels), -1})
                                 .sum(2);
     accumulate(worth.taylor, gate.abs().sum(0));
     accumulate(worth.fisher, (gate * gate).sum(0) / 2);
@@ -97,6 +112,7 @@ class Worth {
   Network network_;
   std::string input_;
   std::vector<std::string> wanted_;
+  std::set<std::string> last_;
   std::vector<ChannelWorth> found_;
   double loss_ = 0;
   std::int64_t samples_ = 0;

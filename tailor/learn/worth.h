@@ -14,7 +14,7 @@
 
 namespace tailor::learn {
 
-/// Of one value, per position of axis 1; both in units of the loss, nats.
+/// Of one value, per position of axis 1, or of the last one where a MatMul reads it; both in units of the loss, nats.
 struct ChannelWorth {
   std::string value;
   std::vector<double> taylor, fisher;

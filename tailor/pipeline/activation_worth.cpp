@@ -36,7 +36,8 @@ std::vector<double> activation_worth(const Subject& present, int group, rewrite:
   std::vector<double> worth;
   for (const Reader& reader : readers_of(present, group)) {
     worth.resize(reader.inputs.size());
-    const std::vector<double> mean = mean_magnitude(now.get(present.model, {reader.layer.x}).front()),
+    const graph::Tensor x = now.get(present.model, {reader.layer.x}).front();
+    const std::vector<double> mean = mean_magnitude(rewrite::channels_first(reader.layer, x)),
                               norm = reading_norm(present.model, reader.layer);
     for (std::size_t unit = 0; unit < worth.size(); ++unit)
       for (int i : reader.inputs[unit])

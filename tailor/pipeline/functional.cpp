@@ -21,7 +21,8 @@ bool alike(const Reader& reader) {
 
 std::vector<Reader> readers_alike(const Subject& subject, int group) {
   std::vector<Reader> readers = readers_of(subject, group);
-  std::erase_if(readers, [](const Reader& reader) { return !alike(reader); });
+  std::erase_if(readers,
+                [](const Reader& reader) { return !alike(reader) || !reader.layer.takes_intercept(); });
   return readers;
 }
 
@@ -61,10 +62,12 @@ std::vector<double> squared_weights(const Subject& subject, const Reader& reader
 }
 
 saliency::Moments moments(const Subject& subject, const Reader& reader, rewrite::Activations& now) {
-  return saliency::Moments(responses(reader, now.get(subject.model, {reader.layer.x}).front()));
+  const graph::Tensor x = now.get(subject.model, {reader.layer.x}).front();
+  return saliency::Moments(responses(reader, rewrite::channels_first(reader.layer, x)));
 }
 
-// What the layer adds to its weights' sums now, if set_weights takes it as a whole.
+// What the layer adds to its weights' sums now, if set_weights takes it as a whole; zeros where it takes what is to be
+// added.
 std::vector<float> present_intercept(const graph::Model& model, const rewrite::LinearLayer& layer,
                                      const graph::Shapes& shapes) {
   const graph::Node& node = model.graph.nodes[static_cast<std::size_t>(layer.node)];

@@ -32,8 +32,8 @@ std::vector<double> worths(const Json& json, const char* key, const std::string&
 }
 
 // Where position `i` of the value stood in the original.
-std::size_t of_original(const rewrite::KeptChannels& kept, const std::string& value, int i) {
-  auto it = kept.find(value);
+std::size_t of_original(const rewrite::KeptChannels& kept, const std::string& value, int axis, int i) {
+  auto it = kept.find({value, axis});
   if (it == kept.end()) return static_cast<std::size_t>(i);
   return static_cast<std::size_t>(it->second.at(static_cast<std::size_t>(i)));
 }
@@ -71,9 +71,11 @@ std::vector<double> gradient_worth(const Subject& present, int group,
     auto known = worth.find(reader.layer.x);
     if (known == worth.end() || !counted.insert(reader.layer.x).second) continue;
     sums.resize(reader.inputs.size(), 0.0);
+    const int axis =
+        reader.layer.channels_last ? static_cast<int>(present.shapes.shape(reader.layer.x)->size()) - 1 : 1;
     for (std::size_t unit = 0; unit < sums.size(); ++unit)
       for (int i : reader.inputs[unit]) {
-        const std::size_t at = of_original(kept, reader.layer.x, i);
+        const std::size_t at = of_original(kept, reader.layer.x, axis, i);
         if (at >= known->second.size())
           throw Error(Code::bad_json, "a value has more channels than its gradients", reader.layer.x,
                       "run `tailor worth` on the model that is to be optimized");

@@ -1,4 +1,4 @@
-// linear_layers finds them; Destination follows the output through BatchNormalization and Add.
+// linear_layers finds them; Destination follows the output through BatchNormalization (or a bias) and Add.
 // weights/set_weights translate between the layer's storage and the fit's outputs x inputs x taps.
 #include "tailor/rewrite/linear_layer.h"
 
@@ -28,12 +28,30 @@ std::vector<float> floats(const Model& model, const Node& node, std::size_t inpu
   return *graph::as_floats(operand(model, node, input));
 }
 
-Destination follow(const Model& model, const graph::Uses& uses, const graph::Shapes& shapes, int node) {
+// The operand of an Add that is a constant per output along the last axis; -1 if there is none.
+int bias_operand(const Model& model, const graph::Uses& uses, const Node& add, int outputs) {
+  for (int i = 0; i < 2 && add.op == "Add" && add.inputs.size() == 2; ++i)
+    if (const Tensor* c = graph::constant(model.graph, uses, add.inputs[static_cast<std::size_t>(i)]))
+      if (c->type == graph::DataType::f32 && !c->dims.empty() && c->dims.back() == outputs &&
+          graph::element_count(c->dims) == outputs)
+        return i;
+  return -1;
+}
+
+Destination follow(const Model& model, const graph::Uses& uses, const graph::Shapes& shapes,
+                   const LinearLayer& layer) {
   const auto& nodes = model.graph.nodes;
+  const int node = layer.node;
   Destination to;
   to.goal = nodes[node].output(0);
   int next = uses.only_reader(to.goal);
-  if (next >= 0 && nodes[next].op == "BatchNormalization" && nodes[next].input(0) == to.goal) {
+  if (layer.channels_last && next >= 0 && bias_operand(model, uses, nodes[next], layer.outputs) >= 0) {
+    to.bias = next;
+    to.goal = nodes[next].output(0);
+    next = uses.only_reader(to.goal);
+  }
+  if (!layer.channels_last && next >= 0 && nodes[next].op == "BatchNormalization" &&
+      nodes[next].input(0) == to.goal) {
     to.normalisation = next;
     to.goal = nodes[next].output(0);
     next = uses.only_reader(to.goal);
@@ -59,7 +77,23 @@ saliency::Geometry geometry(const Node& node, const graph::Shape& w) {
           i(dilations[0]), i(dilations[1]), i(pads[0]),    i(pads[1])};
 }
 
-std::optional<LinearLayer> as_linear(const Model& model, const graph::Uses& uses, int index) {
+// Rows of a product are samples, or samples and places; samples come first, as in the model's inputs.
+bool samples_first(const Model& model, const graph::Shapes& shapes, const std::string& value) {
+  if (model.graph.inputs.empty()) return false;
+  const graph::Shape *x = shapes.shape(value), *input = shapes.shape(model.graph.inputs[0].name);
+  return x && input && x->size() >= 2 && !input->empty() && x->front() == input->front();
+}
+
+std::optional<LinearLayer> as_product(const Model& model, const graph::Shapes& shapes, const Tensor& w,
+                                      LinearLayer layer) {
+  if (w.dims.size() != 2 || !samples_first(model, shapes, layer.x)) return std::nullopt;
+  layer.transposed = layer.channels_last = true;
+  layer.inputs = static_cast<int>(w.dims[0]), layer.outputs = static_cast<int>(w.dims[1]);
+  return layer;
+}
+
+std::optional<LinearLayer> as_linear(const Model& model, const graph::Uses& uses, const graph::Shapes& shapes,
+                                     int index) {
   const Node& node = model.graph.nodes[index];
   const Tensor* w = node.inputs.size() > 1 ? graph::constant(model.graph, uses, node.inputs[1]) : nullptr;
   if (!w || w->type != graph::DataType::f32 || w->data.empty()) return std::nullopt;
@@ -72,6 +106,7 @@ std::optional<LinearLayer> as_linear(const Model& model, const graph::Uses& uses
     layer.outputs = static_cast<int>(w->dims[0]), layer.inputs = static_cast<int>(w->dims[1]);
     return layer;
   }
+  if (node.op == "MatMul") return as_product(model, shapes, *w, std::move(layer));
   bool plain = node.integer("transA", 0) == 0 && node.real("alpha", 1) == 1 && node.real("beta", 1) == 1;
   if (node.op == "Gemm" && plain && bias_known && w->dims.size() == 2) {
     layer.transposed = node.integer("transB", 0) == 0;
@@ -82,7 +117,8 @@ std::optional<LinearLayer> as_linear(const Model& model, const graph::Uses& uses
   return std::nullopt;
 }
 
-std::optional<LinearLayer> as_depthwise(const Model& model, const graph::Uses& uses, int index) {
+std::optional<LinearLayer> as_depthwise(const Model& model, const graph::Uses& uses, const graph::Shapes&,
+                                        int index) {
   const Node& node = model.graph.nodes[index];
   const Tensor* w = node.inputs.size() > 1 ? graph::constant(model.graph, uses, node.inputs[1]) : nullptr;
   bool bias_known = node.input(2).empty() || graph::constant(model.graph, uses, node.inputs[2]);
@@ -102,8 +138,8 @@ std::vector<LinearLayer> layers_of(const Model& model, const graph::Shapes& shap
   graph::Uses uses(model.graph);
   std::vector<LinearLayer> layers;
   for (std::size_t i = 0; i < model.graph.nodes.size(); ++i)
-    if (auto layer = recognise(model, uses, static_cast<int>(i))) {
-      layer->destination = follow(model, uses, shapes, static_cast<int>(i));
+    if (auto layer = recognise(model, uses, shapes, static_cast<int>(i))) {
+      layer->destination = follow(model, uses, shapes, *layer);
       layers.push_back(std::move(*layer));
     }
   return layers;
@@ -142,6 +178,41 @@ Affine affine(const Model& model, const Node& node) {
   return {std::move(scale), std::move(offset)};
 }
 
+Tensor channels_first(const LinearLayer& layer, const Tensor& value) {
+  if (!layer.channels_last || value.dims.size() < 3) return value;
+  const std::int64_t samples = value.dims.front(), channels = value.dims.back(),
+                     places =
+                         samples * channels > 0 ? graph::element_count(value.dims) / (samples * channels) : 0;
+  const std::vector<float> from = value.values<float>();
+  std::vector<float> to;
+  to.reserve(from.size());
+  for (std::int64_t n = 0; n < samples; ++n)
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t p = 0; p < places; ++p)
+        to.push_back(from[static_cast<std::size_t>((n * places + p) * channels + c)]);
+  return graph::make_f32({samples, channels, places}, std::move(to));
+}
+
+std::vector<float> added_bias(const Model& model, const LinearLayer& layer) {
+  const Node& add = model.graph.nodes[static_cast<std::size_t>(layer.destination.bias)];
+  const int i = bias_operand(model, graph::Uses(model.graph), add, layer.outputs);
+  return floats(model, add, static_cast<std::size_t>(i));
+}
+
+namespace {
+
+// What is added behind the layer is that much more.
+void raise_bias(Model& model, const LinearLayer& layer, const std::vector<float>& intercept) {
+  const Node& add = model.graph.nodes[static_cast<std::size_t>(layer.destination.bias)];
+  const auto i = static_cast<std::size_t>(bias_operand(model, graph::Uses(model.graph), add, layer.outputs));
+  std::vector<float> sum = floats(model, add, i);
+  for (std::size_t c = 0; c < sum.size(); ++c) sum[c] += intercept[c];
+  const graph::Shape dims = operand(model, add, i).dims;
+  set_operand(model, layer.destination.bias, i, graph::make_f32(dims, std::move(sum)));
+}
+
+}  // namespace
+
 std::vector<float> weights(const Model& model, const LinearLayer& layer) {
   std::vector<float> w = floats(model, model.graph.nodes[layer.node], 1);
   return layer.transposed ? transpose(w, layer.inputs, layer.outputs) : w;
@@ -175,6 +246,8 @@ void set_weights(Model& model, const LinearLayer& layer, std::vector<float> w,
   set_operand(
       model, layer.node, 1,
       graph::make_f32(dims, layer.transposed ? transpose(w, layer.outputs, layer.inputs) : std::move(w)));
+  if (layer.destination.bias >= 0) return raise_bias(model, layer, intercept);
+  if (!layer.takes_intercept()) return;
   const Node& node = model.graph.nodes[layer.node];
   auto outputs = static_cast<std::int64_t>(layer.outputs);
   bool has_bias = !node.input(2).empty();

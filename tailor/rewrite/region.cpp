@@ -209,7 +209,8 @@ std::vector<float> bias(const Model& model, const LinearLayer& layer) {
 std::map<int, LinearLayer> layers_by_node(const Model& model, const graph::Shapes& shapes) {
   std::map<int, LinearLayer> layers;
   for (auto list : {linear_layers(model, shapes), depthwise_layers(model, shapes)})
-    for (LinearLayer& layer : list) layers.emplace(layer.node, std::move(layer));
+    for (LinearLayer& layer : list)
+      if (!layer.channels_last) layers.emplace(layer.node, std::move(layer));
   return layers;
 }
 

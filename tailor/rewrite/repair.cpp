@@ -56,6 +56,7 @@ Goal goal(const Model& pruned, const LinearLayer& layer, const saliency::Patches
            std::vector<float>(static_cast<std::size_t>(layer.outputs), 0.0f)};
   if (layer.destination.normalisation >= 0)
     a = affine(pruned, pruned.graph.nodes[layer.destination.normalisation]);
+  if (layer.destination.bias >= 0) a.offset = added_bias(pruned, layer);
   g.scale = std::move(a.scale), g.offset = std::move(a.offset);
   g.bounds = bounds_of_readers(pruned, layer.destination.goal);
   return g;
@@ -122,6 +123,7 @@ saliency::NormalEquations refit_dense(Model& pruned, const LinearLayer& layer, c
       saliency::sample_patches(layer.geometry, s.x, s.plane(2), s.plane(3), options.positions, options.seed);
   Goal g = goal(pruned, layer, patches, s.wanted, s.other);
   saliency::NormalEquations equations(layer.inputs, layer.geometry.taps(), layer.outputs);
+  equations.intercept = layer.takes_intercept();
   std::vector<float> wanted_rows = pull_back(g), prior = weights(pruned, layer);
   saliency::accumulate(equations, patches, wanted_rows);
   if (saliency::few(patches))
@@ -208,18 +210,19 @@ Moments moments(const Tensor& x) {
 Tensor goal_of(const Model& original, Activations& wanted, const KeptChannels& kept,
                const std::string& name) {
   Tensor goal = wanted.get(original, {name}).front();
-  auto it = kept.find(name);
-  return it == kept.end() ? goal : take(goal, 1, it->second);
+  std::map<int, std::vector<int>> positions;
+  for (auto it = kept.lower_bound({name, 0}); it != kept.end() && it->first.first == name; ++it)
+    positions[it->first.second] = it->second;
+  return positions.empty() ? goal : take(goal, positions);
 }
 
 KeptChannels kept_channels(const graph::Channels& channels, const std::vector<bool>& keep) {
   KeptChannels kept;
   for (const auto& [key, label] : channels.values) {
-    if (key.second != 1) continue;
     std::vector<int> positions;
     for (std::size_t i = 0; i < label->size(); ++i)
       if (keep[(*label)[i]]) positions.push_back(static_cast<int>(i));
-    if (positions.size() != label->size()) kept[key.first] = std::move(positions);
+    if (positions.size() != label->size()) kept[key] = std::move(positions);
   }
   return kept;
 }
@@ -233,7 +236,9 @@ Repaired repair(const Model& original, Activations& wanted, const Model& pruned,
     std::vector<std::string> names = {layer.x};
     if (to.sum >= 0) names.push_back(to.other);
     std::vector<Tensor> now = present.get(result.model, names);
-    Sampled sampled{now[0], to.sum >= 0 ? &now[1] : nullptr, goal_of(original, wanted, kept, to.goal)};
+    for (Tensor& value : now) value = channels_first(layer, value);
+    Sampled sampled{now[0], to.sum >= 0 ? &now[1] : nullptr,
+                    channels_first(layer, goal_of(original, wanted, kept, to.goal))};
     if (layer.depthwise)
       refit_depthwise(result.model, layer, sampled, options);
     else

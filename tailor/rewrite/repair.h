@@ -16,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tailor::rewrite {
@@ -32,8 +33,8 @@ struct RepairOptions {
       {};  // values that the original has other places of: layers that end there stay
 };
 
-/// What stays of every value of the original: (value, axis 1) -> positions; absent: all.
-using KeptChannels = std::map<std::string, std::vector<int>>;
+/// What stays of every value of the original: (value, axis) -> positions; absent: all.
+using KeptChannels = std::map<std::pair<std::string, int>, std::vector<int>>;
 KeptChannels kept_channels(const graph::Channels& channels, const std::vector<bool>& keep);
 
 /// What the original has at `name`, cut to the channels that stay.

@@ -149,13 +149,16 @@ Matrix sum_of_products(std::size_t rows, Eigen::Index height, Eigen::Index width
   return total;
 }
 
+constexpr double kNever =
+    1e15;  // what an intercept costs where there can be none: it is then less than a rounding error
+
 Matrix ridged(const NormalEquations& e, double ridge) {
   int n = e.columns();
   ridge = std::max(ridge, e.ridge);
   Matrix gram = View(e.gram.data(), n, n);
   double mean = gram.diagonal().head(n - 1).sum() / std::max(1, n - 1);
   gram.diagonal().head(n - 1).array() += std::max(ridge * mean, 1e-12);
-  gram(n - 1, n - 1) += 1e-9 * std::max(1.0, e.rows);
+  gram(n - 1, n - 1) += (e.intercept ? 1e-9 : kNever) * std::max(1.0, e.rows);
   return gram;
 }
 
@@ -306,6 +309,7 @@ double held_out_ridge(const NormalEquations& e, const Patches& patches, const st
   Part seen = part(patches, wanted, 0, split, outputs),
        held = part(patches, wanted, split, patches.rows, outputs);
   NormalEquations of_seen(e.inputs, e.taps, e.outputs);
+  of_seen.intercept = e.intercept;
   accumulate(of_seen, seen.patches, seen.wanted);
   std::vector<int> all(static_cast<std::size_t>(e.inputs));
   std::iota(all.begin(), all.end(), 0);
@@ -338,7 +342,7 @@ Fit fit(const NormalEquations& e, const std::vector<int>& kept, double ridge, co
   auto used = static_cast<Eigen::Index>(columns.size()) - 1;
   for (int o = 0; o < e.outputs; ++o) {
     for (Eigen::Index i = 0; i < used; ++i) result.weights.push_back(static_cast<float>(w(i, o)));
-    result.intercept.push_back(static_cast<float>(w(used, o)));
+    result.intercept.push_back(e.intercept ? static_cast<float>(w(used, o)) : 0.0f);
   }
   Matrix plain_kept = plain(columns, columns), cross_kept = cross(columns, Eigen::all),
          product = plain_kept * w;

@@ -32,6 +32,8 @@ struct NormalEquations {
   std::vector<double> total;  // sum of wanted outputs, per output
   double ridge = 0;  // at least this much where samples were few (held_out_ridge); relative, as in fit
   double rows = 0;
+  bool intercept =
+      true;  // false: the layer has nothing to add to its weights' sums, and the fit's intercept is 0
 
   NormalEquations() = default;
   NormalEquations(int of_inputs, int of_taps, int of_outputs);

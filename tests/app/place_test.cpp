@@ -1,7 +1,9 @@
 // tailor place as its users start it.
 #include "tailor/base/file.h"
+#include "tests/app/models.h"
 #include "tests/app/program.h"
 #include "tests/app/schema_check.h"
+#include "tests/running.h"
 #include "tests/testing.h"
 
 #include <nlohmann/json.hpp>
@@ -87,6 +89,44 @@ TEST_F(Place, MistakesHaveCodes) {
   expect({"place", "/nowhere.json"}, 2, "E2101");
   expect({"place", file(row(2)), "--objective", "energy"}, 2, "E2001");
   expect({"place", file(row(2)), "--steps", "-1"}, 2, "E2002");
+}
+
+TEST_F(Place, LaysAModelOverCores) {
+  TAILOR_NEEDS_RUNNER();
+  const auto model = folder.fresh(".onnx"), stages = folder.fresh("");
+  onnx::write(small_model(64), model);
+  const Json json = document(run({"place", model.string(), "-o", stages.string(), "--json", "--quiet"}));
+  for (const std::string& line : violations(document(run({"schema", "stages"})), json)) ADD_FAILURE() << line;
+  ASSERT_EQ(json["stages"].size(), 2u);
+  EXPECT_EQ(json["stages"][0]["inputs"], Json::array({"x"}));
+  EXPECT_EQ(json["stages"][1]["outputs"], Json::array({"y"}));
+  EXPECT_EQ(json["stages"][0]["outputs"], json["stages"][1]["inputs"]);
+  for (const Json& stage : json["stages"]) EXPECT_NO_THROW(onnx::read(stage["file"].get<std::string>()));
+  const Finished text = run({"place", model.string()});
+  EXPECT_EQ(text.exit, 0) << text.err;
+  for (const char* words : {"over 2 cores", "one core", "pipeline", "outputs   the same"})
+    EXPECT_NE(text.out.find(words), std::string::npos) << text.out;
+}
+
+TEST_F(Place, MistakesAboutModelsHaveCodes) {
+  const auto model = folder.fresh(".onnx"), taken = folder.fresh("");
+  onnx::write(small_model(8), model);
+  write_file(taken, "a file");
+  const auto expect = [](const std::vector<std::string>& arguments, int exit, const char* code) {
+    const Finished finished = run(arguments);
+    EXPECT_EQ(finished.exit, exit) << finished.err;
+    EXPECT_NE(finished.err.find(code), std::string::npos) << finished.err;
+    EXPECT_EQ(finished.out, "");
+  };
+  expect({"place", model.string(), "--stages", "1"}, 2, "E2002");
+  expect({"place", model.string(), "--cpus", "2"}, 2, "E2000");
+  expect({"place", model.string(), "--objective", "latency"}, 2, "E2000");
+  expect({"place", "/nowhere.onnx"}, 2, "E2101");
+  expect({"place", file(row(2)), "-o", "folder"}, 2, "E2000");
+  expect({"place", file(row(2)), "--stages", "3"}, 2, "E2000");
+  TAILOR_NEEDS_RUNNER();
+  expect({"place", model.string(), "--stages", "60"}, 2, "E2002");
+  expect({"place", model.string(), "-o", taken.string()}, 8, "E8002");
 }
 
 }  // namespace

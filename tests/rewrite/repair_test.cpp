@@ -139,6 +139,44 @@ TEST(Repair, FindsADepthwiseLayerAgain) {
   }
 }
 
+// Products of places, with a bias behind them and without one; a sum around one of them.
+TEST(Repair, FindsProductsAgain) {
+  TAILOR_NEEDS_RUNNER();
+  Network n =
+      network(testing::graph_of({"MatMul x 6x10 -> a", "Add a 10 -> b", "Relu b -> c", "MatMul c 10x6 -> d",
+                                 "Add d 1x1x6 -> e", "Add e x -> f", "MatMul f 6x4 -> y"},
+                                {graph::kUnknown, 7, 6}),
+              64);
+  const std::vector<LinearLayer> layers = linear_layers(n.model, n.shapes);
+  ASSERT_EQ(layers.size(), 3u);
+  EXPECT_TRUE(layers[0].takes_intercept() && layers[1].takes_intercept());
+  EXPECT_FALSE(layers[2].takes_intercept());
+  EXPECT_EQ(layers[1].destination.goal, "f");
+  RepairOptions options;
+  options.ridge = 1e-7;
+  for (const LinearLayer& layer : layers) {
+    graph::Model forgotten = n.model;
+    const auto outputs = static_cast<std::size_t>(layer.outputs);
+    set_weights(forgotten, layer, std::vector<float>(static_cast<std::size_t>(layer.inputs) * outputs, 0.1f),
+                std::vector<float>(outputs, layer.takes_intercept() ? 0.5f : 0.0f));
+    EXPECT_GT(distance(n, forgotten), 0.01) << layer.y;
+    EXPECT_LT(distance(n, repaired(n, forgotten, {}, options)), 1e-3) << layer.y;
+  }
+}
+
+// Hidden units that go: the product behind them makes up for what it can.
+TEST(Repair, OfACutFeedForwardLayerComesNear) {
+  TAILOR_NEEDS_RUNNER();
+  Network n = network(testing::graph_of({"MatMul x 6x24 -> a", "Add a 24 -> b", "Relu b -> c",
+                                         "MatMul c 24x6 -> d", "Add d 6 -> y"},
+                                        {graph::kUnknown, 7, 6}),
+                      64);
+  const int group = n.channels.atoms[n.channels.find("c", 2)->at(0)].group;
+  Cut what{{{group, {0, 2, 3, 5, 8, 9, 11, 12, 14, 17, 20, 23}}}};
+  graph::Model pruned = cut(n.model, n.shapes, n.channels, what);
+  EXPECT_LT(distance(n, repaired(n, pruned, what)), distance(n, pruned) / 3);
+}
+
 // Where the original and the fit are both cut off, nothing is to be fitted: what passes comes nearer.
 TEST(Repair, BeyondTheBoundsOnlyTheSideMatters) {
   TAILOR_NEEDS_RUNNER();

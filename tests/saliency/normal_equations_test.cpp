@@ -209,6 +209,27 @@ TEST(Fit, IsTheMinimum) {
         }
 }
 
+// Where nothing can be added, the minimum is that without the column of ones.
+TEST(Fit, WithoutInterceptIsTheMinimumOfTheRest) {
+  Seen s = seen({}, 40, 5, 3, 3, 2, 7);
+  s.equations.intercept = false;
+  const Fit found = fit(s.equations, {0, 2, 4}, 1e-9);
+  const std::vector<int> columns = {0, 2, 4};
+  Grid gram(3, std::vector<Real>(3)), cross(3, std::vector<Real>(2));
+  for (std::size_t row = 0; row < s.patches.rows; ++row)
+    for (std::size_t i = 0; i < 3; ++i) {
+      for (std::size_t j = 0; j < 3; ++j) gram[i][j] += s.patch(row, columns[i]) * s.patch(row, columns[j]);
+      for (std::size_t o = 0; o < 2; ++o)
+        cross[i][o] += s.patch(row, columns[i]) * static_cast<Real>(s.wanted[row * 2 + o]);
+    }
+  const Grid w = solve(gram, cross);
+  for (std::size_t o = 0; o < 2; ++o) {
+    EXPECT_EQ(found.intercept[o], 0);
+    for (std::size_t i = 0; i < 3; ++i)
+      EXPECT_NEAR(found.weights[o * 3 + i], static_cast<double>(w[i][o]), 1e-5);
+  }
+}
+
 // A part of a 3x3 kernel sees what a smaller kernel with less padding sees.
 TEST(Fit, OfSomeTapsIsThatOfASmallerKernel) {
   struct Part {
