@@ -164,12 +164,16 @@ void find_borders(const Subject& subject, std::vector<Stage>& stages) {
       }
 }
 
-graph::ValueInfo declared(const Subject& subject, const std::string& name) {
+// @param shapes with a free batch where the model's is free
+graph::ValueInfo declared(const Subject& subject, const graph::Shapes& shapes, const std::string& name) {
   for (const auto* list : {&subject.model.graph.inputs, &subject.model.graph.outputs})
     for (const graph::ValueInfo& info : *list)
       if (info.name == name) return info;
-  const graph::TensorType* type = subject.shapes.find(name);
-  return {name, type ? type->type : graph::DataType::f32, std::nullopt, {}, {}};
+  const graph::TensorType* type = shapes.find(name);
+  if (!type) return {name, graph::DataType::f32, std::nullopt, {}, {}};
+  std::vector<std::string> symbols(type->shape.size());
+  if (!symbols.empty() && type->shape[0] < 0) symbols[0] = "samples";
+  return {name, type->type, type->shape, symbols, {}};
 }
 
 double median(std::vector<double> values) {
@@ -281,11 +285,12 @@ StagePlan plan_stages(const Subject& subject, const std::vector<double>& us, int
 }
 
 std::vector<Model> stage_models(const Subject& subject, const StagePlan& plan) {
+  const graph::Shapes shapes = graph::infer_shapes(subject.model, subject.overrides, graph::kUnknown);
   std::vector<Model> models;
   for (const Stage& stage : plan.stages) {
     std::vector<graph::ValueInfo> inputs, outputs;
-    for (const std::string& name : stage.inputs) inputs.push_back(declared(subject, name));
-    for (const std::string& name : stage.outputs) outputs.push_back(declared(subject, name));
+    for (const std::string& name : stage.inputs) inputs.push_back(declared(subject, shapes, name));
+    for (const std::string& name : stage.outputs) outputs.push_back(declared(subject, shapes, name));
     models.push_back(graph::slice(subject.model, inputs, outputs));
   }
   return models;
