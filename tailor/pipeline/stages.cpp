@@ -297,6 +297,7 @@ std::vector<Model> stage_models(const Subject& subject, const StagePlan& plan) {
 }
 
 Staging stage_network(runtime::Runner& runner, const Subject& subject, const StagingOptions& o) {
+  if (o.say) o.say("profiling the network in place");
   const runtime::TimingOptions timing{.threads = 1, .rounds = 15, .seed = o.seed};
   InPlace in_place = account(runner.profile(timing_job(subject.path, subject.overrides), timing));
   match_layers(subject, in_place);
