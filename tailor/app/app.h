@@ -74,7 +74,7 @@ struct OptimizeArguments {
   bool keep_branches = false, keep_kernels = false, keep_streams = false, merge = false, free = false,
        tokens = false;
   std::string macs;
-  std::filesystem::path widths_from, gradients;
+  std::filesystem::path widths_from, gradients, patterns;
   PageArguments page;
 };
 struct GrowArguments {

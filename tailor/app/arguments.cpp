@@ -97,7 +97,10 @@ void add_analyze(CLI::App& app, Invocation& invocation) {
 void add_report(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<ReportArguments>(app, invocation, "report",
                                         "a page for people from results that --json printed", report_runs);
-  sub->add_option("RUNS", o->runs, "one JSON file; two of one kind to compare; or up to 32 of optimize")
+  sub->add_option(
+         "RUNS", o->runs,
+         "one JSON file; two of one kind to compare; patterns and a plan for their model; or up to 32 of "
+         "optimize")
       ->required()
       ->expected(1, 32);
   sub->add_option("-o,--output", o->out, "HTML file to write")->required();
@@ -168,7 +171,13 @@ void add_search(CLI::App& sub, OptimizeArguments& o) {
                  "order in which channels go: reconstruction, l1, l2, bn, fpgm, activation, functionality "
                  "(those first that do what another one does), taylor or fisher (with --gradients) "
                  "(default: reconstruction for the rule exact, l1 for others)");
-  sub.add_option("--gradients", o.gradients, "for --criterion taylor or fisher: what `tailor worth` wrote");
+  sub.add_option(
+      "--gradients", o.gradients,
+      "for --criterion taylor or fisher, and functionality with --patterns: what `tailor worth` wrote");
+  sub.add_option(
+      "--patterns", o.patterns,
+      "for --criterion functionality: clusters that `tailor patterns` found; each keeps a channel as long as "
+      "there is another way, by --gradients the worthiest");
   sub.add_option(
          "--recover", o.recover,
          "after a cut: lsq (refit the readers), bn (only estimate the statistics of BatchNormalization "

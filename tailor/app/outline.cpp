@@ -22,11 +22,12 @@ void add_values(console::VerbOutline& outline) {
 }  // namespace
 
 void add_headings(CLI::App& app) {
-  console::head_verbs(app, {{"Look", {"doctor", "inspect", "analyze", "devices"}},
-                            {"Compare", {"bench", "verify", "evaluate", "report"}},
-                            {"Change", {"optimize", "plan", "grow", "distill", "finetune", "train", "worth"}},
-                            {"Fit to other hardware", {"map", "place", "tune"}},
-                            {"About the program", {"explain", "schema", "completion", "man"}}});
+  console::head_verbs(
+      app, {{"Look", {"doctor", "inspect", "analyze", "devices"}},
+            {"Compare", {"bench", "verify", "evaluate", "report"}},
+            {"Change", {"optimize", "plan", "grow", "distill", "finetune", "train", "worth", "patterns"}},
+            {"Fit to other hardware", {"map", "place", "tune"}},
+            {"About the program", {"explain", "schema", "completion", "man"}}});
   console::head_options(
       app, "optimize",
       {{"Goal: exactly one", {"--latency", "--speedup", "--macs", "--widths-from", "--as-fast-as", "--plan"}},
@@ -34,7 +35,7 @@ void add_headings(CLI::App& app) {
         {"--calib", "--eval", "--mean", "--std", "--scale", "--resize", "--bgr", "--label-offset", "--fit",
          "--refit", "--judge", "--no-augment"}},
        {"What may change",
-        {"--rule", "--criterion", "--gradients", "--recover", "--joint", "--rounds", "--widths",
+        {"--rule", "--criterion", "--gradients", "--patterns", "--recover", "--joint", "--rounds", "--widths",
          "--keep-branches", "--keep-kernels", "--keep-streams", "--tokens", "--merge", "--from"}},
        {"Measuring",
         {"--device", "--precision", "--shape", "--threads", "--time", "--profile", "--fresh", "--resume",

@@ -28,7 +28,8 @@ const std::vector<std::pair<std::string, std::string>>& learning_verbs() {
       {"finetune", "train a model further on labelled samples"},
       {"distill", "train a model to answer like the one it was made from; no labels needed"},
       {"evaluate", "top-1 and loss of a model on labelled samples"},
-      {"worth", "what channels are worth by gradients, for optimize --criterion taylor or fisher"}};
+      {"worth", "what channels are worth by gradients, for optimize --criterion taylor or fisher"},
+      {"patterns", "what excites each filter most, as pictures and clusters for optimize --patterns"}};
   return verbs;
 }
 

@@ -121,17 +121,28 @@ pipeline::Criterion criterion_of(const OptimizeArguments& a, pipeline::Rule rule
 
 std::shared_ptr<const pipeline::GradientWorth> gradients_of(const OptimizeArguments& a,
                                                             pipeline::Criterion criterion) {
-  const bool needed = criterion == pipeline::Criterion::taylor || criterion == pipeline::Criterion::fisher;
+  const bool needed = criterion == pipeline::Criterion::taylor || criterion == pipeline::Criterion::fisher,
+             useful = needed || !a.patterns.empty();
   if (needed && a.gradients.empty())
     throw Error(Code::usage, fmt::format("--criterion {} needs gradients", pipeline::name(criterion)),
                 "command line",
                 "tailor worth MODEL -o FILE --data SAMPLES takes them; then --gradients FILE");
-  if (!needed && !a.gradients.empty())
+  if (!useful && !a.gradients.empty())
     throw Error(Code::usage, "--gradients says nothing here", "command line",
-                "give --criterion taylor or fisher with it");
-  if (!needed) return nullptr;
+                "give --criterion taylor or fisher, or --criterion functionality and --patterns, with it");
+  if (a.gradients.empty()) return nullptr;
   return std::make_shared<const pipeline::GradientWorth>(
       pipeline::read_gradient_worth(a.gradients, sha256(map_file(a.model))));
+}
+
+std::shared_ptr<const pipeline::PatternClusters> patterns_of(const OptimizeArguments& a,
+                                                             pipeline::Criterion criterion) {
+  if (a.patterns.empty()) return nullptr;
+  if (criterion != pipeline::Criterion::functionality)
+    throw Error(Code::usage, "--patterns says nothing here", "command line",
+                "give --criterion functionality with it");
+  return std::make_shared<const pipeline::PatternClusters>(
+      pipeline::read_pattern_clusters(a.patterns, sha256(map_file(a.model))));
 }
 
 void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
@@ -203,6 +214,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
       o.calibration.augment = !a.no_augment && o.rounds.table.recover != pipeline::Recover::bn;
   o.rounds.rounds = a.rounds, o.rounds.widths = a.widths, o.rounds.threads = a.threads;
   o.rounds.table.criterion = criterion_of(a, o.rule);
+  o.rounds.table.patterns = patterns_of(a, o.rounds.table.criterion);
   o.rounds.table.worth = gradients_of(a, o.rounds.table.criterion);
   if (a.joint >= 0) o.rounds.joint.layers = a.joint;
   o.rounds.joint.seed = a.seed;

@@ -1,4 +1,4 @@
-/// \file JPEG and PNG files to CxHxW floats. Private to the module; the only user of libjpeg and libpng.
+/// \file JPEG and PNG files to CxHxW floats. Private to the module; the only reader by libjpeg and libpng.
 #pragma once
 
 #include "tailor/base/bytes.h"

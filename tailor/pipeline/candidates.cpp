@@ -244,9 +244,9 @@ class Filling {
   GroupCandidates group_candidates(int group, const std::vector<int>& widths) {
     GroupCandidates candidates{group, {}};
     int full = present_.channels.groups[group].width();
-    std::vector<int> order =
-        removal_order(present_, group, options_.criterion,
-                      {&equations_, &known_, options_.ridge, options_.worth.get(), &kept_});
+    std::vector<int> order = removal_order(
+        present_, group, options_.criterion,
+        {&equations_, &known_, options_.ridge, options_.worth.get(), &kept_, options_.patterns.get()});
     std::string seed = seed_of(present_, group);
     for (int width : widths) {
       if (width > full) break;

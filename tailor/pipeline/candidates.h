@@ -94,7 +94,8 @@ graph::Model crop_and_refit(const Subject& present, const rewrite::Equations& eq
 
 struct TableOptions {
   Criterion criterion = Criterion::reconstruction;
-  std::shared_ptr<const GradientWorth> worth = {};  // criteria taylor and fisher: of the original
+  std::shared_ptr<const GradientWorth> worth = {};       // criteria taylor and fisher: of the original
+  std::shared_ptr<const PatternClusters> patterns = {};  // criterion functionality, if any: of the original
   Recover recover = Recover::lsq;
   double ridge = 1e-4;
   int positions = 64;

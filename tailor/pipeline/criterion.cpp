@@ -107,12 +107,31 @@ std::vector<int> by_reconstruction(const Subject& present, int group, const Evid
   return layers.empty() ? std::vector<int>{} : saliency::eliminate(layers, of_layer, evidence.ridge).order;
 }
 
+const rewrite::KeptChannels& kept_of(const Evidence& evidence) {
+  static const rewrite::KeptChannels all;
+  return evidence.kept ? *evidence.kept : all;
+}
+
 std::vector<int> by_gradients(const Subject& present, int group, Criterion criterion,
                               const Evidence& evidence) {
   TAILOR_CHECK(evidence.worth != nullptr);
-  static const rewrite::KeptChannels all;
   const auto& worth = criterion == Criterion::taylor ? evidence.worth->taylor : evidence.worth->fisher;
-  return ascending(gradient_worth(present, group, worth, evidence.kept ? *evidence.kept : all));
+  return ascending(gradient_worth(present, group, worth, kept_of(evidence)));
+}
+
+// With gradients the filters of a cluster are ranked by them; without, by what it costs that another one takes over.
+std::vector<int> by_functionality(const Subject& present, int group, const Evidence& evidence) {
+  std::vector<int> cluster;
+  if (evidence.patterns) cluster = unit_clusters(present, group, *evidence.patterns, kept_of(evidence));
+  if (evidence.worth && !cluster.empty()) {
+    const std::vector<double> worth =
+        gradient_worth(present, group, evidence.worth->taylor, kept_of(evidence));
+    if (!worth.empty()) return saliency::least_of_clusters(worth, cluster);
+  }
+  TAILOR_CHECK(evidence.now != nullptr);
+  saliency::TakeOver costs = take_over_costs(present, group, *evidence.now);
+  if (costs.units == 0) return {};
+  return saliency::remove_repeats(std::move(costs), std::move(cluster)).order;
 }
 
 // Empty if the criterion needs a reader and there is none.
@@ -123,11 +142,8 @@ std::vector<int> order_by(const Subject& present, int group, Criterion criterion
     case Criterion::activation:
       TAILOR_CHECK(evidence.now != nullptr);
       return ascending(activation_worth(present, group, *evidence.now));
-    case Criterion::functionality: {
-      TAILOR_CHECK(evidence.now != nullptr);
-      saliency::TakeOver costs = take_over_costs(present, group, *evidence.now);
-      return costs.units ? saliency::remove_repeats(std::move(costs)).order : std::vector<int>{};
-    }
+    case Criterion::functionality:
+      return by_functionality(present, group, evidence);
     case Criterion::taylor:
     case Criterion::fisher:
       return by_gradients(present, group, criterion, evidence);

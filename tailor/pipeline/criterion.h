@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/pipeline/gradient_worth.h"
+#include "tailor/pipeline/pattern_clusters.h"
 #include "tailor/pipeline/surgery.h"
 #include "tailor/rewrite/activations.h"
 #include "tailor/rewrite/repair.h"
@@ -15,8 +16,9 @@ namespace tailor::pipeline {
 /// reconstruction: least squared error of the layers that read it, refitted (saliency::eliminate). l1, l2: norms of the
 /// weights that make a unit. bn_scale: of its normalisation's scale. fpgm: distance of the weights that make it from
 /// those of all other units; those nearest to the middle go first (He et al., arXiv:1811.00250). activation:
-/// activation_worth.h. functionality: units that do what another one does go first (functionality.h). taylor, fisher:
-/// gradient_worth.h.
+/// activation_worth.h. functionality: units that do what another one does go first (functionality.h); with clusters by
+/// patterns only inside a cluster as long as one has two units; with gradients besides, those of least taylor first, again
+/// inside clusters (after arXiv:1810.07322). taylor, fisher: gradient_worth.h.
 enum class Criterion { reconstruction, l1, l2, bn_scale, fpgm, activation, functionality, taylor, fisher };
 const char* name(Criterion criterion);
 /// @throws Error unknown_name
@@ -29,6 +31,7 @@ struct Evidence {
   double ridge = 1e-4;
   const GradientWorth* worth = nullptr;         // taylor and fisher need it, and where the positions were:
   const rewrite::KeptChannels* kept = nullptr;  // nullptr: all are there
+  const PatternClusters* patterns = nullptr;    // functionality may use them
 };
 
 /// Units of `group`, those that go first in front, the last survivor last. Criteria that look at readers fall back to L1

@@ -80,7 +80,8 @@ RemovalOrders orders_of(runtime::Runner& runner, const Subject& original, const 
     equations = equations_of(runner, original, calibration, options.repair);
   rewrite::Activations now(runner, original.shapes, calibration.fit, calibration.threads, calibration.memory);
   RemovalOrders orders = removal_orders(original, options.table.criterion,
-                                        {&equations, &now, options.table.ridge, options.table.worth.get()});
+                                        {&equations, &now, options.table.ridge, options.table.worth.get(),
+                                         nullptr, options.table.patterns.get()});
   if (options.keep_streams)
     for (int group : stream_groups(original)) orders.erase(group);
   return orders;

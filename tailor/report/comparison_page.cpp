@@ -10,6 +10,7 @@
 #include <cmath>
 #include <functional>
 #include <map>
+#include <set>
 
 namespace tailor::report {
 namespace {
@@ -138,6 +139,21 @@ Listing tasks_of(const Json& document, const std::string& place) {
   return listing;
 }
 
+// Clusters of each group.
+Listing clusters_of(const Json& document, const std::string& place) {
+  Listing listing{"channel group", "clusters", {}, 0, "All groups"};
+  listing.subject = text(document, "model", place);
+  const Json& groups = list(document, "groups", place);
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    const std::string at = item_place(place, "groups", i);
+    std::set<std::string> clusters;
+    for (const Json& cluster : list(groups[i], "clusters", at)) clusters.insert(cluster.dump());
+    listing.entries.emplace_back(text(groups[i], "name", at), static_cast<double>(clusters.size()));
+    listing.total += static_cast<double>(clusters.size());
+  }
+  return listing;
+}
+
 // What the other run lists and this one leaves as it was.
 void add_standard(Listing& listing, const Listing& other) {
   for (const auto& [name, value] : other.standard)
@@ -153,6 +169,7 @@ Listing listing_of(const std::string& kind, const Json& document, const std::str
   if (kind == "optimize") return result_of(document, place);
   if (kind == "plan") return groups_of(document, place);
   if (kind == "tune") return tasks_of(document, place);
+  if (kind == "patterns") return clusters_of(document, place);
   return mappings_of(document, place);
 }
 
@@ -199,6 +216,7 @@ Table pairs(const Listing& before, const Listing& after) {
 }
 
 std::string total_text(const Listing& listing) {
+  if (listing.unit == "clusters") return fmt::format("{:.0f} clusters", listing.total);
   return listing.unit == "us" ? console::duration(listing.total) : fmt::format("{:.3f}x", listing.total);
 }
 
@@ -209,6 +227,7 @@ bool modelled(const std::string& kind, const Json& document) {
 
 std::string stamp_of(const std::string& kind, const Json& before, const Json& after) {
   if (kind == "plan") return "as the plans say";
+  if (kind == "patterns") return "computed";
   const bool first = modelled(kind, before), second = modelled(kind, after);
   if (first != second) return first ? "modelled, then measured" : "measured, then modelled";
   return first ? "modelled" : "measured, in two runs";

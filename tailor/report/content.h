@@ -18,11 +18,12 @@ struct Card {
   std::string label, value, note = {};
 };
 
-/// A part of the page: charts, then the table that holds their numbers.
+/// A part of the page: charts, then the table that holds their numbers, then pictures.
 struct Section {
   std::string title, note;
   std::vector<std::string> figures = {};  // names that the page's script knows
   std::optional<Table> table = {};
+  std::vector<Strip> strips = {};
 };
 
 struct Content {
@@ -47,6 +48,11 @@ Content optimize_content(const Json& document, const std::string& place);
 Content map_content(const Json& document, const std::string& place);
 Content plan_content(const Json& document, const std::string& place);
 Content tune_content(const Json& document, const std::string& place);
+Content patterns_content(const Json& document, const std::string& place);
+/// The same with what a plan for the same model keeps. @param plan a plan, or a result of optimize, which holds one
+/// @throws Error bad_json, plan_mismatch for a plan of another model
+Content patterns_content(const Json& document, const std::string& place, const Json& plan,
+                         const std::string& plan_place);
 /// Several results of optimize beside each other, one point each. @throws Error bad_json for other kinds
 Content outcomes_content(const std::vector<Run>& runs);
 Section outcomes_section(const std::vector<Run>& runs);

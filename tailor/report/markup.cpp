@@ -45,6 +45,17 @@ std::string row_html(const Row& row, const std::vector<Column>& columns) {
   return text + "</tr>\n";
 }
 
+constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+
+std::string picture_html(const Picture& picture) {
+  std::string bytes = picture.png;
+  std::erase_if(bytes, [](char c) { return kBase64.find(c) == std::string_view::npos; });
+  const std::string says = escaped(picture.says);
+  return fmt::format(
+      "<li{}><img alt=\"{}\" title=\"{}\" src=\"data:image/png;base64,{}\"><span>{}</span></li>\n",
+      picture.gone ? " class=\"gone\"" : "", says, says, bytes, escaped(picture.caption));
+}
+
 }  // namespace
 
 std::string escaped(std::string_view text) {
@@ -106,6 +117,12 @@ std::string html(const Table& table) {
   text += head_html(table.columns) + "<tbody>\n";
   for (const Row& row : table.rows) text += row_html(row, table.columns);
   return text + "</tbody>\n</table></div>\n";
+}
+
+std::string html(const Strip& strip) {
+  std::string text = fmt::format("<h3>{}</h3>\n<ul class=\"pictures\">\n", escaped(strip.title));
+  for (const Picture& picture : strip.pictures) text += picture_html(picture);
+  return text + "</ul>\n";
 }
 
 Cell number_cell(double value, int decimals, std::string_view unit) {

@@ -41,6 +41,21 @@ struct Table {
 /// One <table> with caption, scopes and the exact numbers as data-v. O(size)
 std::string html(const Table& table);
 
+/// One small picture with a number below it.
+struct Picture {
+  std::string png;      // the file's bytes in Base64; nothing else passes as one
+  std::string caption;  // short: a number
+  std::string says;     // what it shows, for those who do not see it and with the pointer on it
+  bool gone = false;    // drawn faint, its caption struck through
+};
+/// Pictures that belong together.
+struct Strip {
+  std::string title;
+  std::vector<Picture> pictures;
+};
+/// A list of images whose bytes are in the page. Letters that Base64 does not have are left out. O(size)
+std::string html(const Strip& strip);
+
 /// A cell with its number rounded for reading and kept exactly.
 Cell number_cell(double value, int decimals, std::string_view unit = {});
 Cell name_cell(std::string name);

@@ -1,6 +1,7 @@
 // Content -> HTML: the policy, the head, then the parts in the order in which people read them.
 #include "tailor/report/page.h"
 
+#include "tailor/base/base64.h"
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/base/text.h"
@@ -10,36 +11,34 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <array>
 
 namespace tailor::report {
 namespace {
+
+constexpr Content (*kPatterns)(const Json&, const std::string&) = &patterns_content;
 
 constexpr std::array kPages = {
     std::pair{"analysis", &analysis_content}, std::pair{"device-analysis", &device_content},
     std::pair{"gpu-analysis", &gpu_content},  std::pair{"bench", &bench_content},
     std::pair{"verify", &verify_content},     std::pair{"optimize", &optimize_content},
     std::pair{"map", &map_content},           std::pair{"plan", &plan_content},
-    std::pair{"tune", &tune_content}};
+    std::pair{"tune", &tune_content},         std::pair{"patterns", kPatterns}};
 
 int nibble(char digit) { return digit <= '9' ? digit - '0' : digit - 'a' + 10; }
 
-// Base64 (RFC 4648) of a hash that is written in hexadecimal digits.
-std::string base64_of_hex(const std::string& hex) {
-  constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string result;
-  for (std::size_t i = 0; i < hex.size(); i += 6) {
-    unsigned bits = 0;
-    for (std::size_t j = i; j < i + 6; ++j)
-      bits = bits << 4 | static_cast<unsigned>(j < hex.size() ? nibble(hex[j]) : 0);
-    for (std::size_t letter = 0; letter < 4; ++letter)
-      result +=
-          i + 3 * letter / 2 < hex.size() || letter == 0 ? kLetters[bits >> (18 - 6 * letter) & 63] : '=';
-  }
-  return result;
+// The bytes that hexadecimal digits stand for.
+std::string bytes_of_hex(const std::string& hex) {
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes += static_cast<char>(nibble(hex[i]) << 4 | nibble(hex[i + 1]));
+  return bytes;
 }
 
-std::string source_hash(std::string_view text) { return "'sha256-" + base64_of_hex(sha256(text)) + "'"; }
+std::string source_hash(std::string_view text) {
+  return "'sha256-" + base64(bytes_of_hex(sha256(text))) + "'";
+}
 
 std::string script() {
   std::string text;
@@ -53,10 +52,16 @@ std::string style() {
   return text;
 }
 
-// Nothing but this style and this script; no request, no base, no form.
-std::string policy(const std::string& css, const std::string& code) {
-  return fmt::format("default-src 'none'; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
-                     source_hash(css), code.empty() ? "'none'" : source_hash(code));
+bool has_pictures(const Content& content) {
+  return std::any_of(content.sections.begin(), content.sections.end(),
+                     [](const Section& section) { return !section.strips.empty(); });
+}
+
+// Nothing but this style, this script and pictures that are in the page; no request, no base, no form.
+std::string policy(const std::string& css, const std::string& code, bool pictures) {
+  return fmt::format("default-src 'none'; style-src {}; script-src {};{} base-uri 'none'; form-action 'none'",
+                     source_hash(css), code.empty() ? "'none'" : source_hash(code),
+                     pictures ? " img-src data:;" : "");
 }
 
 std::string head_html(const Content& content, const std::string& css, const std::string& code) {
@@ -65,7 +70,7 @@ std::string head_html(const Content& content, const std::string& css, const std:
       "<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>{}</style>\n</head>\n",
-      policy(css, code), escaped(content.title), css);
+      policy(css, code, has_pictures(content)), escaped(content.title), css);
 }
 
 constexpr std::size_t kLongValue = 24;  // letters, beyond which they are set smaller
@@ -101,6 +106,7 @@ std::string section_html(const Section& section) {
   for (const std::string& figure : section.figures)
     text += fmt::format("<figure data-figure=\"{}\" hidden></figure>\n", escaped(figure));
   if (section.table) text += html(*section.table);
+  for (const Strip& strip : section.strips) text += html(strip);
   return text + "</section>\n";
 }
 
@@ -139,6 +145,19 @@ std::string assembled(const Content& content, const Json& runs) {
   return text + method_html(content) + data_html(runs, code) + "</main>\n</body>\n</html>\n";
 }
 
+// A run as the script reads it. Pictures stand in the page already, and once is enough.
+Json run_of(const std::string& name, const Json& document) {
+  Json run = {{"name", name}, {"document", document}};
+  Json& shown = run["document"];
+  if (!shown.is_object() || !shown.contains("layers") || !shown["layers"].is_array()) return run;
+  for (Json& layer : shown["layers"]) {
+    if (!layer.is_object() || !layer.contains("filters") || !layer["filters"].is_array()) continue;
+    for (Json& filter : layer["filters"])
+      if (filter.is_object()) filter.erase("picture");
+  }
+  return run;
+}
+
 Content content_of(const Json& document, const std::string& name) {
   const std::string kind = kind_of(document, name);
   for (const auto& [known, make] : kPages)
@@ -165,14 +184,14 @@ const std::vector<std::string>& kinds_with_page() {
 bool has_charts() { return !script_pieces().empty(); }
 
 std::string page(const Json& document, const std::string& name) {
-  return assembled(content_of(document, name), Json::array({{{"name", name}, {"document", document}}}));
+  return assembled(content_of(document, name), Json::array({run_of(name, document)}));
 }
 
 std::string outcomes_page(const std::vector<Run>& runs) {
   Json shown = Json::array();
   for (const Run& run : runs) {
     static_cast<void>(content_of(run.document, run.name));  // refuses what is not whole
-    shown.push_back({{"name", run.name}, {"document", run.document}});
+    shown.push_back(run_of(run.name, run.document));
   }
   return assembled(outcomes_content(runs), shown);
 }
@@ -181,9 +200,11 @@ std::string comparison_page(const Json& before, const std::string& name_before, 
                             const std::string& name_after) {
   static_cast<void>(content_of(before, name_before));  // refuses kinds without a page, and what is not whole
   static_cast<void>(content_of(after, name_after));
-  return assembled(comparison_content(before, name_before, after, name_after),
-                   Json::array({{{"name", name_before}, {"document", before}},
-                                {{"name", name_after}, {"document", after}}}));
+  const std::string kind = kind_of(after, name_after);
+  const bool planned = kind_of(before, name_before) == "patterns" && (kind == "plan" || kind == "optimize");
+  return assembled(planned ? patterns_content(before, name_before, after, name_after)
+                           : comparison_content(before, name_before, after, name_after),
+                   Json::array({run_of(name_before, before), run_of(name_after, after)}));
 }
 
 }  // namespace tailor::report

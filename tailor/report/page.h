@@ -3,7 +3,8 @@
 /// The documents of schemas/*.json are the only source, so every number on a page is a number of the document. The page
 /// is complete without its script: verdict, cards and tables are plain HTML. The script draws charts (Observable Plot,
 /// bundled when the program was built) and links them: a layer selected anywhere is selected everywhere. A content
-/// security policy names the one style and the one script by their SHA-256 and allows nothing else, no request either.
+/// security policy names the one style and the one script by their SHA-256 and allows nothing else, no request either;
+/// pictures, where there are any, are in the page itself.
 #pragma once
 
 #include "tailor/base/json.h"
@@ -20,7 +21,8 @@ const std::vector<std::string>& kinds_with_page();
 /// @throws Error bad_json for another kind of document, or one that is not what its schema says
 std::string page(const Json& document, const std::string& name);
 
-/// Two runs of one kind side by side. @throws Error bad_json as page(), and for documents of different kinds
+/// Two runs of one kind side by side; or patterns, and a plan or a result of optimize for their model: which filters it
+/// keeps. @throws Error bad_json as page(), and for documents of different kinds; plan_mismatch
 std::string comparison_page(const Json& before, const std::string& name_before, const Json& after,
                             const std::string& name_after);
 

@@ -11,6 +11,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
+#include <set>
+#include <utility>
 
 namespace tailor::saliency {
 namespace {
@@ -24,15 +27,23 @@ std::size_t index(int row, int column, int columns) {
 // The units that are left, while others go.
 class Survivors {
  public:
-  explicit Survivors(TakeOver& costs)
-      : costs_(costs), alive_(static_cast<std::size_t>(costs.units), true), best_(alive_.size(), 0) {
+  Survivors(TakeOver& costs, std::vector<int> cluster)
+      : costs_(costs),
+        cluster_(std::move(cluster)),
+        alive_(static_cast<std::size_t>(costs.units), true),
+        best_(alive_.size(), 0) {
+    if (cluster_.empty()) cluster_.assign(alive_.size(), 0);
     for (int unit = 0; unit < costs.units; ++unit) look(unit);
   }
-  int cheapest() const {
-    int cheapest = -1;
+  // The unit that goes next; the last one where no other is left.
+  int next() {
+    if (const int unit = cheapest(); unit >= 0) return unit;
+    std::fill(cluster_.begin(), cluster_.end(), 0);  // one of each is left
     for (int unit = 0; unit < costs_.units; ++unit)
-      if (alive(unit) && (cheapest < 0 || cost(unit) < cost(cheapest))) cheapest = unit;
-    return cheapest;
+      if (alive(unit)) look(unit);
+    const int unit = cheapest();
+    return unit >= 0 ? unit
+                     : static_cast<int>(std::find(alive_.begin(), alive_.end(), true) - alive_.begin());
   }
   int heir(int unit) const { return best_[static_cast<std::size_t>(unit)]; }
   double cost(int unit) const { return costs_.at(unit, heir(unit)); }
@@ -48,15 +59,26 @@ class Survivors {
 
  private:
   bool alive(int unit) const { return alive_[static_cast<std::size_t>(unit)]; }
+  int cluster(int unit) const { return cluster_[static_cast<std::size_t>(unit)]; }
+  // Of those that have an heir; -1 if none has.
+  int cheapest() const {
+    int cheapest = -1;
+    for (int unit = 0; unit < costs_.units; ++unit)
+      if (alive(unit) && heir(unit) != unit && (cheapest < 0 || cost(unit) < cost(cheapest))) cheapest = unit;
+    return cheapest;
+  }
+  // Itself where its cluster has no other.
   void look(int unit) {
     int best = unit;
     for (int other = 0; other < costs_.units; ++other)
-      if (other != unit && alive(other) && (best == unit || costs_.at(unit, other) < costs_.at(unit, best)))
+      if (other != unit && alive(other) && cluster(other) == cluster(unit) &&
+          (best == unit || costs_.at(unit, other) < costs_.at(unit, best)))
         best = other;
     best_[static_cast<std::size_t>(unit)] = best;
   }
 
   TakeOver& costs_;
+  std::vector<int> cluster_;
   std::vector<bool> alive_;
   std::vector<int> best_;
 };
@@ -107,12 +129,13 @@ void add_reader(TakeOver& costs, const Moments& moments, const std::vector<doubl
   }
 }
 
-Redundancy remove_repeats(TakeOver costs) {
+Redundancy remove_repeats(TakeOver costs, std::vector<int> cluster) {
   TAILOR_CHECK(costs.units >= 1);
-  Survivors left(costs);
+  TAILOR_CHECK(cluster.empty() || cluster.size() == static_cast<std::size_t>(costs.units));
+  Survivors left(costs, std::move(cluster));
   Redundancy result;
   for (int step = 0; step < costs.units; ++step) {
-    const int unit = left.cheapest();
+    const int unit = left.next();
     const bool last = step + 1 == costs.units;
     result.order.push_back(unit);
     result.heir.push_back(left.heir(unit));
@@ -120,6 +143,21 @@ Redundancy remove_repeats(TakeOver costs) {
     left.remove(unit);
   }
   return result;
+}
+
+std::vector<int> least_of_clusters(const std::vector<double>& worth, const std::vector<int>& cluster) {
+  TAILOR_CHECK(worth.size() == cluster.size());
+  std::vector<int> order(worth.size()), stay;
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return worth[static_cast<std::size_t>(a)] < worth[static_cast<std::size_t>(b)];
+  });
+  std::set<int> seen;
+  for (auto unit = order.rbegin(); unit != order.rend(); ++unit)
+    if (seen.insert(cluster[static_cast<std::size_t>(*unit)]).second) stay.push_back(*unit);
+  const std::set<int> worthiest(stay.begin(), stay.end());
+  std::stable_partition(order.begin(), order.end(), [&](int unit) { return !worthiest.contains(unit); });
+  return order;
 }
 
 std::vector<int> heirs(const TakeOver& costs, const std::vector<int>& kept) {

@@ -67,7 +67,13 @@ struct Redundancy {
 };
 /// Each step removes the unit whose function, with those that it took over, another one takes over at the least cost.
 /// O(units^2) for most costs, O(units^3) at worst. @pre costs.units >= 1
-Redundancy remove_repeats(TakeOver costs);
+/// @param cluster of each unit (likeness.h), or empty. While a cluster has two units left, only units go that one of
+///                their own cluster takes over; so every cluster keeps one until there is no other way.
+Redundancy remove_repeats(TakeOver costs, std::vector<int> cluster = {});
+
+/// The order after arXiv:1810.07322, which ranks the filters of a cluster by gradients: the unit of least `worth` first, but of every cluster the worthiest
+/// stays until all other units are gone. O(units log units). @pre as many worths as units
+std::vector<int> least_of_clusters(const std::vector<double>& worth, const std::vector<int>& cluster);
 
 /// For units that go while `kept` stay: the kept one that takes over each at the least cost; kept ones have themselves.
 /// O(units^2). @pre kept is not empty and increasing

@@ -138,6 +138,45 @@ void add_worth(CLI::App& app, Call& call) {
   sub->callback([&call, a] { call = [a](const Voice& voice) { return worth(voice, *a); }; });
 }
 
+void add_patterns(CLI::App& app, Call& call) {
+  auto a = std::make_shared<PatternArguments>();
+  learn::PatternRecipe& r = a->recipe;
+  CLI::App* sub = app.add_subcommand("patterns", "what excites each filter most, as pictures and clusters");
+  sub->add_option("MODEL", a->model, "ONNX file")->required();
+  sub->add_option("-o,--output", a->out, "folder for patterns.json and a sheet of pictures per layer")
+      ->required();
+  sub->add_option(
+         "--layer", a->layers,
+         "only this layer; can be given several times (default: all that make channels which could go)")
+      ->allow_extra_args(false);
+  sub->add_option(
+      "--data", a->data,
+      std::string("samples, labels not needed: pictures are of their size and range, and filters are "
+                  "alike only if they also answer alike on them: ") +
+          kDataHelp);
+  console::add_preparation(*sub, a->preparation);
+  sub->add_option("--limit", a->limit, "use only the first so many samples; 0: all")->capture_default_str();
+  sub->add_option("--similar", a->similar,
+                  "how alike any two filters of a cluster are at least: 1 the same, 0 nothing in common")
+      ->capture_default_str();
+  sub->add_option(
+         "--objective", a->objective,
+         "what rises: the answer at the middle of the filter's map, the mean of the map, or its maximum")
+      ->check(CLI::IsMember({"middle", "mean", "maximum"}))
+      ->capture_default_str();
+  sub->add_option("--steps", r.steps, "steps uphill")->capture_default_str();
+  sub->add_option("--rate", r.rate, "size of a step, in deviations of the inputs")->capture_default_str();
+  sub->add_option("--decay", r.decay, "share of the way back to the inputs' mean, each step")
+      ->capture_default_str();
+  sub->add_option("--blur", r.blur, "deviation of the blur in pixels; 0: none")->capture_default_str();
+  sub->add_option("--blur-every", r.blur_every, "blur after so many steps")->capture_default_str();
+  sub->add_option("--jitter", r.jitter, "shift by up to so many pixels at each step")->capture_default_str();
+  sub->add_option("--batch", r.batch, "filters at once")->capture_default_str();
+  sub->add_option("--seed", r.seed, "of the start and of the shifts")->capture_default_str();
+  sub->add_option("--threads", a->threads, "threads; results differ in the last bits (default: all cores)");
+  sub->callback([&call, a] { call = [a](const Voice& voice) { return patterns(voice, *a); }; });
+}
+
 }  // namespace
 
 int run(int count, char** arguments, Voice& voice) {
@@ -153,6 +192,7 @@ int run(int count, char** arguments, Voice& voice) {
                "train a model to answer like the one it was made from; no labels needed");
   add_evaluate(app, call);
   add_worth(app, call);
+  add_patterns(app, call);
   console::check_names(app, count, arguments);
   try {
     app.parse(count, arguments);
@@ -164,7 +204,7 @@ int run(int count, char** arguments, Voice& voice) {
   console::apply(voice);
   if (!call)
     throw Error(Code::usage, "no verb given", "command line",
-                "verbs: train, finetune, distill, evaluate, worth");
+                "verbs: train, finetune, distill, evaluate, worth, patterns");
   return call(voice);
 }
 

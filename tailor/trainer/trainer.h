@@ -2,10 +2,12 @@
 #pragma once
 
 #include "tailor/console/console.h"
+#include "tailor/learn/patterns.h"
 #include "tailor/learn/train.h"
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace tailor::trainer {
 
@@ -37,10 +39,22 @@ struct WorthArguments {
   int threads = 0;  // 0: all cores
 };
 
+struct PatternArguments {
+  std::filesystem::path model, data, out;  // out: a folder
+  std::vector<std::string> layers;         // none: those that make channels which could go
+  console::PreparationArguments preparation;
+  std::string objective = "middle";
+  learn::PatternRecipe recipe;
+  double similar = 0.3;
+  std::int64_t limit = 256;
+  int threads = 0;  // 0: all cores
+};
+
 /// Each prints its result and returns the program's exit code; all else is thrown. @throws Error
 int evaluate(const Voice& voice, const EvaluateArguments& arguments);
 int train(const Voice& voice, const TrainArguments& arguments);
 int worth(const Voice& voice, const WorthArguments& arguments);
+int patterns(const Voice& voice, const PatternArguments& arguments);
 
 /// Understands the command line and runs the verb. @throws Error usage, unknown_name, bad_value and the verb's
 int run(int count, char** arguments, Voice& voice);

@@ -129,6 +129,61 @@ TEST_F(Trainer, TakesGradientsThatOptimizeReads) {
                "classes");
 }
 
+TEST_F(Trainer, DrawsPatternsThatOptimizeAndReportRead) {
+  const std::string out = folder.path() / "patterns", file = out + "/patterns.json";
+  Finished finished =
+      run({"patterns", model, "-o", out, "--data", data, "--limit", "40", "--steps", "8", "--json"});
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  expect_valid(finished);
+  const Json found = document(finished);
+  EXPECT_EQ(parse_json(bytes("patterns/patterns.json"), file), found);
+  ASSERT_EQ(found["layers"].size(), 2u);
+  EXPECT_EQ(found["samples"], 40);
+  EXPECT_EQ(found["groups"][0]["clusters"].size(), 6u);
+  for (const Json& layer : found["layers"]) {
+    EXPECT_EQ(layer["filters"].size(), 6u);
+    EXPECT_EQ(bytes("patterns/" + layer["sheet"].get<std::string>()).substr(1, 3), "PNG");
+    for (const Json& filter : layer["filters"]) EXPECT_GT(filter["reached"], filter["start"]);
+  }
+  const std::string page = folder.path() / "page.html", fast = folder.path() / "fast.onnx";
+  EXPECT_EQ(run({"report", file, "-o", page}).exit, 0);
+  EXPECT_NE(bytes("page.html").find(found["layers"][1]["filters"][5]["picture"].get<std::string>()),
+            std::string::npos);
+  const Words optimize = {"optimize", model,     "-o",      fast,   "--calib",      data,
+                          "--rule",   "uniform", "--macs",  "0.8x", "--fit",        "64",
+                          "--refit",  "64",      "--judge", "32",   "--best-effort"};
+  auto with = [&](Words more) {
+    more.insert(more.begin(), optimize.begin(), optimize.end());
+    return run(more);
+  };
+  expect_error(with({"--patterns", file}), 2, "E2000", "--patterns says nothing here");
+  expect_error(with({"--criterion", "functionality", "--patterns", data}), 2, "E2103", "");
+  onnx::write(small_classifier(9), model);
+  expect_error(with({"--criterion", "functionality", "--patterns", file}), 2, "E2106", "of another model");
+}
+
+TEST_F(Trainer, PatternsSayWhatIsWrong) {
+  const std::string out = folder.path() / "patterns";
+  auto with = [&](Words more) {
+    const Words begin = {"patterns", model, "-o", out};
+    more.insert(more.begin(), begin.begin(), begin.end());
+    return run(more);
+  };
+  expect_error(with({"--layer", "conv3"}), 2, "E2001", "did you mean 'conv1'");
+  expect_error(with({"--steps", "0"}), 2, "E2002", "--steps");
+  expect_error(with({"--similar", "2"}), 2, "E2002", "--similar");
+  expect_error(with({"--setps", "2"}), 2, "E2001", "--steps");
+  write_file(folder.path() / "file", "no folder");
+  expect_error(run({"patterns", model, "-o", folder.path() / "file"}), 8, "E8002", "folder");
+  graph::Model flat = small_classifier();
+  flat.graph.inputs[0].shape = graph::Shape{1, 3, graph::kUnknown, graph::kUnknown};
+  onnx::write(flat, model);
+  expect_error(with({}), 3, "E3102", "--data");
+  Finished finished = with({"--data", data, "--layer", "conv1", "--steps", "2"});
+  EXPECT_EQ(finished.exit, 0) << finished.err;
+  EXPECT_NE(finished.out.find("layer     conv1: 6 filters"), std::string::npos) << finished.out;
+}
+
 TEST_F(Trainer, TrainsAnew) {
   Finished finished = run({"train", model, "-o", folder.path() / "out.onnx", "--data", data, "--eval", eval,
                            "--epochs", "4", "--batch", "20", "--rule", "adamw", "--rate", "0.02", "--json"});

@@ -15,9 +15,9 @@ if (execFileSync(samplePages, [folder], {encoding: "utf8"}).trim() !== "charts")
 
 const charts = {
   analysis: 4, device: 6, gpu: 3, "gpu-hostile": 3, bench: 1, verify: 1, optimize: 3, devices: 4, map: 2, plan: 1, tune: 2, difference: 1, plans: 1,
-  gpus: 1, described: 1, outcomes: 1, hostile: 4, large: 3,
+  gpus: 1, described: 1, outcomes: 1, patterns: 0, kept: 0, hostile: 4, large: 3,
 };
-const comparisons = ["difference", "plans", "gpus", "described", "outcomes"];
+const comparisons = ["difference", "plans", "gpus", "described", "outcomes", "kept"];
 const pages = Object.keys(charts);
 const shown = pages.filter((name) => !["large", "hostile", "gpu-hostile"].includes(name));
 
@@ -95,6 +95,18 @@ for (const name of shown.filter((name) => !comparisons.includes(name)))
     assert.ok((await compareNumbers(seen.page, document_(name))) > 0);
     await seen.close();
   });
+
+test("patterns: every picture is shown, and what a plan removes is faint", async () => {
+  const seen = await open("kept");
+  const {layers} = document_("patterns");
+  const sizes = await seen.page.locator(".pictures img").evaluateAll((images) => images.map((image) => image.complete && image.naturalWidth));
+  assert.equal(sizes.length, layers.reduce((sum, layer) => sum + layer.filters.length, 0));
+  assert.ok(sizes.every((size) => size === 8), sizes.join(" "));
+  assert.ok((await seen.page.locator(".pictures .gone").count()) > 0);
+  const faint = await seen.page.locator(".pictures .gone img").first().evaluate((image) => getComputedStyle(image).opacity);
+  assert.equal(faint, "0.3");
+  await seen.close();
+});
 
 test("tune: the search and the shares follow the selected operator", async () => {
   const seen = await open("tune");

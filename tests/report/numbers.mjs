@@ -17,6 +17,7 @@ const columns = {
   "optimize": [["after", (d) => d.plan.groups.map((g) => g.after)], ["predicted", (d) => d.rounds.map((r) => r.predicted)], ["after us", (d) => d.devices.map((m) => m.after_us)], free],
   "map": [["us", (d) => [d.chosen, ...d.baselines, ...d.front].filter(Boolean).map((m) => m.latency_us)]],
   "plan": [["before", (d) => d.groups.map((g) => g.before)], ["after", (d) => d.groups.map((g) => g.after)]],
+  "patterns": [["channels", (d) => d.groups.map((g) => g.width)], ["filters", (d) => d.layers.map((l) => l.filters.length)]],
   "tune": [["own us", (d) => d.tasks.map((t) => (t.own ? t.own.us : NaN))], ["layers", (d) => d.tasks.map((t) => t.layers)]],
 };
 

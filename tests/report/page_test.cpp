@@ -318,6 +318,68 @@ TEST(Page, TuningOfEarlierVersionsHasAPage) {
   EXPECT_NE(page(document, "run.json").find("Only one share was tuned for"), std::string::npos);
 }
 
+TEST(Page, PatternsAreInThePageOnce) {
+  const Json document = patterns_document();
+  const std::string text = page(document, "folder/patterns.json");
+  std::size_t filters = 0;
+  for (const Json& layer : document["layers"])
+    for (const Json& filter : layer["filters"]) {
+      EXPECT_EQ(count(text, "base64," + filter["picture"].get<std::string>() + "\""), 1u);
+      ++filters;
+    }
+  EXPECT_EQ(count(text, "<img "), filters);
+  EXPECT_EQ(count(text, document["layers"][0]["filters"][0]["picture"].get<std::string>()), 1u)
+      << "the document behind the page holds no second one";
+  EXPECT_NE(between(text, "Content-Security-Policy\" content=\"", "\"").find("; img-src data:;"),
+            std::string::npos);
+  EXPECT_EQ(page(bench_document(), "run.json").find("img-src"), std::string::npos);
+  EXPECT_EQ(between(text, "<h1>", "</h1>"),
+            "original.onnx: 46 channels in 39 clusters, so that 7 repeat what another one is for.");
+  EXPECT_NE(text.find("<h3>3 alike</h3>"), std::string::npos);
+  EXPECT_NE(text.find("no input moves its answer"), std::string::npos);
+  EXPECT_NE(text.find("--patterns folder/patterns.json"), std::string::npos);
+}
+
+TEST(Page, PatternsOfAUsualLayerStaySmall) {
+  EXPECT_LT(page(patterns_document(64, 32), "run.json").size(), 1u << 20);
+}
+
+TEST(Page, PatternsThatAreNoPicturesStayInert) {
+  Json document = patterns_document();
+  document["layers"][0]["filters"][0]["picture"] = "\"><script>taken</script>";
+  document["layers"][1]["layer"] = document["groups"][0]["name"] = document["layers"][0]["sheet"] =
+      hostile_names()[0];
+  const std::string text = page(document, "run.json");
+  EXPECT_EQ(count(text, "<script"), has_charts() ? 2u : 0u);
+  EXPECT_NE(text.find("base64,scripttaken/script\""), std::string::npos);
+  document["layers"][0]["filters"][0]["picture"] = std::string(70000, 'A');
+  EXPECT_THROW(page(document, "run.json"), Error);
+}
+
+TEST(Comparison, PatternsBesideAPlanSayWhatStays) {
+  const Json patterns = patterns_document();
+  Json plan = plan_document();
+  for (int unit = 2; unit < 34; ++unit) plan["groups"][0]["kept"].push_back(unit);
+  const std::string text = comparison_page(patterns, "p.json", plan, "fast.plan.json");
+  EXPECT_NE(between(text, "<h1>", "</h1>").find("the plan keeps 44, and of 2 clusters none."),
+            std::string::npos);
+  EXPECT_EQ(count(text, "<li class=\"gone\">"), 2u);
+  EXPECT_NE(text.find("; it goes"), std::string::npos);
+  EXPECT_NE(text.find("<h3>3 alike, 3 stay</h3>"), std::string::npos);
+  Json result = optimize_document();
+  result["plan"] = plan;
+  EXPECT_EQ(count(comparison_page(patterns, "p.json", result, "fast.json"), "<li class=\"gone\">"), 2u);
+  plan["model"]["sha256"] = std::string(64, 'c');
+  try {
+    static_cast<void>(comparison_page(patterns, "p.json", plan, "fast.plan.json"));
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::plan_mismatch);
+  }
+  plan["model"]["sha256"] = std::string(64, 'b'), plan["groups"][0]["kept"].push_back(34);
+  EXPECT_THROW(comparison_page(patterns, "p.json", plan, "fast.plan.json"), Error) << "there is no unit 34";
+}
+
 TEST(Page, TwoThousandLayersStaySmall) {
   EXPECT_LT(page(analysis_document(60), "run.json").size(), 1u << 20) << "a usual model";
   EXPECT_EQ(count(page(analysis_document(2000), "run.json"), "<tr data-layer="), 6000u)

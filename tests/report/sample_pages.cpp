@@ -57,6 +57,10 @@ int main(int count, char** arguments) {
   write(folder, "map", testing::map_document());
   write(folder, "plan", testing::plan_document());
   write(folder, "tune", testing::tune_document());
+  write(folder, "patterns", testing::patterns_document());
+  Json keeps = testing::plan_document();
+  for (int unit = 2; unit < 34; ++unit) keeps["groups"][0]["kept"].push_back(unit);
+  compare(folder, "kept", testing::patterns_document(), keeps);
   write_outcomes(folder);
   Json other_gpu = testing::gpu_document(12);
   other_gpu["device"] = "another GPU", other_gpu["layers"][4]["us"] = 12.5;

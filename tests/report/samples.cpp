@@ -1,6 +1,9 @@
 #include "tests/report/samples.h"
 
+#include "tailor/base/base64.h"
 #include "tailor/base/file.h"
+#include "tailor/base/random.h"
+#include "tailor/data/picture.h"
 #include "tailor/pipeline/analyze.h"
 #include "tailor/pipeline/device_analysis.h"
 #include "tailor/pipeline/gpu_analysis.h"
@@ -290,9 +293,68 @@ Json tune_document() {
   return json;
 }
 
+namespace {
+
+Json filter_of(int group, int unit, int side) {
+  Random random(static_cast<std::uint64_t>(1000 * (group + 1) + unit));
+  data::Picture picture{side, side, 3, {}};
+  for (int i = 0; i < 3 * side * side; ++i)
+    picture.samples.push_back(static_cast<std::uint8_t>(random.below(256)));
+  return {{"group", group},
+          {"unit", unit},
+          {"start", 0.25 - 0.01 * unit},
+          {"reached", unit == 4 ? 0.21 : 3.5 + unit},
+          {"silent", unit == 4},
+          {"picture", base64(data::png(picture))}};
+}
+
+Json layer_of(const char* name, int group, int filters, int side) {
+  Json list = Json::array();
+  for (int unit = 0; unit < filters; ++unit) list.push_back(filter_of(group, unit, side));
+  return {{"layer", name},
+          {"value", std::string(name) + "_value"},
+          {"response", std::string(name) + "_normalised"},
+          {"filters", list},
+          {"sheet", std::string("001-sheet.png")},
+          {"columns", 4}};
+}
+
+Json clusters_of(const char* name, int width, int clusters) {
+  Json list = Json::array();
+  for (int unit = 0; unit < width; ++unit) list.push_back(unit % clusters);
+  return {{"name", name}, {"width", width}, {"changeable", true}, {"clusters", list}};
+}
+
+}  // namespace
+
+// The groups are named and as wide as those of plan_document.
+Json patterns_document(int filters, int side) {
+  return {{"schema", "tailor/patterns/1"},
+          {"model", "original.onnx"},
+          {"sha256", std::string(64, 'b')},
+          {"data", nullptr},
+          {"samples", 0},
+          {"input", {3, side, side}},
+          {"objective", "middle"},
+          {"steps", 64},
+          {"rate", 0.05},
+          {"decay", 0.05},
+          {"blur", 0.5},
+          {"blur_every", 4},
+          {"jitter", 0},
+          {"seed", 1},
+          {"similar", 0.5},
+          {"seconds", 1.5},
+          {"groups",
+           {clusters_of("/blocks/0/conv/Conv", 34, 34), clusters_of("/blocks/7/conv/Conv", filters, 5)}},
+          {"layers",
+           {layer_of("first", 0, 34, side), layer_of("second", 1, filters, side),
+            layer_of("last", -1, 10, side)}}};
+}
+
 std::vector<Json> all_documents() {
   return {analysis_document(12), device_document(), gpu_document(7), bench_document(), verify_document(),
-          optimize_document(),   map_document(),    plan_document(), tune_document()};
+          optimize_document(),   map_document(),    plan_document(), tune_document(),  patterns_document()};
 }
 
 }  // namespace tailor::testing

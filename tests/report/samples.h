@@ -27,6 +27,10 @@ Json plan_document();
 /// Three operators at three shares; one time is not measured.
 Json tune_document();
 
+/// Of a network whose second group has `filters` filters, with pictures of `side` pixels; one filter is silent, one
+/// layer belongs to no group.
+Json patterns_document(int filters = 12, int side = 8);
+
 /// All of the above.
 std::vector<Json> all_documents();
 

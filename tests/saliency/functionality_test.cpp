@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -120,6 +121,71 @@ TEST(Functionality, IsTheGreedyOrderOverAllPairs) {
     std::iota(all.begin(), all.end(), 0);
     EXPECT_EQ(sorted, all);
   }
+}
+
+std::vector<int> random_clusters(int units, std::uint64_t seed) {
+  Random random(seed);
+  std::vector<int> cluster;
+  for (int u = 0; u < units; ++u) cluster.push_back(static_cast<int>(random.below(4)));
+  return cluster;
+}
+
+// As long as some cluster has two units left, units go to their own; the last one of each goes after all others.
+TEST(Functionality, EveryClusterKeepsOneAsLongAsThereIsAnotherWay) {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    const int units = 1 + static_cast<int>(seed % 15);
+    const std::vector<int> cluster = random_clusters(units, seed + 100);
+    const Redundancy found = remove_repeats(random_costs(units, seed), cluster);
+    std::map<int, int> left;
+    for (int c : cluster) ++left[c];
+    std::size_t spare = cluster.size() - left.size();
+    for (std::size_t i = 0; i < found.order.size(); ++i) {
+      const int own = cluster[static_cast<std::size_t>(found.order[i])],
+                of_heir = cluster[static_cast<std::size_t>(found.heir[i])];
+      if (i < spare) {
+        EXPECT_GT(left[own], 1) << seed;
+        EXPECT_EQ(own, of_heir) << seed;
+      }
+      --left[own];
+    }
+    EXPECT_EQ(std::set<int>(found.order.begin(), found.order.end()).size(), cluster.size());
+  }
+}
+
+// Within a cluster, and while it lasts, the order is that of the cluster alone.
+TEST(Functionality, ClustersGoAsTheyWouldAlone) {
+  const int units = 12;
+  const TakeOver costs = random_costs(units, 5);
+  const std::vector<int> cluster = random_clusters(units, 8);
+  const Redundancy found = remove_repeats(costs, cluster);
+  for (int c = 0; c < 4; ++c) {
+    std::vector<int> members, order;
+    for (int u = 0; u < units; ++u)
+      if (cluster[static_cast<std::size_t>(u)] == c) members.push_back(u);
+    if (members.empty()) continue;
+    for (int u : found.order)
+      if (cluster[static_cast<std::size_t>(u)] == c) order.push_back(u);
+    TakeOver alone{static_cast<int>(members.size()), {}};
+    for (int a : members)
+      for (int b : members) alone.cost.push_back(costs.at(a, b));
+    const Redundancy expected = by_all_pairs(alone);
+    for (std::size_t i = 0; i < expected.order.size(); ++i)
+      EXPECT_EQ(order[i], members[static_cast<std::size_t>(expected.order[i])]) << c;
+  }
+}
+
+TEST(Functionality, OneClusterIsNone) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const TakeOver costs = random_costs(9, seed);
+    EXPECT_EQ(remove_repeats(costs, std::vector<int>(9, 3)).order, remove_repeats(costs).order);
+  }
+}
+
+TEST(Functionality, TheWorthiestOfEachClusterGoLast) {
+  EXPECT_EQ(least_of_clusters({5, 1, 4, 3, 2, 0.5}, {0, 0, 1, 1, 0, 2}),
+            (std::vector<int>{1, 4, 3, 5, 2, 0}));
+  EXPECT_EQ(least_of_clusters({3, 1, 2}, {0, 0, 0}), (std::vector<int>{1, 2, 0})) << "one cluster: by worth";
+  EXPECT_EQ(least_of_clusters({3, 1, 2}, {0, 1, 2}), (std::vector<int>{1, 2, 0})) << "all alone: by worth";
 }
 
 TEST(Functionality, HeirsAreTheCheapestOfThoseThatStay) {
