@@ -165,6 +165,7 @@ Json to_json(const tune::TuneResult& result, const std::vector<TunedTask>& tasks
                {"repeated", result.repeated},
                {"compile_seconds", result.compile_seconds},
                {"measure_seconds", result.measure_seconds},
+               {"library_missing", result.library.empty() ? Json(nullptr) : Json(result.library)},
                {"tasks", Json::array()},
                {"left_out", Json::array()}};
   for (const TunedTask& task : tasks) {
@@ -182,6 +183,7 @@ Json to_json(const tune::TuneResult& result, const std::vector<TunedTask>& tasks
                              {"use", task.use_library() ? "library"
                                      : task.own         ? "own"
                                                         : "none"},
+                             {"own_over_library", task.own_over_library() ? Json(*task.own_over_library()) : Json(nullptr)},
                              {"history", history_json(task)},
                              {"at_shares", shares_json(task)}});
   }

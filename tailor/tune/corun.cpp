@@ -32,7 +32,8 @@ class Search {
   }
 
   void go(std::size_t tenant, double used, double value, std::vector<std::size_t>& chosen) {
-    if (used + least_[tenant] > 1 + kSlack || bound(tenant, used, value) > worst()) return;
+    if (used + least_[tenant] > 1 + kSlack) return;
+    if (const double bounded = bound(tenant, used, value); bounded == kNever || bounded > worst()) return;
     if (tenant == tenants_.size()) return add({chosen, value, used});
     for (std::size_t i = 0; i < tenants_[tenant].times.size(); ++i) {
       const ShareTime& time = tenants_[tenant].times[i];
@@ -45,12 +46,13 @@ class Search {
   std::uint64_t divisions() const { return divisions_; }
 
  private:
-  // The value if each of the rest had all that the others among them must leave it.
+  // The value if each of the rest could have all that is left; infinite if one of them finds no share in it.
   double bound(std::size_t tenant, double used, double value) const {
     for (std::size_t t = tenant; t < tenants_.size(); ++t) {
       double fastest = kNever;
       for (const ShareTime& time : tenants_[t].times)
         if (used + time.share <= 1 + kSlack) fastest = std::min(fastest, stretch_ * time.us);
+      if (fastest == kNever) return kNever;
       value = joined(goal_, value, tenants_[t], fastest);
     }
     return value;
