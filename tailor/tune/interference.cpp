@@ -73,7 +73,8 @@ InterferenceMatrix measure_interference(std::size_t kernels, const InterferenceB
   std::vector<std::size_t> order(matrix.cells.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   Random random(options.seed);
-  while (matrix.rounds < options.rounds && (options.seconds <= 0 || seconds() < options.seconds)) {
+  auto in_time = [&] { return matrix.rounds == 0 || options.seconds <= 0 || seconds() < options.seconds; };
+  while (matrix.rounds < options.rounds && in_time()) {
     random.shuffle(order);
     for (std::size_t done = 0; done < order.size(); ++done) {
       const std::size_t cell = order[done];
