@@ -29,6 +29,8 @@ namespace {
 
 constexpr double kTolerance = 1e-5;  // of the sum of absolute products; rounding in f32 stays below it
 constexpr std::int64_t kMostWorkers = 1024, kMostSamples = 10000;
+constexpr std::size_t kMostLayers = 64;        // that are kept with their operands
+constexpr double kMostElements = 1 << 26;      // of all of them together, in floats: 256 MiB
 constexpr std::size_t kMostLoaded = 256;       // kernels that are kept for windows
 constexpr double kWindowSampleUs = 100;        // a sample of a window lasts so long by repetition
 
@@ -92,10 +94,24 @@ class Service {
     return {{"protocol", 1}, {"runtime", "kernels"}, {"clock", "thread cpu"}};
   }
 
+  // The last layers are kept, since operators of a network take turns and their loops take long.
   const Layer& layer_of(const std::string& workload) {
-    if (!layer_ || to_string(layer_->workload) != workload)
-      layer_ = std::make_unique<Layer>(make_layer(latency::parse_workload(workload)));
-    return *layer_;
+    auto known = std::find_if(layers_.begin(), layers_.end(),
+                              [&](const auto& layer) { return to_string(layer->workload) == workload; });
+    if (known == layers_.end()) {
+      auto made = std::make_unique<Layer>(make_layer(latency::parse_workload(workload)));
+      known = layers_.insert(layers_.end(), std::move(made));
+    }
+    std::rotate(layers_.begin(), known, known + 1);
+    double elements = 0;
+    std::size_t kept = 0;
+    for (; kept < layers_.size(); ++kept) {
+      const Layer& layer = *layers_[kept];
+      elements += static_cast<double>(layer.input.size() + layer.weights.size() + 5 * layer.expected.size());
+      if (kept > 0 && (kept >= kMostLayers || elements > kMostElements)) break;
+    }
+    layers_.resize(kept);
+    return *layers_.front();
   }
 
   // A shared object, or oneDNN where the request names it.
@@ -178,7 +194,7 @@ class Service {
     Kernel kernel;                 // refers to the layer
     int workers = 1, repeats = 1;
   };
-  std::unique_ptr<Layer> layer_;
+  std::vector<std::unique_ptr<Layer>> layers_;  // the one asked for last comes first
   std::unique_ptr<OneDnn> onednn_;  // outlives what was loaded
   std::string onednn_path_;
   std::map<std::string, Loaded> loaded_;
