@@ -29,10 +29,10 @@ namespace {
 
 constexpr double kTolerance = 1e-5;  // of the sum of absolute products; rounding in f32 stays below it
 constexpr std::int64_t kMostWorkers = 1024, kMostSamples = 10000;
-constexpr std::size_t kMostLayers = 64;        // that are kept with their operands
-constexpr double kMostElements = 1 << 26;      // of all of them together, in floats: 256 MiB
-constexpr std::size_t kMostLoaded = 256;       // kernels that are kept for windows
-constexpr double kWindowSampleUs = 100;        // a sample of a window lasts so long by repetition
+constexpr std::size_t kMostLayers = 64;    // that are kept with their operands
+constexpr double kMostElements = 1 << 26;  // of all of them together, in floats: 256 MiB
+constexpr std::size_t kMostLoaded = 256;   // kernels that are kept for windows
+constexpr double kWindowSampleUs = 100;    // a sample of a window lasts so long by repetition
 
 // The kernel that never changes: products of 64 x 64 in the first cache, then one pass over 1 MiB. Its time says how
 // fast this core is at the moment.
@@ -155,8 +155,8 @@ class Service {
     if (request.contains("stressor")) {
       made.kernel = make_stressor(text(request, "stressor", "request"), workers);
     } else {
-      made.layer = std::make_unique<Layer>(
-          make_layer(latency::parse_workload(text(request, "workload", "request"))));
+      made.layer =
+          std::make_unique<Layer>(make_layer(latency::parse_workload(text(request, "workload", "request"))));
       made.kernel = kernel_of(request, *made.layer, workers);
       error = error_of(made.kernel, *made.layer, workers);
       if (!(error <= kTolerance)) return wrong(error);
@@ -174,11 +174,13 @@ class Service {
     const auto found = loaded_.find(text(request, "name", "request"));
     if (found == loaded_.end()) throw Error(Code::unknown_name, "nothing of that name was loaded", "name");
     const double seconds = number(request, "seconds", "request");
-    if (!(seconds > 0 && seconds <= 60)) throw Error(Code::bad_value, "\"seconds\" must be 0 to 60", "request");
+    if (!(seconds > 0 && seconds <= 60))
+      throw Error(Code::bad_value, "\"seconds\" must be 0 to 60", "request");
     const Json& list = member(request, "cores", "request");
     std::vector<int> cores;
     for (const Json& core : list.is_array() ? list : Json::array()) {
-      if (!core.is_number_integer() || core.get<std::int64_t>() < 0 || core.get<std::int64_t>() >= CPU_SETSIZE)
+      if (!core.is_number_integer() || core.get<std::int64_t>() < 0 ||
+          core.get<std::int64_t>() >= CPU_SETSIZE)
         throw Error(Code::bad_value, "\"cores\" must hold numbers of cores", "request");
       cores.push_back(core.get<int>());
     }
@@ -195,7 +197,7 @@ class Service {
     int workers = 1, repeats = 1;
   };
   std::vector<std::unique_ptr<Layer>> layers_;  // the one asked for last comes first
-  std::unique_ptr<OneDnn> onednn_;  // outlives what was loaded
+  std::unique_ptr<OneDnn> onednn_;              // outlives what was loaded
   std::string onednn_path_;
   std::map<std::string, Loaded> loaded_;
   Sentinel sentinel_;

@@ -42,11 +42,12 @@ struct Version {
   unsigned cpu_runtime, gpu_runtime;
 };
 
-constexpr int kForwardInference = 96, kDirect = 1, kRelu = 31, kClip = 255, kFloat = 3, kCpu = 1, kInOrder = 1;
+constexpr int kForwardInference = 96, kDirect = 1, kRelu = 31, kClip = 255, kFloat = 3, kCpu = 1,
+              kInOrder = 1;
 constexpr int kAnyLayout = 1, kVector = 2, kRowMajor = 3, kNchw = 5;
-constexpr int kSource = 1, kResult = 17, kWeights = 33, kBias = 41;            // arguments
+constexpr int kSource = 1, kResult = 17, kWeights = 33, kBias = 41;                 // arguments
 constexpr int kAskName = 8, kAskSource = 129, kAskWeights = 131, kAskResult = 133;  // questions
-constexpr unsigned kSequential = 1, kOpenMp = 2;                               // runtimes
+constexpr unsigned kSequential = 1, kOpenMp = 2;                                    // runtimes
 
 bool has(const latency::Workload& w, const std::string& word) {
   const std::string post = "+" + w.post + "+";
@@ -158,8 +159,7 @@ namespace {
 
 // Memory of the library's layouts begins where its widest vectors like it.
 struct Block {
-  explicit Block(std::size_t bytes)
-      : data(std::aligned_alloc(64, (bytes + 63) / 64 * 64 + 64), &std::free) {
+  explicit Block(std::size_t bytes) : data(std::aligned_alloc(64, (bytes + 63) / 64 * 64 + 64), &std::free) {
     if (!data) throw std::bad_alloc();
     std::memset(data.get(), 0, bytes);
   }
@@ -233,7 +233,8 @@ class Builder {
 
   TensorDescriptor tensor(const Dimensions& sizes, int layout, int dimensions = 0) const {
     TensorDescriptor made;
-    check(f_.tensor(&made, dimensions ? dimensions : shapes_.dimensions, sizes.data(), kFloat, layout), "tensor");
+    check(f_.tensor(&made, dimensions ? dimensions : shapes_.dimensions, sizes.data(), kFloat, layout),
+          "tensor");
     return made;
   }
   Memory memory(const TensorDescriptor& of, void* at = nullptr) {
@@ -262,7 +263,8 @@ class Builder {
   PrimitiveDescriptor describe(int layout) {
     const latency::Workload& w = layer_.workload;
     const bool conv = w.kind == latency::Kind::conv, with_bias = !layer_.bias.empty();
-    const TensorDescriptor source = tensor(shapes_.source, layout), weights = tensor(shapes_.weights, kAnyLayout),
+    const TensorDescriptor source = tensor(shapes_.source, layout),
+                           weights = tensor(shapes_.weights, kAnyLayout),
                            result = tensor(shapes_.result, layout),
                            bias = conv ? tensor(shapes_.bias, kVector, 1) : tensor(shapes_.bias, kRowMajor);
     const TensorDescriptor* optional = with_bias ? &bias : nullptr;

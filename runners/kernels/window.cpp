@@ -84,8 +84,8 @@ void work(const Kernel& kernel, Meeting& meeting, std::size_t worker, const std:
 
 // A float array per worker that is swept through.
 Kernel sweep(std::size_t floats, int at_once) {
-  auto arrays = std::make_shared<std::vector<std::vector<float>>>(
-      static_cast<std::size_t>(at_once), std::vector<float>(floats, 1.0f));
+  auto arrays = std::make_shared<std::vector<std::vector<float>>>(static_cast<std::size_t>(at_once),
+                                                                  std::vector<float>(floats, 1.0f));
   auto out = std::make_shared<std::vector<float>>(static_cast<std::size_t>(at_once));
   auto run = [arrays, out](int worker, int) {
     const std::size_t mine = static_cast<std::size_t>(worker) % arrays->size();
@@ -118,7 +118,8 @@ Window run_window(const Kernel& kernel, const std::vector<int>& cores, int repea
   for (std::size_t worker = 0; worker < cores.size(); ++worker)
     threads.emplace_back([&, worker] { work(kernel, meeting, worker, cores, repeats); });
   threads.clear();  // joins
-  if (meeting.failed()) throw Error(Code::bad_value, "this process may not run on one of those cores", "cores");
+  if (meeting.failed())
+    throw Error(Code::bad_value, "this process may not run on one of those cores", "cores");
   return meeting.take();
 }
 

@@ -13,7 +13,7 @@ namespace tailor::kernels {
 
 /// Samples of a window, in the order taken.
 struct Window {
-  std::vector<double> us;              // processor time of one run, of the worker who takes longest
+  std::vector<double> us;                // processor time of one run, of the worker who takes longest
   std::vector<double> begin_us, end_us;  // of each sample, on the clock that all processes share
 };
 

@@ -62,8 +62,7 @@ std::string tune_text(const tune::TuneResult& result, const std::vector<TunedTas
     const tune::TaskResult& r = task.result;
     table.row({r.key.op, std::to_string(r.task.layers), fmt::format("{:.3g} %", 100 * r.task.share),
                fmt::format("{}", r.before + r.trials), time_of(task.own), time_of(task.library),
-               use_text(task),
-               task.own ? tune::to_string(task.own->configuration) : r.stopped});
+               use_text(task), task.own ? tune::to_string(task.own->configuration) : r.stopped});
   }
   std::string text = fmt::format(
       "{} trials in {:.0f} s ({:.1f} a minute), {} measured again because the core's speed changed\n",
@@ -136,7 +135,8 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
       arguments.threads > 0 ? arguments.threads : static_cast<int>(tune::usable_cores().size());
   const graph::Model model = onnx::read(arguments.model);
   const graph::Shapes shapes = graph::infer_shapes(model, parse_shapes(arguments.shapes));
-  const pipeline::TuningPlan plan = pipeline::plan_tuning(model, shapes, parse_shares(arguments.share), threads);
+  const pipeline::TuningPlan plan =
+      pipeline::plan_tuning(model, shapes, parse_shares(arguments.share), threads);
   tune::RecordFile file(arguments.db);
   if (file.damaged() > 0)
     say(global, 0, fmt::format("{}: {} damaged lines passed over", arguments.db.string(), file.damaged()));

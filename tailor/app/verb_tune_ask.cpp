@@ -49,8 +49,8 @@ std::vector<RecordKey> surfaces_of(const tune::RecordFile& file, const std::stri
     recorded += fmt::format("{}{:g} % of {}", recorded.empty() ? "" : "; ", 100 * key.share, key.device);
   }
   if (chosen.empty())
-    throw Error(Code::unknown_name, "no record of that share on a processor whose vectors are known", file.path().string(),
-                "recorded: " + recorded.substr(0, 400));
+    throw Error(Code::unknown_name, "no record of that share on a processor whose vectors are known",
+                file.path().string(), "recorded: " + recorded.substr(0, 400));
   return chosen;
 }
 
@@ -67,7 +67,8 @@ Json asked_json(const Asked& asked) {
   const SurfaceAnswer& a = asked.answer;
   Json neighbours = Json::array();
   for (const tune::Neighbour& n : a.neighbours)
-    neighbours.push_back({{"op", n.op}, {"distance", n.distance}, {"us", n.us > 0 ? Json(n.us) : Json(nullptr)}});
+    neighbours.push_back(
+        {{"op", n.op}, {"distance", n.distance}, {"us", n.us > 0 ? Json(n.us) : Json(nullptr)}});
   return {{"op", asked.op},
           {"device", asked.surface.device},
           {"share", asked.surface.share},
@@ -99,8 +100,8 @@ std::string ask_text(const std::vector<Asked>& list) {
   std::string reasons;
   for (const Asked& asked : list) {
     const SurfaceAnswer& a = asked.answer;
-    table.row({asked.op, fmt::format("{:.3g} %", 100 * asked.surface.share), name(a.ground), time(a.us), time(a.lo_us),
-               time(a.hi_us), tune::to_string(a.configuration)});
+    table.row({asked.op, fmt::format("{:.3g} %", 100 * asked.surface.share), name(a.ground), time(a.us),
+               time(a.lo_us), time(a.hi_us), tune::to_string(a.configuration)});
     if (!a.reason.empty())
       reasons += fmt::format("{} at {:.3g} %: {}\n", asked.op, 100 * asked.surface.share, a.reason);
   }
@@ -126,7 +127,8 @@ int tune_ask(const Global& global, const TuneAskArguments& arguments) {
       asked.push_back({latency::to_string(workload), key, surface.ask(workload), surface.error_of(workload)});
   }
   if (!global.json) return print(ask_text(asked)), 0;
-  Json json = {{"schema", "tailor/tune-ask/1"}, {"file", arguments.file.string()}, {"answers", Json::array()}};
+  Json json = {
+      {"schema", "tailor/tune-ask/1"}, {"file", arguments.file.string()}, {"answers", Json::array()}};
   for (const Asked& one : asked) json["answers"].push_back(asked_json(one));
   print_document(json);
   return 0;

@@ -24,9 +24,9 @@ constexpr double kMostDivisions = 1e7;
 // A network, and what was read with it.
 struct Guest {
   Tenant tenant;
-  int threads = 0;             // that the whole device is
+  int threads = 0;              // that the whole device is
   std::vector<double> without;  // shares at which an operator has no time
-  int left_out = 0;            // layers without a kernel: in no time
+  int left_out = 0;             // layers without a kernel: in no time
 };
 
 [[noreturn]] void fail(const std::string& what, const std::string& place) {
@@ -99,13 +99,15 @@ std::vector<double> weights_of(const std::string& list, std::size_t count) {
   }
   if (weights.empty()) weights.assign(count, 1);
   if (weights.size() != count)
-    throw Error(Code::bad_value, fmt::format("{} weights for {} networks", weights.size(), count), "--weights");
+    throw Error(Code::bad_value, fmt::format("{} weights for {} networks", weights.size(), count),
+                "--weights");
   return weights;
 }
 
 std::vector<Guest> read_guests(const TuneCorunArguments& a) {
   if (a.files.size() < 2 || a.files.size() > kMostTenants)
-    throw Error(Code::usage, fmt::format("{} results; 2 to {} networks can share a device", a.files.size(), kMostTenants),
+    throw Error(Code::usage,
+                fmt::format("{} results; 2 to {} networks can share a device", a.files.size(), kMostTenants),
                 "command line", "tailor tune corun A.json B.json");
   const std::vector<double> weights = weights_of(a.weights, a.files.size());
   std::vector<Guest> guests;
@@ -116,13 +118,15 @@ std::vector<Guest> read_guests(const TuneCorunArguments& a) {
     divisions *= static_cast<double>(guests.back().tenant.times.size());
     if (guests.back().threads != guests.front().threads)
       throw Error(Code::bad_value,
-                  fmt::format("tuned for a device of {} threads, the first for one of {}", guests.back().threads,
-                              guests.front().threads),
+                  fmt::format("tuned for a device of {} threads, the first for one of {}",
+                              guests.back().threads, guests.front().threads),
                   a.files[i].string(), "tune all networks with the same --threads");
   }
   if (divisions > kMostDivisions)
-    throw Error(Code::bad_value, fmt::format("{:.3g} divisions of the device; at most {:.0e} are searched", divisions, kMostDivisions),
-                "command line", "fewer networks or fewer shares of each");
+    throw Error(
+        Code::bad_value,
+        fmt::format("{:.3g} divisions of the device; at most {:.0e} are searched", divisions, kMostDivisions),
+        "command line", "fewer networks or fewer shares of each");
   return guests;
 }
 
@@ -142,7 +146,8 @@ Json plan_json(const CorunPlan& plan, const std::vector<Guest>& guests, double s
   return {{"value_us", plan.value}, {"used", plan.used}, {"shares", std::move(shares)}};
 }
 
-Json corun_json(const CorunResult& result, const std::vector<Guest>& guests, tune::CorunGoal goal, double stretch) {
+Json corun_json(const CorunResult& result, const std::vector<Guest>& guests, tune::CorunGoal goal,
+                double stretch) {
   auto optional = [](const std::optional<double>& us) { return us ? Json(*us) : Json(nullptr); };
   Json json = {{"schema", "tailor/tune-corun/1"},
                {"goal", name(goal)},
@@ -155,7 +160,8 @@ Json corun_json(const CorunResult& result, const std::vector<Guest>& guests, tun
                {"plans", Json::array()}};
   for (const Guest& guest : guests) {
     Json times = Json::array();
-    for (const tune::ShareTime& time : guest.tenant.times) times.push_back({{"share", time.share}, {"us", time.us}});
+    for (const tune::ShareTime& time : guest.tenant.times)
+      times.push_back({{"share", time.share}, {"us", time.us}});
     json["networks"].push_back({{"model", guest.tenant.name},
                                 {"weight", guest.tenant.weight},
                                 {"left_out", guest.left_out},
@@ -166,7 +172,8 @@ Json corun_json(const CorunResult& result, const std::vector<Guest>& guests, tun
   return json;
 }
 
-std::string corun_text(const CorunResult& result, const std::vector<Guest>& guests, tune::CorunGoal goal, double stretch) {
+std::string corun_text(const CorunResult& result, const std::vector<Guest>& guests, tune::CorunGoal goal,
+                       double stretch) {
   std::vector<Column> columns = {{name(goal), Align::right}};
   for (const Guest& guest : guests)
     columns.push_back({std::filesystem::path(guest.tenant.name).filename().string(), Align::right, true});
@@ -182,27 +189,33 @@ std::string corun_text(const CorunResult& result, const std::vector<Guest>& gues
   for (const CorunPlan& plan : result.plans) table.row(text_of(plan));
   std::string text = table.text({}, output_width());
   if (result.equal) text += fmt::format("equal shares: {}\n", duration(*result.equal));
-  if (result.in_turn) text += fmt::format("one after the other, each on all of it: {}\n", duration(*result.in_turn));
+  if (result.in_turn)
+    text += fmt::format("one after the other, each on all of it: {}\n", duration(*result.in_turn));
   for (const Guest& guest : guests)
     if (guest.left_out > 0)
-      text += fmt::format("{}: {} layers have no kernel and are in no time\n", guest.tenant.name, guest.left_out);
+      text +=
+          fmt::format("{}: {} layers have no kernel and are in no time\n", guest.tenant.name, guest.left_out);
   if (stretch == 1)
-    text += "times are of each network alone in its share; tailor tune interference says what neighbours cost "
-            "(--stretch)\n";
+    text +=
+        "times are of each network alone in its share; tailor tune interference says what neighbours cost "
+        "(--stretch)\n";
   return text;
 }
 
 }  // namespace
 
 int tune_corun(const Global& global, const TuneCorunArguments& arguments) {
-  if (arguments.top < 1 || arguments.top > 1000) throw Error(Code::bad_value, "--top must be 1 to 1000", "--top");
+  if (arguments.top < 1 || arguments.top > 1000)
+    throw Error(Code::bad_value, "--top must be 1 to 1000", "--top");
   const tune::CorunGoal goal = goal_of(arguments.goal);
   const double stretch = parse_factor(arguments.stretch, "--stretch");
-  if (!(stretch >= 1 && stretch <= 100)) throw Error(Code::bad_value, "--stretch must be 1x to 100x", "--stretch");
+  if (!(stretch >= 1 && stretch <= 100))
+    throw Error(Code::bad_value, "--stretch must be 1x to 100x", "--stretch");
   const std::vector<Guest> guests = read_guests(arguments);
   std::vector<Tenant> tenants;
   for (const Guest& guest : guests) tenants.push_back(guest.tenant);
-  const CorunResult result = tune::plan_corun(tenants, goal, static_cast<std::size_t>(arguments.top), stretch);
+  const CorunResult result =
+      tune::plan_corun(tenants, goal, static_cast<std::size_t>(arguments.top), stretch);
   if (result.plans.empty())
     throw Error(Code::goal_not_met, "no measured shares fit on the device together", "command line",
                 "tune the networks at smaller shares too (--share 25,50,75,100)");

@@ -52,7 +52,8 @@ Layers layers_of(const TuneInterferenceArguments& a) {
   for (const std::string& text : a.layers) {
     const latency::Workload workload = latency::parse_workload(text);
     if (const std::string reason = tune::no_kernel(workload); !reason.empty())
-      throw Error(Code::nothing_to_tune, reason, text, "dense convolutions and products in f32 have a kernel");
+      throw Error(Code::nothing_to_tune, reason, text,
+                  "dense convolutions and products in f32 have a kernel");
     ++counted[workload];
   }
   return {{counted.begin(), counted.end()}, 0};
@@ -88,16 +89,22 @@ double window_of(const TuneInterferenceArguments& a) {
 Json slowdown_json(const Slowdown& slowdown, int kept) {
   if (kept == 0) return nullptr;
   const runtime::Comparison& c = slowdown.over_alone;
-  return {{"ratio", c.ratio},          {"lo", c.lo},
-          {"hi", c.hi},                {"verdict", name(c.verdict)},
-          {"alone_us", slowdown.alone_us}, {"beside_us", slowdown.beside_us}};
+  return {{"ratio", c.ratio},
+          {"lo", c.lo},
+          {"hi", c.hi},
+          {"verdict", name(c.verdict)},
+          {"alone_us", slowdown.alone_us},
+          {"beside_us", slowdown.beside_us}};
 }
 
 Json rival_json(const Rival& rival) {
   Json parts = Json::array();
   for (const Rival::Choice& choice : rival.in)
     parts.push_back({{"configuration", choice.configuration}, {"tuned", choice.tuned}});
-  return {{"name", rival.name}, {"stressor", rival.layers == 0}, {"layers", rival.layers}, {"parts", std::move(parts)}};
+  return {{"name", rival.name},
+          {"stressor", rival.layers == 0},
+          {"layers", rival.layers},
+          {"parts", std::move(parts)}};
 }
 
 struct Found {
@@ -141,9 +148,11 @@ Json to_json(const Found& found) {
 
 // One part's slowdowns: a row per kernel in it, a column per kernel beside.
 std::string matrix_text(const Found& found, std::size_t part) {
-  std::vector<Column> columns = {{"", Align::right},
-                                 {fmt::format("in {}, beside", tune::to_string(found.parts[part])), Align::left, true}};
-  for (std::size_t k = 0; k < found.rivals.size(); ++k) columns.push_back({std::to_string(k + 1), Align::right});
+  std::vector<Column> columns = {
+      {"", Align::right},
+      {fmt::format("in {}, beside", tune::to_string(found.parts[part])), Align::left, true}};
+  for (std::size_t k = 0; k < found.rivals.size(); ++k)
+    columns.push_back({std::to_string(k + 1), Align::right});
   Table table(columns);
   for (std::size_t own = 0; own < found.rivals.size(); ++own) {
     std::vector<std::string> row = {std::to_string(own + 1), found.rivals[own].name};
@@ -181,15 +190,19 @@ std::string interference_text(const Found& found) {
   for (const InterferenceCell& cell : found.matrix.cells) kept += cell.kept, thrown += cell.thrown;
   for (const Rival& rival : found.rivals)
     untuned += rival.layers > 0 && !(rival.in[0].tuned && rival.in[1].tuned) ? 1 : 0;
-  std::string text =
-      fmt::format("time beside over time alone; {} visits in {} rounds and {:.0f} s, {} more thrown away because "
-                  "the cores' speed changed; ?: the interval neither is within 2 % of 1 nor leaves it\n",
-                  kept, found.matrix.rounds, found.matrix.seconds, thrown);
-  if (untuned > 0) text += fmt::format("{} of the layers were not tuned for these shares (--db): usual configurations\n", untuned);
-  if (found.left_out > 0) text += fmt::format("{} layers of the model are not among them (--most, or no kernel)\n", found.left_out);
+  std::string text = fmt::format(
+      "time beside over time alone; {} visits in {} rounds and {:.0f} s, {} more thrown away because "
+      "the cores' speed changed; ?: the interval neither is within 2 % of 1 nor leaves it\n",
+      kept, found.matrix.rounds, found.matrix.seconds, thrown);
+  if (untuned > 0)
+    text += fmt::format("{} of the layers were not tuned for these shares (--db): usual configurations\n",
+                        untuned);
+  if (found.left_out > 0)
+    text += fmt::format("{} layers of the model are not among them (--most, or no kernel)\n", found.left_out);
   text += matrix_text(found, 0) + matrix_text(found, 1) + largest_text(found);
   if (const std::optional<double> p95 = found.matrix.percentile(95))
-    text += fmt::format("95 % of all are at most {:.3f} (tailor tune corun --stretch {:.2f}x)\n", *p95, std::max(1.0, *p95));
+    text += fmt::format("95 % of all are at most {:.3f} (tailor tune corun --stretch {:.2f}x)\n", *p95,
+                        std::max(1.0, *p95));
   return text;
 }
 
@@ -208,11 +221,15 @@ int tune_interference(const Global& global, const TuneInterferenceArguments& arg
   for (const auto& [workload, count] : layers.chosen) bench.add(workload, count, records);
   if (!arguments.no_stressors)
     for (const char* stressor : tune::kStressors) bench.add_stressor(stressor);
-  const Found found{arguments, parts, shares, bench.rivals(),
-                    tune::measure_interference(bench.rivals().size(), bench.bench(window), options), layers.left_out};
+  const Found found{arguments,
+                    parts,
+                    shares,
+                    bench.rivals(),
+                    tune::measure_interference(bench.rivals().size(), bench.bench(window), options),
+                    layers.left_out};
   if (!found.matrix.percentile(100))
-    throw Error(Code::not_trustworthy, "no pair has five visits in which the cores' speed held", "interference",
-                "more --rounds or --time, a quieter machine, or a larger --max-drift");
+    throw Error(Code::not_trustworthy, "no pair has five visits in which the cores' speed held",
+                "interference", "more --rounds or --time, a quieter machine, or a larger --max-drift");
   if (global.json)
     print_document(to_json(found));
   else

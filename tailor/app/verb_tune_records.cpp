@@ -106,8 +106,8 @@ std::string show_text(const std::vector<RecordGroup>& groups, std::size_t top) {
         row = {group.key.op, fmt::format("{:.3g}", group.key.share), std::to_string(group.records.size()),
                outcomes_text(group)};
       if (i < order.size())
-        row.insert(row.end(), {duration(order[i].time_us()), name(order[i].tier), i == 0 ? use_text(order) : "",
-                               tune::to_string(order[i].configuration)});
+        row.insert(row.end(), {duration(order[i].time_us()), name(order[i].tier),
+                               i == 0 ? use_text(order) : "", tune::to_string(order[i].configuration)});
       table.row(std::move(row));
     }
   }

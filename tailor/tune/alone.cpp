@@ -69,13 +69,15 @@ TimedAlone time_alone(const latency::Workload& workload, int workers, const Spac
       return runner.time(libraries.at(configuration), workload, workers, samples).us;
     const KernelTiming timing = runner.time_onednn(*onednn, workload, samples);
     if (timing.outcome == Outcome::ok) timed.library = timing.kernel, timed.refused.clear();
-    if (timing.outcome != Outcome::ok) timed.refused = fmt::format("{}: {}", name(timing.outcome), timing.message);
+    if (timing.outcome != Outcome::ok)
+      timed.refused = fmt::format("{}: {}", name(timing.outcome), timing.message);
     return timing.us;
   };
   // One more seat, so that the library costs no kernel its place.
   if (onednn) made.push_back(kLibraryKernel), ++options.finalists;
   timed.order = halve(made, measure, options);
-  std::erase_if(timed.order, [](const Contender& c) { return c.us.empty() && c.configuration == kLibraryKernel; });
+  std::erase_if(timed.order,
+                [](const Contender& c) { return c.us.empty() && c.configuration == kLibraryKernel; });
   return timed;
 }
 

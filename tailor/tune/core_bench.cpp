@@ -20,8 +20,9 @@ constexpr double kLongestWindow = 10;  // seconds
 std::size_t cores_of(double share, std::size_t all) {
   const double cores = share * static_cast<double>(all);
   if (!(share > 0 && share <= 1) || std::abs(cores - std::round(cores)) > 1e-6 || cores < 0.5)
-    throw Error(Code::bad_value, fmt::format("{:g} % of {} cores is no whole number of them", 100 * share, all),
-                "--share", "both parts need cores of their own: on two cores --share 50,50");
+    throw Error(Code::bad_value,
+                fmt::format("{:g} % of {} cores is no whole number of them", 100 * share, all), "--share",
+                "both parts need cores of their own: on two cores --share 50,50");
   return static_cast<std::size_t>(std::lround(cores));
 }
 
@@ -68,7 +69,8 @@ struct CoreBench::State {
 
   void note(Rival& rival, std::size_t part, const KernelTiming& timing) {
     if (timing.outcome != Outcome::ok)
-      throw Error(Code::runner_failed, fmt::format("{}: {}", name(timing.outcome), timing.message), rival.name);
+      throw Error(Code::runner_failed, fmt::format("{}: {}", name(timing.outcome), timing.message),
+                  rival.name);
     rival.in[part].us = timing.us.front();
   }
   WindowTimes run(std::optional<std::size_t> first, std::optional<std::size_t> second, double seconds) {
@@ -88,10 +90,11 @@ struct CoreBench::State {
 
 CoreBench::CoreBench(const std::array<Partition, 2>& parts, const std::array<double, 2>& shares,
                      const std::string& runner, const CompilerOptions& compiler)
-    : state_(new State{parts,
-                       shares,
-                       compiler,
-                       {KernelRunner(parts[0].cores.front(), runner), KernelRunner(parts[1].cores.front(), runner)}}) {
+    : state_(new State{
+          parts,
+          shares,
+          compiler,
+          {KernelRunner(parts[0].cores.front(), runner), KernelRunner(parts[1].cores.front(), runner)}}) {
   TAILOR_CHECK(are_disjoint({parts[0], parts[1]}));
 }
 CoreBench::~CoreBench() = default;
@@ -105,10 +108,12 @@ void CoreBench::add(const latency::Workload& workload, int layers, const std::ve
     const int workers = static_cast<int>(state_->parts[part].cores.size());
     const Chosen chosen =
         choose({workload, state_->shares[part], workers, layers}, space, records, state_->compiler);
-    const Compiled compiled = compile_kernel(kernel_source(workload, vector_unit(), space, chosen.configuration),
-                                             state_->folder.fresh(".so"), state_->compiler);
+    const Compiled compiled =
+        compile_kernel(kernel_source(workload, vector_unit(), space, chosen.configuration),
+                       state_->folder.fresh(".so"), state_->compiler);
     if (compiled.outcome != Outcome::ok)
-      throw Error(Code::runner_failed, fmt::format("{}: {}", name(compiled.outcome), compiled.message), rival.name);
+      throw Error(Code::runner_failed, fmt::format("{}: {}", name(compiled.outcome), compiled.message),
+                  rival.name);
     rival.in[part] = {space.text(chosen.configuration), chosen.tuned, 0};
     state_->note(rival, part, state_->runners[part].load(rival.name, compiled.library, workload, workers));
   }
@@ -118,8 +123,9 @@ void CoreBench::add(const latency::Workload& workload, int layers, const std::ve
 void CoreBench::add_stressor(const std::string& name) {
   Rival rival{name, 0, {}};
   for (std::size_t part = 0; part < 2; ++part)
-    state_->note(rival, part,
-                 state_->runners[part].load_stressor(name, static_cast<int>(state_->parts[part].cores.size())));
+    state_->note(
+        rival, part,
+        state_->runners[part].load_stressor(name, static_cast<int>(state_->parts[part].cores.size())));
   state_->rivals.push_back(std::move(rival));
 }
 

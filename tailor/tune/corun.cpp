@@ -61,8 +61,9 @@ class Search {
   void add(CorunPlan plan) {
     ++divisions_;
     auto order = [](const CorunPlan& p) { return std::tie(p.value, p.used, p.chosen); };
-    const auto at = std::upper_bound(plans_.begin(), plans_.end(), plan,
-                                     [&](const CorunPlan& a, const CorunPlan& b) { return order(a) < order(b); });
+    const auto at =
+        std::upper_bound(plans_.begin(), plans_.end(), plan,
+                         [&](const CorunPlan& a, const CorunPlan& b) { return order(a) < order(b); });
     plans_.insert(at, std::move(plan));
     if (plans_.size() > most_) plans_.pop_back();
   }

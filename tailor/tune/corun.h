@@ -41,8 +41,8 @@ struct CorunPlan {
 };
 
 struct CorunResult {
-  std::vector<CorunPlan> plans;    // best first; of equals the one that uses less of the device
-  std::uint64_t divisions = 0;     // that were looked at to the end; the others could not be better
+  std::vector<CorunPlan> plans;  // best first; of equals the one that uses less of the device
+  std::uint64_t divisions = 0;   // that were looked at to the end; the others could not be better
   /// Of the goal if each has the whole device, one after the other in the best order; nothing if one of them was not
   /// measured there.
   std::optional<double> in_turn;
@@ -54,6 +54,7 @@ struct CorunResult {
 /// product(shares) divisions, far fewer by bound.
 /// @param stretch factor on every time, for what neighbours cost; >= 1
 /// @pre one to eight tenants, each with 1 to 64 times as described; most >= 1
-CorunResult plan_corun(const std::vector<Tenant>& tenants, CorunGoal goal, std::size_t most, double stretch = 1);
+CorunResult plan_corun(const std::vector<Tenant>& tenants, CorunGoal goal, std::size_t most,
+                       double stretch = 1);
 
 }  // namespace tailor::tune

@@ -20,9 +20,7 @@ double median(std::vector<double> values) { return runtime::summarize(std::move(
 // Medians of the three windows, by part.
 struct Visit {
   std::array<double, 2> alone = {}, beside = {};
-  bool whole() const {
-    return alone[0] > 0 && alone[1] > 0 && beside[0] > 0 && beside[1] > 0;
-  }
+  bool whole() const { return alone[0] > 0 && alone[1] > 0 && beside[0] > 0 && beside[1] > 0; }
 };
 
 bool steady(const std::array<double, 2>& before, const std::array<double, 2>& after, double drift) {
@@ -87,8 +85,9 @@ InterferenceMatrix measure_interference(std::size_t kernels, const InterferenceB
         lists[cell].alone[part].push_back(found->alone[part]),
             lists[cell].beside[part].push_back(found->beside[part]);
       if (options.on_progress)
-        options.on_progress((matrix.rounds + static_cast<double>(done + 1) / static_cast<double>(order.size())) /
-                            options.rounds);
+        options.on_progress(
+            (matrix.rounds + static_cast<double>(done + 1) / static_cast<double>(order.size())) /
+            options.rounds);
     }
     ++matrix.rounds;
   }

@@ -32,9 +32,9 @@ struct InterferenceBench {
 
 struct InterferenceOptions {
   int rounds = 10;
-  double seconds = 0;   // no new round is begun after so long; 0: no limit
-  double drift = 0.02;  // of the unchanging kernel over a visit, above which the visit is thrown away
-  int patience = 3;     // visits of a cell in one round until it is passed over
+  double seconds = 0;    // no new round is begun after so long; 0: no limit
+  double drift = 0.02;   // of the unchanging kernel over a visit, above which the visit is thrown away
+  int patience = 3;      // visits of a cell in one round until it is passed over
   double margin = 0.02;  // slowdowns within it are called the same
   std::uint64_t seed = 1;
   std::function<void(double)> on_progress = {};  // told 0..1
@@ -42,7 +42,8 @@ struct InterferenceOptions {
 
 /// Of one kernel beside another one.
 struct Slowdown {
-  runtime::Comparison over_alone;  // median ratio of a visit's medians, 95 % interval by bootstrap over visits
+  runtime::Comparison
+      over_alone;  // median ratio of a visit's medians, 95 % interval by bootstrap over visits
   double alone_us = 0, beside_us = 0;  // medians of the visits' medians; 0 without a visit
 };
 

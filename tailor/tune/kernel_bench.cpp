@@ -189,8 +189,8 @@ KernelTiming KernelRunner::time(const fs::path& library, const latency::Workload
                     {"min_sample_us", min_sample_us}});
 }
 
-KernelTiming KernelRunner::time_onednn(const std::string& file, const latency::Workload& workload, int samples,
-                                       double min_sample_us) {
+KernelTiming KernelRunner::time_onednn(const std::string& file, const latency::Workload& workload,
+                                       int samples, double min_sample_us) {
   return ask_times({{"op", "time"},
                     {"onednn", file},
                     {"workload", latency::to_string(workload)},
@@ -216,8 +216,8 @@ void KernelRunner::begin_window(const std::string& name, const std::vector<int>&
   process_->start();
   if (!process_->send({{"op", "window"}, {"name", name}, {"cores", cores}, {"seconds", seconds}},
                       process_->timeout_s))
-    throw Error(Code::runner_failed, "the runner of kernels died: " + process_->lost(Outcome::invalid).message,
-                name);
+    throw Error(Code::runner_failed,
+                "the runner of kernels died: " + process_->lost(Outcome::invalid).message, name);
 }
 
 KernelWindow KernelRunner::take_window() {

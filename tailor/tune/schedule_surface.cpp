@@ -59,8 +59,8 @@ std::optional<Configuration> carry(const Space& from, const std::vector<std::pai
 }
 
 bool same_surface(const RecordKey& a, const RecordKey& b) {
-  return a.precision == b.precision && a.device == b.device && a.share == b.share && a.versions == b.versions &&
-         a.source == b.source;
+  return a.precision == b.precision && a.device == b.device && a.share == b.share &&
+         a.versions == b.versions && a.source == b.source;
 }
 
 double miss(double a, double b) { return std::max(a, b) / std::min(a, b) - 1; }
@@ -108,7 +108,8 @@ ScheduleSurface::ScheduleSurface(const std::vector<Record>& records, const Recor
   }
 }
 
-double ScheduleSurface::work(const Workload& w, const Space& space, const Configuration& configuration) const {
+double ScheduleSurface::work(const Workload& w, const Space& space,
+                             const Configuration& configuration) const {
   const Blocks blocks = blocks_of(w, unit_, space, configuration);
   auto up = [](std::int64_t number, std::int64_t step) {
     return static_cast<double>((number + step - 1) / step * step);
@@ -218,8 +219,8 @@ SurfaceAnswer ScheduleSurface::measured(const Shape& shape) const {
 SurfaceAnswer ScheduleSurface::by_rule(const Workload& workload, std::string reason) const {
   const Space space = kernel_space(workload, unit_);
   const Configuration configuration = usual_configuration(workload, unit_, space, workers_);
-  return {Ground::rule,  named(space, configuration), false, std::nullopt, std::nullopt, std::nullopt,
-          std::move(reason), {}};
+  return {Ground::rule, named(space, configuration), false, std::nullopt, std::nullopt,
+          std::nullopt, std::move(reason),           {}};
 }
 
 SurfaceAnswer ScheduleSurface::ask(const Workload& workload) const {
@@ -244,7 +245,8 @@ SurfaceAnswer ScheduleSurface::ask(const Workload& workload) const {
   if (!answer.reason.empty()) return answer;
   const SurfaceError error = error_of(workload);
   if (family.size() < kFewestShapes || error.shapes < 2) {
-    answer.reason = fmt::format("{} layers like it are recorded: too few to know the error of a time", family.size());
+    answer.reason =
+        fmt::format("{} layers like it are recorded: too few to know the error of a time", family.size());
     return answer;
   }
   if (error.largest > options_.most_error) {
@@ -269,8 +271,8 @@ std::vector<RecordKey> surfaces_in(const std::vector<Record>& records) {
 }
 
 std::optional<VectorUnit> unit_of(const RecordKey& key) {
-  for (const VectorUnit& unit : {VectorUnit{16, 32, "avx512"}, VectorUnit{8, 16, "avx2"}, VectorUnit{4, 16, "sse"},
-                                 VectorUnit{4, 32, "128 bit"}})
+  for (const VectorUnit& unit : {VectorUnit{16, 32, "avx512"}, VectorUnit{8, 16, "avx2"},
+                                 VectorUnit{4, 16, "sse"}, VectorUnit{4, 32, "128 bit"}})
     if (key.device.ends_with(", " + unit.name)) return unit;
   return std::nullopt;
 }

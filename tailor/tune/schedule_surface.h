@@ -38,10 +38,10 @@ struct Neighbour {
 struct SurfaceAnswer {
   Ground ground = Ground::rule;
   std::vector<std::pair<std::string, Value>> configuration;
-  bool library = false;              // the configuration is a library's, and so it is no kernel of ours that is best
-  std::optional<double> us;          // measured: the least sample; interpolated: expected; else none
+  bool library = false;      // the configuration is a library's, and so it is no kernel of ours that is best
+  std::optional<double> us;  // measured: the least sample; interpolated: expected; else none
   std::optional<double> lo_us, hi_us;  // interpolated: us over and times 1 + error
-  std::string reason;                // why it is not better grounded; "" of measured ones
+  std::string reason;                  // why it is not better grounded; "" of measured ones
   std::vector<Neighbour> neighbours;   // nearest first; of measured and rule none
 };
 
@@ -68,8 +68,8 @@ class ScheduleSurface {
   /// @param records those of other keys than `here` (but for operator and layout) and failed trials are passed over, and
   /// operators that no generated kernel computes
   /// @param unit the vectors of the device that was measured @param workers threads that the share is
-  ScheduleSurface(const std::vector<Record>& records, const RecordKey& here, const VectorUnit& unit, int workers,
-                  SurfaceOptions options = {});
+  ScheduleSurface(const std::vector<Record>& records, const RecordKey& here, const VectorUnit& unit,
+                  int workers, SurfaceOptions options = {});
 
   /// @pre no_kernel(workload) == "" O(shapes^2 x candidates)
   SurfaceAnswer ask(const latency::Workload& workload) const;
@@ -91,8 +91,10 @@ class ScheduleSurface {
   SurfaceAnswer measured(const Shape& shape) const;
   SurfaceAnswer by_rule(const latency::Workload& workload, std::string reason) const;
   std::string beyond(const latency::Workload& workload, const Family& family) const;
-  std::optional<Guess> guess(const latency::Workload& workload, const Space& space, const Family& family) const;
-  double work(const latency::Workload& workload, const Space& space, const Configuration& configuration) const;
+  std::optional<Guess> guess(const latency::Workload& workload, const Space& space,
+                             const Family& family) const;
+  double work(const latency::Workload& workload, const Space& space,
+              const Configuration& configuration) const;
 
   std::vector<Shape> shapes_;
   VectorUnit unit_;

@@ -330,8 +330,8 @@ void run_alone(Board& board, std::size_t index, const std::vector<Configuration>
   const double sentinel = runner.sentinel_us();
   const HalvingOptions how{
       .first = 5, .finalists = board.options().finalists, .last = 20, .seed = board.options().seed};
-  TimedAlone timed = time_alone(desk.task.workload, desk.task.workers, *desk.space, finalists, runner, compiler,
-                                how, desk.task.workers == 1 ? onednn : std::nullopt);
+  TimedAlone timed = time_alone(desk.task.workload, desk.task.workers, *desk.space, finalists, runner,
+                                compiler, how, desk.task.workers == 1 ? onednn : std::nullopt);
   if (!timed.refused.empty()) board.refused(timed.refused);
   const double later = runner.sentinel_us();
   for (const Contender& contender : timed.order) {
@@ -342,8 +342,7 @@ void run_alone(Board& board, std::size_t index, const std::vector<Configuration>
       name_library(record, timed);
     else
       record.configuration = named(*desk.space, contender.configuration);
-    record.us = contender.us, record.clock = "thread cpu",
-    record.partition = to_string(Partition{{core}});
+    record.us = contender.us, record.clock = "thread cpu", record.partition = to_string(Partition{{core}});
     record.neighbours = "idle", record.tier = Tier::exclusive, record.when = now_text();
     record.sentinel = sentinel > 0 && later > 0 ? later / sentinel : 1;
     board.file().append(record);

@@ -26,11 +26,14 @@ std::int64_t setting(const Space& space, const Configuration& configuration, std
 double expected_cost(const latency::Workload& workload, const VectorUnit& unit, const Space& space,
                      const Configuration& c, int workers) {
   const Blocks blocks = blocks_of(workload, unit, space, c);
-  const auto rows = static_cast<double>(blocks.tile_rows), vectors = static_cast<double>(setting(space, c, "nv"));
-  auto off = [](std::int64_t is, double usual) { return std::abs(std::log2(static_cast<double>(is) / usual)); };
-  const double padding =
-      static_cast<double>(up(blocks.m, blocks.tile_rows)) * static_cast<double>(up(blocks.n, blocks.tile_columns)) /
-      (static_cast<double>(blocks.m) * static_cast<double>(blocks.n));
+  const auto rows = static_cast<double>(blocks.tile_rows),
+             vectors = static_cast<double>(setting(space, c, "nv"));
+  auto off = [](std::int64_t is, double usual) {
+    return std::abs(std::log2(static_cast<double>(is) / usual));
+  };
+  const double padding = static_cast<double>(up(blocks.m, blocks.tile_rows)) *
+                         static_cast<double>(up(blocks.n, blocks.tile_columns)) /
+                         (static_cast<double>(blocks.m) * static_cast<double>(blocks.n));
   const double loads = 1 + 2 * (rows + vectors) / (rows * vectors);
   return loads * padding * largest_load(workload, unit, space, c, workers) *
          (1 + 0.05 * (off(setting(space, c, "kc"), 256) + off(blocks.rows, 96) + off(blocks.columns, 384)));
@@ -58,8 +61,8 @@ double largest_load(const latency::Workload& workload, const VectorUnit& unit, c
   return *std::max_element(load.begin(), load.end()) / whole;
 }
 
-Configuration usual_configuration(const latency::Workload& workload, const VectorUnit& unit, const Space& space,
-                                  int workers, int tries) {
+Configuration usual_configuration(const latency::Workload& workload, const VectorUnit& unit,
+                                  const Space& space, int workers, int tries) {
   TAILOR_CHECK(tries >= 1);
   Random random(1);
   std::pair<double, Configuration> best = {std::numeric_limits<double>::infinity(), {}};

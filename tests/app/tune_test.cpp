@@ -156,7 +156,8 @@ TEST_F(Tune, AskAnswersOrSaysWhyNot) {
     for (std::uint64_t i = 0; i < space.count(); i += 13) {
       const auto list = tune::named(space, space.at(i));
       // Whole blocks of tiles that divide all widths: work is the same share of each.
-      if (list[0].second != tune::Value(std::int64_t{4}) || list[1].second != tune::Value(std::int64_t{1})) continue;
+      if (list[0].second != tune::Value(std::int64_t{4}) || list[1].second != tune::Value(std::int64_t{1}))
+        continue;
       tune::Record r = record(1, 1, op);
       r.key.device = "a processor, " + unit.name, r.key.share = 1;
       r.configuration = list, r.us = {static_cast<double>(n)};
@@ -183,7 +184,8 @@ TEST_F(Tune, AskAnswersOrSaysWhyNot) {
 
 // A document of tune with one operator of two layers: `us` of one at 25, 50 and 100 % of four threads.
 std::string tuned(const TemporaryFolder& folder, const std::string& name, const std::vector<double>& us) {
-  Json json = {{"schema", "tailor/tune/1"}, {"model", name}, {"tasks", Json::array()}, {"left_out", Json::array()}};
+  Json json = {
+      {"schema", "tailor/tune/1"}, {"model", name}, {"tasks", Json::array()}, {"left_out", Json::array()}};
   const std::vector<double> shares = {0.25, 0.5, 1};
   for (std::size_t i = 0; i < us.size(); ++i)
     json["tasks"].push_back({{"op", "gemm"},
@@ -206,7 +208,8 @@ TEST_F(Tune, CorunDividesTheDevice) {
   EXPECT_EQ(json["plans"][0]["shares"][1]["us"], 180) << "the library's 90 us, twice";
   EXPECT_EQ(json["in_turn_us"], 320);
   EXPECT_EQ(json["equal_us"], 420);
-  json = document(run({"tune", "corun", a, b, "--goal", "latency", "--weights", "1,10", "--stretch", "1.5x", "--json"}));
+  json = document(
+      run({"tune", "corun", a, b, "--goal", "latency", "--weights", "1,10", "--stretch", "1.5x", "--json"}));
   EXPECT_EQ(json["plans"][0]["value_us"], 1.5 * 420 + 10 * 1.5 * 120);
   const Finished text = run({"tune", "corun", a, b});
   EXPECT_NE(text.out.find("50 %: 420.0 us"), std::string::npos) << text.out;
@@ -214,8 +217,9 @@ TEST_F(Tune, CorunDividesTheDevice) {
 
 TEST_F(Tune, InterferenceMeasuresEveryPair) {
   if (tune::usable_cores().size() != 2) GTEST_SKIP() << "written for two cores";
-  const Finished f = run({"tune", "interference", "gemm_m32_k32_n32_f32", "gemm_m16_k64_n16_f32+bias", "--rounds", "6",
-                          "--window", "2ms", "--max-drift", "1000%", "--no-stressors", "--json"});
+  const Finished f =
+      run({"tune", "interference", "gemm_m32_k32_n32_f32", "gemm_m16_k64_n16_f32+bias", "--rounds", "6",
+           "--window", "2ms", "--max-drift", "1000%", "--no-stressors", "--json"});
   ASSERT_EQ(f.exit, 0) << f.err;
   Json json = document(f);
   expect_valid("tune-interference", json);

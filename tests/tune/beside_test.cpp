@@ -19,11 +19,11 @@ constexpr const char* kRunner = "exec " TAILOR_BINARY_DIR "/bin/tailor-runner-ke
 latency::Workload workload(const std::string& text) { return latency::parse_workload(text); }
 
 // Skips the test, visibly, where oneDNN is not installed.
-#define TAILOR_NEEDS_ONEDNN(runner)                                                                          \
-  do {                                                                                                       \
-    const KernelTiming timing = runner.time_onednn("", latency::parse_workload("gemm_m4_k4_n4_f32"), 1, 1);  \
-    if (timing.message.find("libdnnl") != std::string::npos)                                                 \
-      GTEST_SKIP() << "oneDNN 2 is missing (Debian: libdnnl2): " << timing.message;                          \
+#define TAILOR_NEEDS_ONEDNN(runner)                                                                         \
+  do {                                                                                                      \
+    const KernelTiming timing = runner.time_onednn("", latency::parse_workload("gemm_m4_k4_n4_f32"), 1, 1); \
+    if (timing.message.find("libdnnl") != std::string::npos)                                                \
+      GTEST_SKIP() << "oneDNN 2 is missing (Debian: libdnnl2): " << timing.message;                         \
   } while (false)
 
 class Beside : public ::testing::Test {
@@ -32,7 +32,8 @@ class Beside : public ::testing::Test {
     const Space space = kernel_space(w, vector_unit());
     const Configuration usual = usual_configuration(w, vector_unit(), space, workers);
     EXPECT_TRUE(space.allows(usual));
-    const Compiled made = compile_kernel(kernel_source(w, vector_unit(), space, usual), folder.fresh(".so"), quick);
+    const Compiled made =
+        compile_kernel(kernel_source(w, vector_unit(), space, usual), folder.fresh(".so"), quick);
     EXPECT_EQ(made.outcome, Outcome::ok) << made.message;
     return made.library;
   }
@@ -63,7 +64,8 @@ TEST_F(Beside, AWindowHoldsWholeRunsInOrder) {
 TEST_F(Beside, ThreadsOfAPartComputeTheirParts) {
   const std::vector<int> cores = usable_cores();
   if (cores.size() < 2) GTEST_SKIP() << "this machine has one core";
-  const latency::Workload w = workload("conv_mb1_g1_ic8ih14iw14_oc40oh14ow14_kh3kw3_sh1sw1_ph1pw1_f32+bias+relu");
+  const latency::Workload w =
+      workload("conv_mb1_g1_ic8ih14iw14_oc40oh14ow14_kh3kw3_sh1sw1_ph1pw1_f32+bias+relu");
   ASSERT_EQ(runner.load("own", compiled(w, 2), w, 2).outcome, Outcome::ok);
   runner.begin_window("own", {cores[0], cores[1]}, 0.005);
   EXPECT_GE(runner.take_window().us.size(), 3u);
@@ -83,7 +85,8 @@ TEST_F(Beside, UsualConfigurationsComputeWhatLoopsCompute) {
   for (const char* text : {"gemm_m1_k20_n7_f32", "gemm_m300_k65_n33_f32+bias+relu",
                            "conv_mb2_g1_ic3ih9iw9_oc5oh9ow9_kh3kw3_sh1sw1_ph1pw1_f32"})
     for (int workers : {1, 3})
-      EXPECT_EQ(runner.time(compiled(workload(text), workers), workload(text), workers, 1, 1).outcome, Outcome::ok)
+      EXPECT_EQ(runner.time(compiled(workload(text), workers), workload(text), workers, 1, 1).outcome,
+                Outcome::ok)
           << text << " on " << workers;
 }
 
@@ -109,7 +112,8 @@ TEST_F(Beside, ALibraryThatIsNotThereIsAnOutcome) {
   EXPECT_EQ(none.outcome, Outcome::invalid);
   EXPECT_NE(none.message.find("/nowhere/libdnnl.so.2"), std::string::npos) << none.message;
   const std::filesystem::path other = folder.fresh(".so");
-  ASSERT_EQ(compile_kernel("extern \"C\" struct V { int a, b, c; const char* h; unsigned r, g; } version_{3, 5, 0, \"\", 2, 0};\n"
+  ASSERT_EQ(compile_kernel("extern \"C\" struct V { int a, b, c; const char* h; unsigned r, g; } version_{3, "
+                           "5, 0, \"\", 2, 0};\n"
                            "extern \"C\" const V* dnnl_version() { return &version_; }\n",
                            other, quick)
                 .outcome,
@@ -117,7 +121,8 @@ TEST_F(Beside, ALibraryThatIsNotThereIsAnOutcome) {
   const KernelTiming newer = runner.time_onednn(other.string(), w, 1, 1);
   EXPECT_EQ(newer.outcome, Outcome::invalid);
   EXPECT_NE(newer.message.find("3.5.0"), std::string::npos) << newer.message;
-  EXPECT_EQ(runner.time_onednn(compiled(w, 1).string(), w, 1, 1).outcome, Outcome::invalid) << "no oneDNN at all";
+  EXPECT_EQ(runner.time_onednn(compiled(w, 1).string(), w, 1, 1).outcome, Outcome::invalid)
+      << "no oneDNN at all";
 }
 
 TEST_F(Beside, TheLibraryTakesPartInTheContest) {
@@ -153,9 +158,9 @@ TEST_F(Beside, ARecordSaysWhenToUseTheLibrary) {
   options.samples = 2, options.finalists = 2, options.searcher = "random", options.onednn = "";
   options.compiler.flags = "-O1", options.runner = kRunner;
   RecordFile file(folder.fresh(".jsonl"));
-  const TuneResult result =
-      tune_kernels({{workload("gemm_m64_k64_n64_f32+bias"), 1, 1, 1}, {workload("gemm_m24_k40_n16_f32"), 1, 2, 1}},
-                   file, options);
+  const TuneResult result = tune_kernels(
+      {{workload("gemm_m64_k64_n64_f32+bias"), 1, 1, 1}, {workload("gemm_m24_k40_n16_f32"), 1, 2, 1}}, file,
+      options);
   EXPECT_EQ(result.library, "");
   int libraries = 0;
   for (const Record& record : file.records()) {
@@ -177,8 +182,9 @@ TEST(CoreBench, PartsAreCutByShares) {
   const auto parts = two_parts(cores, {0.25, 0.5});
   EXPECT_EQ(parts[0].cores, (std::vector<int>{0, 1}));
   EXPECT_EQ(parts[1].cores, (std::vector<int>{2, 3, 8, 9}));
-  for (const std::array<double, 2>& shares : {std::array{0.5, 0.625}, std::array{0.3, 0.5}, std::array{0.0, 0.5},
-                                              std::array{1.5, 0.5}, std::array{0.5, 0.05}})
+  for (const std::array<double, 2>& shares :
+       {std::array{0.5, 0.625}, std::array{0.3, 0.5}, std::array{0.0, 0.5}, std::array{1.5, 0.5},
+        std::array{0.5, 0.05}})
     EXPECT_EQ(code_of([&] { two_parts(cores, shares); }), Code::bad_value) << shares[0] << " " << shares[1];
 }
 

@@ -94,7 +94,8 @@ TEST(Corun, InTurnIsTheBestOrder) {
   for (int i = 0; i < 300; ++i) {
     std::vector<Tenant> tenants(1 + random.below(5));
     for (Tenant& tenant : tenants)
-      tenant = {"", {{0.1, 50}, {1, random.uniform(1, 40)}}, random.below(3) == 0 ? 0 : random.uniform(0.1, 4)};
+      tenant = {
+          "", {{0.1, 50}, {1, random.uniform(1, 40)}}, random.below(3) == 0 ? 0 : random.uniform(0.1, 4)};
     std::vector<std::size_t> order(tenants.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
     double best = 1e300, whole = 0;

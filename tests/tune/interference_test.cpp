@@ -14,11 +14,12 @@ using testing::code_of;
 // Kernel k takes 10 (k + 1) us alone and slowdown(own, other) times as long beside another. Every visit has a speed of
 // its own, which must cancel. Where `drifts` says so the speed changes within the visit.
 struct Numbers {
-  std::function<double(std::size_t own, std::size_t other)> slowdown = [](std::size_t own, std::size_t other) {
+  std::function<double(std::size_t own, std::size_t other)> slowdown = [](std::size_t own,
+                                                                          std::size_t other) {
     return 1 + 0.1 * static_cast<double>(own) + 0.012 * static_cast<double>(other);
   };
   std::function<bool(int visit)> drifts = [](int) { return false; };
-  int sentinels = 0;  // calls
+  int sentinels = 0;              // calls
   std::vector<int> windows = {};  // 0: first alone, 1: second alone, 2: both
   std::set<std::pair<std::size_t, std::size_t>> pairs = {};
 
@@ -57,7 +58,8 @@ TEST(Interference, EveryCellIsItsRatioInEachPart) {
       EXPECT_EQ(cell.thrown, 0);
       EXPECT_NEAR(cell.first.over_alone.ratio, numbers.slowdown(a, b), 1e-12);
       EXPECT_NEAR(cell.second.over_alone.ratio, 2 * numbers.slowdown(b, a), 1e-12);
-      EXPECT_NEAR(cell.first.over_alone.lo, cell.first.over_alone.hi, 1e-12) << "the speed of a visit cancels";
+      EXPECT_NEAR(cell.first.over_alone.lo, cell.first.over_alone.hi, 1e-12)
+          << "the speed of a visit cancels";
       EXPECT_EQ(cell.second.over_alone.verdict, runtime::Verdict::slower);
       EXPECT_EQ(cell.first.over_alone.verdict,
                 numbers.slowdown(a, b) > 1.02 ? runtime::Verdict::slower : runtime::Verdict::same);
@@ -159,7 +161,8 @@ TEST(Interference, OnlySamplesOfBothCount) {
       const auto& other = lists[1 - part];
       for (const TimedSample& sample : lists[part]) {
         double first = 1e300, last = -1e300;
-        for (const TimedSample& o : other) first = std::min(first, o.begin_us), last = std::max(last, o.end_us);
+        for (const TimedSample& o : other)
+          first = std::min(first, o.begin_us), last = std::max(last, o.end_us);
         if (first <= sample.begin_us && sample.end_us <= last) expected.push_back(sample.us);
       }
       EXPECT_EQ(times[part], expected);

@@ -25,13 +25,15 @@ std::int64_t setting(const std::vector<std::pair<std::string, Value>>& list, con
 
 // Microseconds of a configuration by its tile alone: padded products over a speed that grows with the tile.
 double law(const Workload& w, const std::vector<std::pair<std::string, Value>>& list) {
-  const double mr = static_cast<double>(setting(list, "mr")), nr = 8.0 * static_cast<double>(setting(list, "nv"));
+  const double mr = static_cast<double>(setting(list, "mr")),
+               nr = 8.0 * static_cast<double>(setting(list, "nv"));
   const double rows = std::ceil(static_cast<double>(w.mb) / mr) * mr,
                columns = std::ceil(static_cast<double>(w.oc) / nr) * nr;
   return rows * columns * static_cast<double>(w.ic) / (1000 * mr * nr / (mr + nr));
 }
 
-Record record_of(const Workload& w, const std::vector<std::pair<std::string, Value>>& configuration, double us) {
+Record record_of(const Workload& w, const std::vector<std::pair<std::string, Value>>& configuration,
+                 double us) {
   Record record;
   record.key = {latency::to_string(w), "f32", "row-major", kDevice, 1, "g++ 12; -O3", "abc"};
   record.configuration = configuration, record.us = {us, 1.2 * us};
@@ -82,8 +84,8 @@ TEST(ScheduleSurface, IsExactWhereSpeedsDoNotDependOnTheShape) {
     const Space space = kernel_space(asked, {8, 16, "avx2"});
     for (std::uint64_t i = 0; i < space.count(); ++i) {
       const auto list = named(space, space.at(i));
-      const bool whole =
-          setting(list, "kc") == asked.ic && setting(list, "mc") == asked.mb && setting(list, "nc") == asked.oc;
+      const bool whole = setting(list, "kc") == asked.ic && setting(list, "mc") == asked.mb &&
+                         setting(list, "nc") == asked.oc;
       EXPECT_TRUE(!whole || law(asked, list) * 1.35 >= *answer.us) << to_string(list);
     }
   }
@@ -144,11 +146,14 @@ TEST(ScheduleSurface, FallsBackWithAReason) {
   };
   const std::vector<Record> records = records_of(grid(), law);
   const ScheduleSurface surface = surface_of(records);
-  expect(surface.ask(latency::parse_workload("gemm_m64_k256_n96_f32+bias+relu")), Ground::rule, "nothing is recorded");
-  expect(surface.ask(product(600, 256, 96)), Ground::nearest, "batch 600 is beyond 2 times the measured ones (32 to 128)");
+  expect(surface.ask(latency::parse_workload("gemm_m64_k256_n96_f32+bias+relu")), Ground::rule,
+         "nothing is recorded");
+  expect(surface.ask(product(600, 256, 96)), Ground::nearest,
+         "batch 600 is beyond 2 times the measured ones (32 to 128)");
   expect(surface.ask(product(64, 256, 20)), Ground::nearest, "output width 20 is beyond");
-  expect(surface_of(records_of({product(64, 256, 96), product(64, 256, 200)}, law)).ask(product(64, 256, 128)),
-         Ground::nearest, "2 layers like it");
+  expect(
+      surface_of(records_of({product(64, 256, 96), product(64, 256, 200)}, law)).ask(product(64, 256, 128)),
+      Ground::nearest, "2 layers like it");
   const Truth wild = [](const Workload& w, const std::vector<std::pair<std::string, Value>>& list) {
     return law(w, list) * (w.oc == 96 ? 3 : 1);
   };
