@@ -60,6 +60,8 @@ void add_sharing(CLI::App& tune, Invocation& invocation) {
   corun->add_option("--weights", c->weights, "of their latencies, 2,1 (default: all 1)");
   corun->add_option("--stretch", c->stretch, "what neighbours cost: a factor on every time")
       ->capture_default_str();
+  corun->add_option("--interference", c->interference,
+                    "tailor tune interference --json: slowdowns by pairs of operators, of two networks");
   corun->add_option("--top", c->top, "show so many divisions")->capture_default_str();
 }
 

@@ -54,6 +54,7 @@ struct TuneAskArguments {
 struct TuneCorunArguments {
   std::vector<std::filesystem::path> files;
   std::string goal = "makespan", weights, stretch = "1.0x";  // weights: "": all 1
+  std::filesystem::path interference;                        // measured slowdowns; may be empty
   int top = 5;
 };
 struct TuneReplayArguments {

@@ -24,9 +24,11 @@ constexpr double kMostDivisions = 1e7;
 // A network, and what was read with it.
 struct Guest {
   Tenant tenant;
-  int threads = 0;              // that the whole device is
-  std::vector<double> without;  // shares at which an operator has no time
-  int left_out = 0;             // layers without a kernel: in no time
+  int threads = 0;                            // that the whole device is
+  std::vector<double> without;                // shares at which an operator has no time
+  int left_out = 0;                           // layers without a kernel: in no time
+  std::vector<tune::OperatorTime> operators;  // at the largest share
+  double covered = 0;                         // of --interference
 };
 
 [[noreturn]] void fail(const std::string& what, const std::string& place) {
@@ -55,7 +57,8 @@ int whole_device(const Json& task, double share, const std::string& place) {
 Guest read_guest(const std::filesystem::path& path) {
   const std::string place = path.string();
   const Json json = read_json(path, "tailor/tune/1");
-  Guest guest{{text(json, "model", place), {}, 1}, 0, {}, 0};
+  Guest guest;
+  guest.tenant.name = text(json, "model", place);
   std::map<double, std::map<std::string, double>> by_share;
   std::set<std::string> operators;
   const Json& tasks = member(json, "tasks", place);
@@ -74,12 +77,14 @@ Guest read_guest(const std::filesystem::path& path) {
     guest.threads = threads;
   }
   for (const auto& [share, times] : by_share) {
-    double sum = 0;
-    for (const auto& [op, us] : times) sum += us;
-    if (times.size() == operators.size())
-      guest.tenant.times.push_back({share, sum});
-    else
+    if (times.size() < operators.size()) {
       guest.without.push_back(share);
+      continue;
+    }
+    double sum = 0;
+    guest.operators.clear();
+    for (const auto& [op, us] : times) sum += us, guest.operators.push_back({op, us});
+    guest.tenant.times.push_back({share, sum});
   }
   for (const Json& left : member(json, "left_out", place))
     guest.left_out += static_cast<int>(std::clamp<std::int64_t>(integer(left, "layers", place), 0, 1000000));
@@ -130,6 +135,59 @@ std::vector<Guest> read_guests(const TuneCorunArguments& a) {
   return guests;
 }
 
+std::string kernel_name(const Json& cell, const char* key, const Json& kernels, const std::string& place) {
+  const std::int64_t index = integer(cell, key, place);
+  if (index < 0 || static_cast<std::size_t>(index) >= kernels.size()) fail("a cell of no kernel", place);
+  return text(kernels[static_cast<std::size_t>(index)], "name", place);
+}
+
+// A pair was measured in both orders of the parts: the mean of the two.
+tune::PairSlowdowns read_slowdowns(const std::filesystem::path& path) {
+  const std::string place = path.string();
+  const Json json = read_json(path, "tailor/tune-interference/1");
+  const Json &kernels = member(json, "kernels", place), &cells = member(json, "cells", place);
+  if (!kernels.is_array() || !cells.is_array()) fail("\"kernels\" and \"cells\" must be lists", place);
+  std::map<std::pair<std::string, std::string>, std::vector<double>> found;
+  for (const Json& cell : cells) {
+    const std::string first = kernel_name(cell, "first", kernels, place),
+                      second = kernel_name(cell, "second", kernels, place);
+    for (const char* key : {"first_slowdown", "second_slowdown"}) {
+      const Json& slowdown = member(cell, key, place);
+      if (slowdown.is_null()) continue;
+      const double ratio = number(slowdown, "ratio", place);
+      if (!(ratio > 0 && ratio < 1e6)) fail("\"ratio\" must be a factor", place);
+      const bool of_first = key[0] == 'f';
+      found[of_first ? std::pair(first, second) : std::pair(second, first)].push_back(ratio);
+    }
+  }
+  tune::PairSlowdowns slowdowns;
+  for (const auto& [pair, ratios] : found) {
+    double sum = 0;
+    for (double ratio : ratios) sum += ratio;
+    slowdowns[pair] = sum / static_cast<double>(ratios.size());
+  }
+  return slowdowns;
+}
+
+void stretch(std::vector<Guest>& guests, const TuneCorunArguments& a) {
+  const double factor = parse_factor(a.stretch, "--stretch");
+  if (!(factor >= 1 && factor <= 100))
+    throw Error(Code::bad_value, "--stretch must be 1x to 100x", "--stretch");
+  for (Guest& guest : guests) guest.tenant.stretch = factor;
+  if (a.interference.empty()) return;
+  if (guests.size() != 2)
+    throw Error(Code::usage, "--interference is of pairs: it takes two networks", "--interference",
+                "--stretch is a factor for more of them");
+  const tune::PairSlowdowns slowdowns = read_slowdowns(a.interference);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const tune::Stretch found = tune::stretch_beside(guests[i].operators, guests[1 - i].operators, slowdowns);
+    if (found.covered <= 0)
+      throw Error(Code::bad_value, "no pair of the networks' operators is among the measured ones",
+                  a.interference.string(), "tailor tune interference with operators of both");
+    guests[i].tenant.stretch *= found.factor, guests[i].covered = found.covered;
+  }
+}
+
 tune::CorunGoal goal_of(const std::string& word) {
   for (tune::CorunGoal goal : {tune::CorunGoal::makespan, tune::CorunGoal::latency})
     if (word == name(goal)) return goal;
@@ -137,43 +195,38 @@ tune::CorunGoal goal_of(const std::string& word) {
               "makespan or latency");
 }
 
-Json plan_json(const CorunPlan& plan, const std::vector<Guest>& guests, double stretch) {
+Json plan_json(const CorunPlan& plan, const std::vector<Guest>& guests) {
   Json shares = Json::array();
   for (std::size_t i = 0; i < guests.size(); ++i) {
     const tune::ShareTime& time = guests[i].tenant.times[plan.chosen[i]];
-    shares.push_back({{"share", time.share}, {"us", stretch * time.us}});
+    shares.push_back({{"share", time.share}, {"us", guests[i].tenant.stretch * time.us}});
   }
   return {{"value_us", plan.value}, {"used", plan.used}, {"shares", std::move(shares)}};
 }
 
-Json corun_json(const CorunResult& result, const std::vector<Guest>& guests, tune::CorunGoal goal,
-                double stretch) {
+Json corun_json(const CorunResult& result, const std::vector<Guest>& guests, tune::CorunGoal goal) {
   auto optional = [](const std::optional<double>& us) { return us ? Json(*us) : Json(nullptr); };
-  Json json = {{"schema", "tailor/tune-corun/1"},
-               {"goal", name(goal)},
-               {"stretch", stretch},
-               {"threads", guests.front().threads},
-               {"networks", Json::array()},
-               {"divisions", result.divisions},
-               {"in_turn_us", optional(result.in_turn)},
-               {"equal_us", optional(result.equal)},
-               {"plans", Json::array()}};
+  Json json = {{"schema", "tailor/tune-corun/1"},    {"goal", name(goal)},
+               {"threads", guests.front().threads},  {"networks", Json::array()},
+               {"divisions", result.divisions},      {"in_turn_us", optional(result.in_turn)},
+               {"equal_us", optional(result.equal)}, {"plans", Json::array()}};
   for (const Guest& guest : guests) {
     Json times = Json::array();
     for (const tune::ShareTime& time : guest.tenant.times)
       times.push_back({{"share", time.share}, {"us", time.us}});
     json["networks"].push_back({{"model", guest.tenant.name},
                                 {"weight", guest.tenant.weight},
+                                {"stretch", guest.tenant.stretch},
+                                {"interference_covers", guest.covered},
                                 {"left_out", guest.left_out},
                                 {"incomplete_shares", guest.without},
                                 {"times", std::move(times)}});
   }
-  for (const CorunPlan& plan : result.plans) json["plans"].push_back(plan_json(plan, guests, stretch));
+  for (const CorunPlan& plan : result.plans) json["plans"].push_back(plan_json(plan, guests));
   return json;
 }
 
-std::string corun_text(const CorunResult& result, const std::vector<Guest>& guests, tune::CorunGoal goal,
-                       double stretch) {
+std::string corun_text(const CorunResult& result, const std::vector<Guest>& guests, tune::CorunGoal goal) {
   std::vector<Column> columns = {{name(goal), Align::right}};
   for (const Guest& guest : guests)
     columns.push_back({std::filesystem::path(guest.tenant.name).filename().string(), Align::right, true});
@@ -182,7 +235,8 @@ std::string corun_text(const CorunResult& result, const std::vector<Guest>& gues
     std::vector<std::string> row = {duration(plan.value)};
     for (std::size_t i = 0; i < guests.size(); ++i) {
       const tune::ShareTime& time = guests[i].tenant.times[plan.chosen[i]];
-      row.push_back(fmt::format("{:.3g} %: {}", 100 * time.share, duration(stretch * time.us)));
+      row.push_back(
+          fmt::format("{:.3g} %: {}", 100 * time.share, duration(guests[i].tenant.stretch * time.us)));
     }
     return row;
   };
@@ -195,10 +249,15 @@ std::string corun_text(const CorunResult& result, const std::vector<Guest>& gues
     if (guest.left_out > 0)
       text +=
           fmt::format("{}: {} layers have no kernel and are in no time\n", guest.tenant.name, guest.left_out);
-  if (stretch == 1)
+  for (const Guest& guest : guests)
+    if (guest.covered > 0)
+      text += fmt::format(
+          "{} beside the other: {:.3f} times as long ({:.0f} % of the time is of measured pairs)\n",
+          guest.tenant.name, guest.tenant.stretch, 100 * guest.covered);
+  if (guests.front().tenant.stretch == 1 && guests.front().covered == 0)
     text +=
         "times are of each network alone in its share; tailor tune interference says what neighbours cost "
-        "(--stretch)\n";
+        "(--interference, --stretch)\n";
   return text;
 }
 
@@ -208,21 +267,18 @@ int tune_corun(const Global& global, const TuneCorunArguments& arguments) {
   if (arguments.top < 1 || arguments.top > 1000)
     throw Error(Code::bad_value, "--top must be 1 to 1000", "--top");
   const tune::CorunGoal goal = goal_of(arguments.goal);
-  const double stretch = parse_factor(arguments.stretch, "--stretch");
-  if (!(stretch >= 1 && stretch <= 100))
-    throw Error(Code::bad_value, "--stretch must be 1x to 100x", "--stretch");
-  const std::vector<Guest> guests = read_guests(arguments);
+  std::vector<Guest> guests = read_guests(arguments);
+  stretch(guests, arguments);
   std::vector<Tenant> tenants;
   for (const Guest& guest : guests) tenants.push_back(guest.tenant);
-  const CorunResult result =
-      tune::plan_corun(tenants, goal, static_cast<std::size_t>(arguments.top), stretch);
+  const CorunResult result = tune::plan_corun(tenants, goal, static_cast<std::size_t>(arguments.top));
   if (result.plans.empty())
     throw Error(Code::goal_not_met, "no measured shares fit on the device together", "command line",
                 "tune the networks at smaller shares too (--share 25,50,75,100)");
   if (global.json)
-    print_document(corun_json(result, guests, goal, stretch));
+    print_document(corun_json(result, guests, goal));
   else
-    print(corun_text(result, guests, goal, stretch));
+    print(corun_text(result, guests, goal));
   return 0;
 }
 

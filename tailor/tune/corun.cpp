@@ -20,8 +20,8 @@ double joined(CorunGoal goal, double so_far, const Tenant& tenant, double us) {
 
 class Search {
  public:
-  Search(const std::vector<Tenant>& tenants, CorunGoal goal, std::size_t most, double stretch)
-      : tenants_(tenants), goal_(goal), most_(most), stretch_(stretch) {
+  Search(const std::vector<Tenant>& tenants, CorunGoal goal, std::size_t most)
+      : tenants_(tenants), goal_(goal), most_(most) {
     // What the tenants from each on take at least, whatever the others get.
     least_.resize(tenants.size() + 1);
     for (std::size_t t = tenants.size(); t-- > 0;) {
@@ -38,7 +38,8 @@ class Search {
     for (std::size_t i = 0; i < tenants_[tenant].times.size(); ++i) {
       const ShareTime& time = tenants_[tenant].times[i];
       chosen.push_back(i);
-      go(tenant + 1, used + time.share, joined(goal_, value, tenants_[tenant], stretch_ * time.us), chosen);
+      go(tenant + 1, used + time.share,
+         joined(goal_, value, tenants_[tenant], tenants_[tenant].stretch * time.us), chosen);
       chosen.pop_back();
     }
   }
@@ -51,7 +52,7 @@ class Search {
     for (std::size_t t = tenant; t < tenants_.size(); ++t) {
       double fastest = kNever;
       for (const ShareTime& time : tenants_[t].times)
-        if (used + time.share <= 1 + kSlack) fastest = std::min(fastest, stretch_ * time.us);
+        if (used + time.share <= 1 + kSlack) fastest = std::min(fastest, tenants_[t].stretch * time.us);
       if (fastest == kNever) return kNever;
       value = joined(goal_, value, tenants_[t], fastest);
     }
@@ -71,7 +72,6 @@ class Search {
   const std::vector<Tenant>& tenants_;
   CorunGoal goal_;
   std::size_t most_;
-  double stretch_;
   std::vector<double> least_;
   std::vector<CorunPlan> plans_;
   std::uint64_t divisions_ = 0;
@@ -99,7 +99,7 @@ std::optional<double> in_turn(const std::vector<Tenant>& tenants, CorunGoal goal
   return goal == CorunGoal::makespan ? now : sum;
 }
 
-std::optional<double> equal_shares(const std::vector<Tenant>& tenants, CorunGoal goal, double stretch) {
+std::optional<double> equal_shares(const std::vector<Tenant>& tenants, CorunGoal goal) {
   std::optional<double> best;
   for (const ShareTime& first : tenants.front().times) {
     if (first.share * static_cast<double>(tenants.size()) > 1 + kSlack) continue;
@@ -108,17 +108,18 @@ std::optional<double> equal_shares(const std::vector<Tenant>& tenants, CorunGoal
     for (const Tenant& tenant : tenants) {
       const std::optional<double> us = time_at(tenant, first.share);
       all = all && us;
-      if (us) value = joined(goal, value, tenant, stretch * *us);
+      if (us) value = joined(goal, value, tenant, tenant.stretch * *us);
     }
     if (all) best = value;  // shares ascend, so the last one is the largest
   }
   return best;
 }
 
-void check(const std::vector<Tenant>& tenants, std::size_t most, double stretch) {
-  TAILOR_CHECK(!tenants.empty() && tenants.size() <= 8 && most >= 1 && stretch >= 1);
+void check(const std::vector<Tenant>& tenants, std::size_t most) {
+  TAILOR_CHECK(!tenants.empty() && tenants.size() <= 8 && most >= 1);
   for (const Tenant& tenant : tenants) {
-    TAILOR_CHECK(!tenant.times.empty() && tenant.times.size() <= 64 && tenant.weight >= 0);
+    TAILOR_CHECK(!tenant.times.empty() && tenant.times.size() <= 64 && tenant.weight >= 0 &&
+                 tenant.stretch >= 1);
     for (std::size_t i = 0; i < tenant.times.size(); ++i) {
       const ShareTime& time = tenant.times[i];
       TAILOR_CHECK(time.share > 0 && time.share <= 1 && time.us > 0);
@@ -131,12 +132,27 @@ void check(const std::vector<Tenant>& tenants, std::size_t most, double stretch)
 
 const char* name(CorunGoal goal) { return goal == CorunGoal::makespan ? "makespan" : "latency"; }
 
-CorunResult plan_corun(const std::vector<Tenant>& tenants, CorunGoal goal, std::size_t most, double stretch) {
-  check(tenants, most, stretch);
-  Search search(tenants, goal, most, stretch);
+Stretch stretch_beside(const std::vector<OperatorTime>& own, const std::vector<OperatorTime>& other,
+                       const PairSlowdowns& slowdowns) {
+  TAILOR_CHECK(!own.empty() && !other.empty());
+  double all = 0, known = 0, slowed = 0;
+  for (const OperatorTime& a : own)
+    for (const OperatorTime& b : other) {
+      const double weight = a.us * b.us;
+      all += weight;
+      const auto found = slowdowns.find({a.op, b.op});
+      if (found != slowdowns.end()) known += weight, slowed += weight * found->second;
+    }
+  if (known <= 0) return {};
+  return {std::max(1.0, slowed / known), known / all};
+}
+
+CorunResult plan_corun(const std::vector<Tenant>& tenants, CorunGoal goal, std::size_t most) {
+  check(tenants, most);
+  Search search(tenants, goal, most);
   std::vector<std::size_t> chosen;
   search.go(0, 0, 0, chosen);
-  return {search.take(), search.divisions(), in_turn(tenants, goal), equal_shares(tenants, goal, stretch)};
+  return {search.take(), search.divisions(), in_turn(tenants, goal), equal_shares(tenants, goal)};
 }
 
 }  // namespace tailor::tune

@@ -2,14 +2,16 @@
 /// measured.
 ///
 /// Every division of the device into measured shares is considered (branch and bound), so the answer is the best there
-/// is over them. Times are of each network alone in its share: what neighbours take from each other (interference.h) is
-/// in them as far as `stretch` says.
+/// is over them. Times are of each network alone in its share; what neighbours take from it (interference.h) is in them
+/// as far as its `stretch` says.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace tailor::tune {
@@ -25,6 +27,7 @@ struct Tenant {
   std::string name;
   std::vector<ShareTime> times;  // at least one; shares ascending, each once
   double weight = 1;             // of its latency, >= 0
+  double stretch = 1;            // factor on its times while others run beside, >= 1
 };
 
 enum class CorunGoal {
@@ -52,9 +55,26 @@ struct CorunResult {
 
 /// The best `most` divisions; none if no measured shares fit together. Exact over the shares given. At most
 /// product(shares) divisions, far fewer by bound.
-/// @param stretch factor on every time, for what neighbours cost; >= 1
 /// @pre one to eight tenants, each with 1 to 64 times as described; most >= 1
-CorunResult plan_corun(const std::vector<Tenant>& tenants, CorunGoal goal, std::size_t most,
-                       double stretch = 1);
+CorunResult plan_corun(const std::vector<Tenant>& tenants, CorunGoal goal, std::size_t most);
+
+/// What an operator takes of a network's time.
+struct OperatorTime {
+  std::string op;
+  double us = 0;  // > 0
+};
+/// Measured time beside over time alone, of the first operator beside the second.
+using PairSlowdowns = std::map<std::pair<std::string, std::string>, double>;
+
+struct Stretch {
+  double factor = 1;  // >= 1
+  double covered =
+      0;  // share of the time of both whose pairs were measured; the rest counts as their mean does
+};
+/// How much slower a network is beside another one that runs all the time: the mean over pairs of their operators,
+/// weighted by the time of both. O(operators of one x operators of the other)
+/// @pre neither list is empty
+Stretch stretch_beside(const std::vector<OperatorTime>& own, const std::vector<OperatorTime>& other,
+                       const PairSlowdowns& slowdowns);
 
 }  // namespace tailor::tune

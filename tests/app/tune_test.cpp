@@ -211,6 +211,22 @@ TEST_F(Tune, CorunDividesTheDevice) {
   json = document(
       run({"tune", "corun", a, b, "--goal", "latency", "--weights", "1,10", "--stretch", "1.5x", "--json"}));
   EXPECT_EQ(json["plans"][0]["value_us"], 1.5 * 420 + 10 * 1.5 * 120);
+  const std::string slow = folder.fresh(".json").string();
+  const Json half = {{"ratio", 1.5}}, none = {{"ratio", 1.0}};
+  write_file(
+      slow,
+      Json({{"schema", "tailor/tune-interference/1"},
+            {"kernels", Json::array({{{"name", "gemm"}}, {{"name", "spin"}}})},
+            {"cells",
+             Json::array(
+                 {{{"first", 0}, {"second", 0}, {"first_slowdown", half}, {"second_slowdown", none}}})}})
+          .dump());
+  json = document(run({"tune", "corun", a, b, "--interference", slow, "--json"}));
+  expect_valid("tune-corun", json);
+  EXPECT_EQ(json["networks"][0]["stretch"], 1.25) << "the mean of both parts";
+  EXPECT_EQ(json["networks"][0]["interference_covers"], 1);
+  EXPECT_EQ(json["plans"][0]["value_us"], 1.25 * 420);
+  EXPECT_EQ(json["in_turn_us"], 320);
   const Finished text = run({"tune", "corun", a, b});
   EXPECT_NE(text.out.find("50 %: 420.0 us"), std::string::npos) << text.out;
 }
@@ -333,6 +349,15 @@ TEST_F(Tune, MistakesHaveCodes) {
   expect({"tune", "corun", a, a, "--weights", "1"}, 2, "E2002");
   expect({"tune", "corun", a, a, "--stretch", "0.5x"}, 2, "E2002");
   expect({"tune", "corun", a, a, a, a, a}, 4, "E4001");
+  const std::string slow = folder.fresh(".json").string();
+  write_file(slow, R"({"schema": "tailor/tune-interference/1", "kernels": [], "cells": []})");
+  expect({"tune", "corun", a, a, "--interference", slow}, 2, "E2002");
+  expect({"tune", "corun", a, a, a, "--interference", slow}, 2, "E2000");
+  expect({"tune", "corun", a, a, "--interference", a}, 2, "E2103");
+  write_file(
+      slow,
+      R"({"schema": "tailor/tune-interference/1", "kernels": [], "cells": [{"first": 0, "second": 1}]})");
+  expect({"tune", "corun", a, a, "--interference", slow}, 2, "E2103");
 }
 
 }  // namespace
