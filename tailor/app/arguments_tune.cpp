@@ -39,6 +39,7 @@ void add_sharing(CLI::App& tune, Invocation& invocation) {
                    "of a kernel that never changes, above which a visit is thrown away")
       ->capture_default_str();
   interference->add_option("--seed", i->seed, "of the order")->capture_default_str();
+  add_page(*interference, i->page);
   auto [ask, a] = verb<TuneAskArguments>(
       tune, invocation, "ask",
       "the configuration and time of layers that were not measured, from those that were", tune_ask);

@@ -44,6 +44,7 @@ struct TuneInterferenceArguments {
   int rounds = 10, most = 5;
   std::uint64_t seed = 1;
   bool no_stressors = false;
+  PageArguments page;
 };
 struct TuneAskArguments {
   std::filesystem::path file;

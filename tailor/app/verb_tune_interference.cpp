@@ -209,6 +209,7 @@ std::string interference_text(const Found& found) {
 }  // namespace
 
 int tune_interference(const Global& global, const TuneInterferenceArguments& arguments) {
+  check_page(arguments.page);
   Progress progress("interference");
   const tune::InterferenceOptions options = options_of(arguments, progress);
   const double window = window_of(arguments);
@@ -230,10 +231,12 @@ int tune_interference(const Global& global, const TuneInterferenceArguments& arg
   if (!found.matrix.percentile(100))
     throw Error(Code::not_trustworthy, "no pair has five visits in which the cores' speed held",
                 "interference", "more --rounds or --time, a quieter machine, or a larger --max-drift");
+  const Json document = to_json(found);
   if (global.json)
-    print_document(to_json(found));
+    print_document(document);
   else
     print(interference_text(found));
+  write_page(global, arguments.page, document);
   return 0;
 }
 

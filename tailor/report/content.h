@@ -47,6 +47,7 @@ Content optimize_content(const Json& document, const std::string& place);
 Content map_content(const Json& document, const std::string& place);
 Content plan_content(const Json& document, const std::string& place);
 Content tune_content(const Json& document, const std::string& place);
+Content interference_content(const Json& document, const std::string& place);
 /// Several results of optimize beside each other, one point each. @throws Error bad_json for other kinds
 Content outcomes_content(const std::vector<Run>& runs);
 Section outcomes_section(const std::vector<Run>& runs);

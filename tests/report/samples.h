@@ -26,6 +26,7 @@ Json map_document();
 Json plan_document();
 /// Three operators at three shares; one time is not measured.
 Json tune_document();
+Json interference_document();
 
 /// All of the above.
 std::vector<Json> all_documents();
