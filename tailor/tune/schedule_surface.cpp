@@ -98,11 +98,10 @@ ScheduleSurface::ScheduleSurface(const std::vector<Record>& records, const Recor
     if (!same_surface(one.key, here)) continue;
     const std::optional<Workload> workload = workload_of(one.key.op);
     if (!workload) continue;
-    Shape shape{*workload, {}, std::nullopt};
-    const Space space = kernel_space(*workload, unit_);
+    Shape shape{*workload, kernel_space(*workload, unit_), {}, std::nullopt};
     for (Standing& standing : ranking(one)) {
       if (is_library(standing) && !shape.library) shape.library = standing;
-      if (place_of(space, standing.configuration)) shape.own.push_back(std::move(standing));
+      if (place_of(shape.space, standing.configuration)) shape.own.push_back(std::move(standing));
     }
     if (!shape.own.empty()) shapes_.push_back(std::move(shape));
   }
@@ -155,7 +154,7 @@ std::optional<ScheduleSurface::Guess> ScheduleSurface::guess(const Workload& wor
   std::set<Configuration> candidates;
   for (std::size_t s = 0; s < family.size(); ++s) {
     const Shape& shape = *family[s];
-    const Space theirs = kernel_space(shape.workload, unit_);
+    const Space& theirs = shape.space;
     const double apart = distance(shape.workload, workload), weight = 1 / (apart * apart + 1e-9);
     std::set<Configuration> seen;
     for (std::size_t i = 0; i < shape.own.size(); ++i) {
@@ -188,7 +187,7 @@ SurfaceError ScheduleSurface::error_of(const Workload& workload) const {
     Family others = family_of(left_out->workload);
     std::erase_if(others, [&](const Shape* s) { return s == left_out || s->workload == workload; });
     if (others.empty() || !beyond(left_out->workload, others).empty()) continue;
-    const Space space = kernel_space(left_out->workload, unit_);
+    const Space& space = left_out->space;
     const std::optional<Guess> guessed = guess(left_out->workload, space, others);
     if (!guessed) continue;
     double truth = left_out->own.front().time_us();
@@ -235,9 +234,9 @@ SurfaceAnswer ScheduleSurface::ask(const Workload& workload) const {
   SurfaceAnswer answer{Ground::nearest, named(space, guessed->configuration), false, {}, {}, {}, "", {}};
   for (std::size_t s = 0; s < family.size() && s < static_cast<std::size_t>(options_.nearest); ++s) {
     Neighbour neighbour{latency::to_string(family[s]->workload), distance(family[s]->workload, workload), 0};
-    const Space theirs = kernel_space(family[s]->workload, unit_);
     for (const Standing& standing : family[s]->own)
-      if (neighbour.us == 0 && carry(theirs, standing.configuration, space) == guessed->configuration)
+      if (neighbour.us == 0 &&
+          carry(family[s]->space, standing.configuration, space) == guessed->configuration)
         neighbour.us = standing.time_us();
     answer.neighbours.push_back(std::move(neighbour));
   }

@@ -79,6 +79,7 @@ class ScheduleSurface {
  private:
   struct Shape {
     latency::Workload workload;
+    Space space;
     std::vector<Standing> own;        // kernels of ours, best first
     std::optional<Standing> library;  // the best of them
   };

@@ -235,7 +235,7 @@ TEST_F(Tune, InterferenceMeasuresEveryPair) {
   if (tune::usable_cores().size() != 2) GTEST_SKIP() << "written for two cores";
   const Finished f =
       run({"tune", "interference", "gemm_m32_k32_n32_f32", "gemm_m16_k64_n16_f32+bias", "--rounds", "6",
-           "--window", "2ms", "--max-drift", "1000%", "--no-stressors", "--json"});
+           "--window", "20ms", "--max-drift", "1000%", "--no-stressors", "--json"});
   ASSERT_EQ(f.exit, 0) << f.err;
   Json json = document(f);
   expect_valid("tune-interference", json);
