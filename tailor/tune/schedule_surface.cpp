@@ -143,39 +143,46 @@ std::string ScheduleSurface::beyond(const Workload& workload, const Family& fami
   return {};
 }
 
-// The time of each candidate is its work over the speed that it has, by distance, at the nearest shapes that know it.
+// How fast the nearest shapes are at their best, by distance, times how a candidate compares with the best at the nearest
+// shapes that know it: so one that was only tried where everything is fast is not taken for a fast one.
 std::optional<ScheduleSurface::Guess> ScheduleSurface::guess(const Workload& workload, const Space& space,
                                                              const Family& family) const {
-  struct Speeds {
+  struct Mean {
     double sum = 0, weights = 0;
     int shapes = 0;
+    void add(double weight, double value) { sum += weight * value, weights += weight, ++shapes; }
+    double get() const { return sum / weights; }
   };
-  std::map<Configuration, Speeds> known;
+  Mean best_speed;
+  std::map<Configuration, Mean> known;
   std::set<Configuration> candidates;
   for (std::size_t s = 0; s < family.size(); ++s) {
     const Shape& shape = *family[s];
-    const Space& theirs = shape.space;
+    const bool near = s < static_cast<std::size_t>(options_.nearest);
     const double apart = distance(shape.workload, workload), weight = 1 / (apart * apart + 1e-9);
+    const double best = log_speed(shape, shape.own.front());
+    if (near) best_speed.add(weight, best);
     std::set<Configuration> seen;
     for (std::size_t i = 0; i < shape.own.size(); ++i) {
-      const std::optional<Configuration> here = carry(theirs, shape.own[i].configuration, space);
+      const std::optional<Configuration> here = carry(shape.space, shape.own[i].configuration, space);
       if (!here || !seen.insert(*here).second) continue;
-      if (s < static_cast<std::size_t>(options_.nearest) && i < static_cast<std::size_t>(options_.candidates))
-        candidates.insert(*here);
-      Speeds& speeds = known[*here];
-      if (speeds.shapes++ >= options_.nearest) continue;
-      const Configuration there = *place_of(theirs, shape.own[i].configuration);
-      speeds.sum += weight * std::log(work(shape.workload, theirs, there) / shape.own[i].time_us());
-      speeds.weights += weight;
+      if (near && i < static_cast<std::size_t>(options_.candidates)) candidates.insert(*here);
+      if (Mean& mean = known[*here]; mean.shapes < options_.nearest)
+        mean.add(weight, log_speed(shape, shape.own[i]) - best);
     }
   }
-  std::optional<Guess> best;
+  std::optional<Guess> fastest;
   for (const Configuration& configuration : candidates) {
-    const Speeds& speeds = known.at(configuration);
-    const double us = work(workload, space, configuration) / std::exp(speeds.sum / speeds.weights);
-    if (!best || us < best->us) best = Guess{configuration, us};
+    const double us =
+        work(workload, space, configuration) / std::exp(best_speed.get() + known.at(configuration).get());
+    if (!fastest || us < fastest->us) fastest = Guess{configuration, us};
   }
-  return best;
+  return fastest;
+}
+
+double ScheduleSurface::log_speed(const Shape& shape, const Standing& standing) const {
+  const Configuration configuration = *place_of(shape.space, standing.configuration);
+  return std::log(work(shape.workload, shape.space, configuration) / standing.time_us());
 }
 
 SurfaceError ScheduleSurface::error_of(const Workload& workload) const {

@@ -2,8 +2,9 @@
 /// never measured.
 ///
 /// Operators are of one family where they differ in batch and widths only (rows, depth and columns of a product).
-/// Inside a family the time of a configuration is work, padded to whole tiles, over speed; speeds of the measured
-/// shapes are interpolated by inverse squared distance in the logarithms of the sizes (Shepard 1968). How wrong that is
+/// Inside a family the time of a configuration is work, padded to whole tiles, over speed. The speed is that of the best
+/// at the nearest shapes, times how the configuration compares with the best where it was tried; both are interpolated
+/// by inverse squared distance in the logarithms of the sizes (Shepard 1968). How wrong that is
 /// follows from leaving each measured shape out and asking the others for it. What cannot be answered so falls back to
 /// less, and says why.
 #pragma once
@@ -94,6 +95,7 @@ class ScheduleSurface {
   std::string beyond(const latency::Workload& workload, const Family& family) const;
   std::optional<Guess> guess(const latency::Workload& workload, const Space& space,
                              const Family& family) const;
+  double log_speed(const Shape& shape, const Standing& standing) const;
   double work(const latency::Workload& workload, const Space& space,
               const Configuration& configuration) const;
 
