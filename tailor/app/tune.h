@@ -40,7 +40,7 @@ struct TuneInterferenceArguments {
   std::vector<std::string> layers;  // one model, or layers as text
   std::filesystem::path db;         // tuned configurations; may be empty
   std::vector<std::string> shapes;
-  std::string share = "50,50", time = "2m", window = "20ms", max_drift = "2%";
+  std::string share = "50,50", time = "5m", window = "20ms", max_drift = "2%";
   int rounds = 10, most = 5;
   std::uint64_t seed = 1;
   bool no_stressors = false;

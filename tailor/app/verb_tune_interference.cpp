@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <map>
 
 namespace tailor::app {
@@ -75,7 +76,7 @@ tune::InterferenceOptions options_of(const TuneInterferenceArguments& a, Progres
   tune::InterferenceOptions options{.rounds = a.rounds, .seed = a.seed};
   options.seconds = parse_seconds(a.time, "--time");
   options.drift = parse_share(a.max_drift, "--max-drift");
-  options.on_progress = [&progress](double done) { progress.update(done, 1, "pairs of kernels"); };
+  options.on_progress = [&progress](double done) { progress.update(std::round(100 * done), 100, "pairs of kernels"); };
   return options;
 }
 
