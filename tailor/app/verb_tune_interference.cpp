@@ -76,7 +76,9 @@ tune::InterferenceOptions options_of(const TuneInterferenceArguments& a, Progres
   tune::InterferenceOptions options{.rounds = a.rounds, .seed = a.seed};
   options.seconds = parse_seconds(a.time, "--time");
   options.drift = parse_share(a.max_drift, "--max-drift");
-  options.on_progress = [&progress](double done) { progress.update(std::round(100 * done), 100, "pairs of kernels"); };
+  options.on_progress = [&progress](double done) {
+    progress.update(std::round(100 * done), 100, "pairs of kernels");
+  };
   return options;
 }
 
@@ -193,13 +195,13 @@ std::string interference_text(const Found& found) {
     untuned += rival.layers > 0 && !(rival.in[0].tuned && rival.in[1].tuned) ? 1 : 0;
   std::string text = fmt::format(
       "time beside over time alone; {} visits in {} rounds and {:.0f} s, {} more thrown away because "
-      "the cores' speed changed; ?: the interval neither is within 2 % of 1 nor leaves it\n",
+      "the cores' speed changed; ?: the interval is neither within 2 % of 1 nor beyond it\n",
       kept, found.matrix.rounds, found.matrix.seconds, thrown);
   if (untuned > 0)
-    text += fmt::format("{} of the layers were not tuned for these shares (--db): usual configurations\n",
+    text += fmt::format("not tuned for these shares (--db), so of usual configurations: {} of the kernels\n",
                         untuned);
   if (found.left_out > 0)
-    text += fmt::format("{} layers of the model are not among them (--most, or no kernel)\n", found.left_out);
+    text += fmt::format("left out of the model (--most, or no kernel): {} layers\n", found.left_out);
   text += matrix_text(found, 0) + matrix_text(found, 1) + largest_text(found);
   if (const std::optional<double> p95 = found.matrix.percentile(95))
     text += fmt::format("95 % of all are at most {:.3f} (tailor tune corun --stretch {:.2f}x)\n", *p95,
