@@ -1,11 +1,13 @@
-// tailor-runner-kernels: loads generated kernels, checks what they compute and times them, as JSON lines on stdin and
-// stdout (docs/runner-protocol.md, "kernels"). A kernel that crashes or hangs takes this process with it and nothing
+// tailor-runner-kernels: loads generated kernels, or oneDNN's, checks what they compute, times them and runs them beside
+// those of other runners, as JSON lines on stdin and stdout (docs/runner-protocol.md, "kernels"). A kernel that crashes or hangs takes this process with it and nothing
 // else. The real stdout is kept for answers.
+#include "runners/kernels/kernel.h"
 #include "runners/kernels/layer.h"
+#include "runners/kernels/onednn.h"
+#include "runners/kernels/window.h"
 #include "tailor/base/error.h"
 #include "tailor/base/json.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sched.h>
@@ -16,8 +18,8 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <new>
 #include <optional>
@@ -27,78 +29,10 @@ namespace {
 
 constexpr double kTolerance = 1e-5;  // of the sum of absolute products; rounding in f32 stays below it
 constexpr std::int64_t kMostWorkers = 1024, kMostSamples = 10000;
-
-double thread_us() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return 1e6 * static_cast<double>(now.tv_sec) + 1e-3 * static_cast<double>(now.tv_nsec);
-}
-
-// A shared object made of kernels/product.cc.
-class Library {
- public:
-  explicit Library(const std::string& path) : handle_(::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
-    if (!handle_) throw Error(Code::runtime_refused, ::dlerror(), path);
-    sizes = symbol<decltype(sizes)>("kernel_sizes", path);
-    prepare = symbol<decltype(prepare)>("kernel_prepare", path);
-    run = symbol<decltype(run)>("kernel_run", path);
-  }
-  ~Library() { ::dlclose(handle_); }
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-
-  void (*sizes)(std::size_t*, std::size_t*) = nullptr;
-  void (*prepare)(const float*, float*) = nullptr;
-  void (*run)(const float*, const float*, const float*, const float*, float*, float*, int, int) = nullptr;
-
- private:
-  template <class Function>
-  Function symbol(const char* name, const std::string& path) {
-    void* found = ::dlsym(handle_, name);
-    if (!found) throw Error(Code::runtime_refused, fmt::format("it does not export {}", name), path);
-    return reinterpret_cast<Function>(found);
-  }
-  void* handle_;
-};
-
-// A kernel with its memory, ready to run.
-class Prepared {
- public:
-  Prepared(const std::string& path, const Layer& layer) : library_(path), layer_(layer) {
-    std::size_t packed = 0, scratch = 0;
-    library_.sizes(&packed, &scratch);
-    constexpr std::size_t kMost = std::size_t{1} << 30;
-    if (packed > kMost || scratch > kMost)
-      throw Error(Code::runtime_refused, "it wants more than 4 GiB", path);
-    packed_.resize(packed), scratch_.resize(scratch), out_.resize(layer.expected.size());
-    library_.prepare(layer.weights.data(), packed_.data());
-  }
-  void run(int worker, int workers) {
-    library_.run(layer_.input.data(), packed_.data(), layer_.bias.data(), layer_.residual.data(), out_.data(),
-                 scratch_.data(), worker, workers);
-  }
-  // Of all workers one after the other, beginning with nothing in the result.
-  double error(int workers) {
-    std::fill(out_.begin(), out_.end(), std::nanf(""));
-    for (int worker = 0; worker < workers; ++worker) run(worker, workers);
-    return largest_error(layer_, out_);
-  }
-  // CPU time of one run: with several workers that of the one who takes longest, each timed alone.
-  double time_us(int workers, int repeats) {
-    double longest = 0;
-    for (int worker = 0; worker < workers; ++worker) {
-      const double begin = thread_us();
-      for (int i = 0; i < repeats; ++i) run(worker, workers);
-      longest = std::max(longest, (thread_us() - begin) / repeats);
-    }
-    return longest;
-  }
-
- private:
-  Library library_;
-  const Layer& layer_;
-  std::vector<float> packed_, scratch_, out_;
-};
+constexpr std::size_t kMostLayers = 64;    // that are kept with their operands
+constexpr double kMostElements = 1 << 26;  // of all of them together, in floats: 256 MiB
+constexpr std::size_t kMostLoaded = 256;   // kernels that are kept for windows
+constexpr double kWindowSampleUs = 100;    // a sample of a window lasts so long by repetition
 
 // The kernel that never changes: products of 64 x 64 in the first cache, then one pass over 1 MiB. Its time says how
 // fast this core is at the moment.
@@ -142,6 +76,8 @@ class Service {
     if (op == "hello") return hello(request);
     if (op == "time") return time(request);
     if (op == "sentinel") return {{"us", sentinel_.time_us()}};
+    if (op == "load") return load(request);
+    if (op == "window") return window(request);
     throw Error(Code::usage, fmt::format("unknown op \"{}\"", op.substr(0, 40)));
   }
 
@@ -158,10 +94,35 @@ class Service {
     return {{"protocol", 1}, {"runtime", "kernels"}, {"clock", "thread cpu"}};
   }
 
+  // The last layers are kept, since operators of a network take turns and their loops take long.
   const Layer& layer_of(const std::string& workload) {
-    if (!layer_ || to_string(layer_->workload) != workload)
-      layer_ = std::make_unique<Layer>(make_layer(latency::parse_workload(workload)));
-    return *layer_;
+    auto known = std::find_if(layers_.begin(), layers_.end(),
+                              [&](const auto& layer) { return to_string(layer->workload) == workload; });
+    if (known == layers_.end()) {
+      auto made = std::make_unique<Layer>(make_layer(latency::parse_workload(workload)));
+      known = layers_.insert(layers_.end(), std::move(made));
+    }
+    std::rotate(layers_.begin(), known, known + 1);
+    double elements = 0;
+    std::size_t kept = 0;
+    for (; kept < layers_.size(); ++kept) {
+      const Layer& layer = *layers_[kept];
+      elements += static_cast<double>(layer.input.size() + layer.weights.size() + 5 * layer.expected.size());
+      if (kept > 0 && (kept >= kMostLayers || elements > kMostElements)) break;
+    }
+    layers_.resize(kept);
+    return *layers_.front();
+  }
+
+  // A shared object, or oneDNN where the request names it.
+  Kernel kernel_of(const Json& request, const Layer& layer, int at_once) {
+    if (!request.contains("onednn")) return load_kernel(text(request, "library", "request"), layer, at_once);
+    if (at_once > 1) throw Error(Code::bad_value, "oneDNN is timed on one thread only", "workers");
+    const std::string path = text(request, "onednn", "request");
+    if (onednn_ && path != onednn_path_)
+      throw Error(Code::bad_value, "this process has loaded another oneDNN", path);
+    if (!onednn_) onednn_ = std::make_unique<OneDnn>(path), onednn_path_ = path;
+    return onednn_->kernel(layer);
   }
 
   Json time(const Json& request) {
@@ -169,19 +130,76 @@ class Service {
     const int workers = whole(request, "workers", 1, kMostWorkers),
               samples = whole(request, "samples", 1, kMostSamples);
     const double least_us = number(request, "min_sample_us", "request");
-    Prepared kernel(text(request, "library", "request"), layer);
-    const double error = kernel.error(workers);
-    if (!(error <= kTolerance))
-      return {{"error", std::isfinite(error) ? Json(error) : Json(nullptr)}, {"right", false}};
-    kernel.time_us(workers, 1);
-    const double once = std::max(0.05, kernel.time_us(workers, 1) * workers);
+    const Kernel kernel = kernel_of(request, layer, request.contains("onednn") ? workers : 1);
+    const double error = error_of(kernel, layer, workers);
+    if (!(error <= kTolerance)) return wrong(error);
+    time_us(kernel, workers, 1);
+    const double once = std::max(0.05, time_us(kernel, workers, 1) * workers);
     const int repeats = static_cast<int>(std::clamp(std::ceil(least_us / once), 1.0, 1e6));
     Json us = Json::array();
-    for (int i = 0; i < samples; ++i) us.push_back(kernel.time_us(workers, repeats));
-    return {{"error", error}, {"right", true}, {"us", std::move(us)}};
+    for (int i = 0; i < samples; ++i) us.push_back(time_us(kernel, workers, repeats));
+    return {{"error", error}, {"right", true}, {"us", std::move(us)}, {"kernel", kernel.name}};
+  }
+  static Json wrong(double error) {
+    return {{"error", std::isfinite(error) ? Json(error) : Json(nullptr)}, {"right", false}};
   }
 
-  std::unique_ptr<Layer> layer_;
+  // Keeps a kernel, or a stressor, under a name for windows.
+  Json load(const Json& request) {
+    const std::string name = text(request, "name", "request");
+    const int workers = whole(request, "workers", 1, CPU_SETSIZE);
+    if (loaded_.size() >= kMostLoaded && !loaded_.contains(name))
+      throw Error(Code::bad_value, fmt::format("more than {} kernels", kMostLoaded), "name");
+    Loaded made;
+    double error = 0;
+    if (request.contains("stressor")) {
+      made.kernel = make_stressor(text(request, "stressor", "request"), workers);
+    } else {
+      made.layer =
+          std::make_unique<Layer>(make_layer(latency::parse_workload(text(request, "workload", "request"))));
+      made.kernel = kernel_of(request, *made.layer, workers);
+      error = error_of(made.kernel, *made.layer, workers);
+      if (!(error <= kTolerance)) return wrong(error);
+    }
+    time_us(made.kernel, workers, 1);
+    const double once = time_us(made.kernel, workers, 1);
+    made.workers = workers;
+    made.repeats = static_cast<int>(std::clamp(std::ceil(kWindowSampleUs / std::max(once, 0.05)), 1.0, 1e4));
+    loaded_[name] = std::move(made);
+    return {{"error", error}, {"right", true}, {"us", once}};
+  }
+
+  // What was loaded runs for a while on one thread per core.
+  Json window(const Json& request) {
+    const auto found = loaded_.find(text(request, "name", "request"));
+    if (found == loaded_.end()) throw Error(Code::unknown_name, "nothing of that name was loaded", "name");
+    const double seconds = number(request, "seconds", "request");
+    if (!(seconds > 0 && seconds <= 60))
+      throw Error(Code::bad_value, "\"seconds\" must be 0 to 60", "request");
+    const Json& list = member(request, "cores", "request");
+    std::vector<int> cores;
+    for (const Json& core : list.is_array() ? list : Json::array()) {
+      if (!core.is_number_integer() || core.get<std::int64_t>() < 0 ||
+          core.get<std::int64_t>() >= CPU_SETSIZE)
+        throw Error(Code::bad_value, "\"cores\" must hold numbers of cores", "request");
+      cores.push_back(core.get<int>());
+    }
+    const Loaded& loaded = found->second;
+    if (cores.size() != static_cast<std::size_t>(loaded.workers))
+      throw Error(Code::bad_value, "as many cores as workers that were loaded", "cores");
+    const Window window = run_window(loaded.kernel, cores, loaded.repeats, seconds);
+    return {{"us", window.us}, {"begin_us", window.begin_us}, {"end_us", window.end_us}};
+  }
+
+  struct Loaded {
+    std::unique_ptr<Layer> layer;  // none: a stressor
+    Kernel kernel;                 // refers to the layer
+    int workers = 1, repeats = 1;
+  };
+  std::vector<std::unique_ptr<Layer>> layers_;  // the one asked for last comes first
+  std::unique_ptr<OneDnn> onednn_;              // outlives what was loaded
+  std::string onednn_path_;
+  std::map<std::string, Loaded> loaded_;
   Sentinel sentinel_;
 };
 
@@ -199,7 +217,8 @@ Json answer_safely(Service& service, const std::string& line) {
     answer["ok"] = true;
     answer.update(result);
   } catch (const Error& error) {
-    answer.update(failure(error.code() == Code::runtime_refused ? "refused" : "usage", error.what()));
+    const bool refused = error.code() == Code::runtime_refused || error.code() == Code::runtime_missing;
+    answer.update(failure(refused ? "refused" : "usage", error.what()));
   } catch (const std::bad_alloc&) {
     answer.update(failure("memory", "out of memory"));
   } catch (const std::exception& error) {

@@ -12,6 +12,62 @@ constexpr const char* CLI::detail::type_name<std::filesystem::path>() {
 
 namespace tailor::app {
 
+namespace {
+
+// What kernels and networks cost each other, and what shares they should have.
+void add_sharing(CLI::App& tune, Invocation& invocation) {
+  auto [interference, i] = verb<TuneInterferenceArguments>(
+      tune, invocation, "interference",
+      "how much slower each layer is in its part of the cores while another runs in the neighbouring part",
+      tune_interference);
+  interference->add_option("LAYERS", i->layers, "an ONNX file, or layers as text (tune show has some)")
+      ->required();
+  interference->add_option("--db", i->db, "record file: its best configurations are taken");
+  interference->add_option("--shape", i->shapes, kShapeHelp)->allow_extra_args(false);
+  interference->add_option("--share", i->share, "of the two parts, in per cent of the cores")
+      ->capture_default_str();
+  interference->add_option("--most", i->most, "of a model so many, those with most work")
+      ->capture_default_str();
+  interference->add_flag("--no-stressors", i->no_stressors,
+                         "without the three kernels that use up arithmetic, cache and memory");
+  interference->add_option("--rounds", i->rounds, "visits of each pair")->capture_default_str();
+  interference->add_option("--time", i->time, "no new round is begun after so long; 0: no limit")
+      ->capture_default_str();
+  interference->add_option("--window", i->window, "how long kernels run at a time")->capture_default_str();
+  interference
+      ->add_option("--max-drift", i->max_drift,
+                   "of a kernel that never changes, above which a visit is thrown away")
+      ->capture_default_str();
+  interference->add_option("--seed", i->seed, "of the order")->capture_default_str();
+  add_page(*interference, i->page);
+  auto [ask, a] = verb<TuneAskArguments>(
+      tune, invocation, "ask",
+      "the configuration and time of layers that were not measured, from those that were", tune_ask);
+  ask->add_option("RECORDS", a->file, "JSON lines")->required();
+  ask->add_option("--op", a->ops, "layer as text; may be given several times")
+      ->required()
+      ->allow_extra_args(false);
+  ask->add_option("--share", a->share, "in per cent (default: every one that is recorded)");
+  ask->add_option("--threads", a->threads, "what the whole device was (default: the cores of this machine)");
+  ask->add_option("--max-error", a->max_error,
+                  "no time is promised where recorded layers, left out, are missed by more")
+      ->capture_default_str();
+  auto [corun, c] = verb<TuneCorunArguments>(
+      tune, invocation, "corun", "which share of the device each of several networks should get", tune_corun);
+  corun->add_option("RESULTS", c->files, "tailor tune --json of each network, tuned at several shares")
+      ->required();
+  corun->add_option("--goal", c->goal, "makespan (the slowest of them) or latency (weighted sum)")
+      ->capture_default_str();
+  corun->add_option("--weights", c->weights, "of their latencies, 2,1 (default: all 1)");
+  corun->add_option("--stretch", c->stretch, "what neighbours cost: a factor on every time")
+      ->capture_default_str();
+  corun->add_option("--interference", c->interference,
+                    "tailor tune interference --json: slowdowns by pairs of operators, of two networks");
+  corun->add_option("--top", c->top, "show so many divisions")->capture_default_str();
+}
+
+}  // namespace
+
 void add_tune(CLI::App& app, Invocation& invocation) {
   auto o = std::make_shared<TuneArguments>();
   CLI::App* tune = app.add_subcommand(
@@ -38,7 +94,9 @@ void add_tune(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
   tune->add_option("--samples", o->samples, "of each trial")->capture_default_str();
   tune->add_option("--seed", o->seed, "of the searchers")->capture_default_str();
-  tune->add_flag("--no-library", o->no_library, "do not time the runtime's own kernels beside");
+  tune->add_flag("--no-library", o->no_library,
+                 "do not time the kernels of the runtime and of oneDNN beside");
+  tune->add_option("--onednn", o->onednn, "oneDNN's library (default: libdnnl.so.2, as the system finds it)");
   add_page(*tune, o->page);
   auto [audit, u] = verb<TuneAuditArguments>(
       *tune, invocation, "audit", "time the best of each record key again: does the choice still hold?",
@@ -60,6 +118,7 @@ void add_tune(CLI::App& app, Invocation& invocation) {
   merge->add_option("RECORDS", m->files, "JSON lines")->required();
   merge->add_option("-o,--output", m->out, "file to write")->required();
   merge->add_flag("--t4", m->t4, "write Kernel Tuner's T4 form instead of JSON lines");
+  add_sharing(*tune, invocation);
   auto [replay, r] =
       verb<TuneReplayArguments>(*tune, invocation, "replay",
                                 "try searchers out on what is already measured; nothing runs", tune_replay);

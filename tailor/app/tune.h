@@ -19,6 +19,7 @@ struct TuneArguments {
       trials = 0;  // threads 0: the cores of this machine; trials 0: no limit
   std::uint64_t seed = 1;
   bool no_library = false;
+  std::string onednn;  // file of the library; "": as the system finds it
   PageArguments page;
 };
 struct TuneAuditArguments {
@@ -35,6 +36,28 @@ struct TuneMergeArguments {
   std::filesystem::path out;
   bool t4 = false;
 };
+struct TuneInterferenceArguments {
+  std::vector<std::string> layers;  // one model, or layers as text
+  std::filesystem::path db;         // tuned configurations; may be empty
+  std::vector<std::string> shapes;
+  std::string share = "50,50", time = "5m", window = "20ms", max_drift = "2%";
+  int rounds = 10, most = 5;
+  std::uint64_t seed = 1;
+  bool no_stressors = false;
+  PageArguments page;
+};
+struct TuneAskArguments {
+  std::filesystem::path file;
+  std::vector<std::string> ops;
+  std::string share, max_error = "25%";  // share: "": every one that is recorded
+  int threads = 0;                       // 0: the cores of this machine
+};
+struct TuneCorunArguments {
+  std::vector<std::filesystem::path> files;
+  std::string goal = "makespan", weights, stretch = "1.0x";  // weights: "": all 1
+  std::filesystem::path interference;                        // measured slowdowns; may be empty
+  int top = 5;
+};
 struct TuneReplayArguments {
   std::filesystem::path file, prior;  // prior may be empty
   std::string op;                     // "": the only one
@@ -46,10 +69,16 @@ struct TuneReplayArguments {
 /// Says how many lines were damaged. @throws Error file_missing; unknown_name for a file without a record
 tune::RecordFile read_records(const Global& global, const std::filesystem::path& path);
 
+/// "25,50,100" -> 0.25, 0.5, 1. @throws Error bad_value naming --share
+std::vector<double> parse_shares(const std::string& text);
+
 int tune_model(const Global& global, const TuneArguments& arguments);
 int tune_audit(const Global& global, const TuneAuditArguments& arguments);
 int tune_show(const Global& global, const TuneShowArguments& arguments);
 int tune_merge(const Global& global, const TuneMergeArguments& arguments);
+int tune_interference(const Global& global, const TuneInterferenceArguments& arguments);
+int tune_ask(const Global& global, const TuneAskArguments& arguments);
+int tune_corun(const Global& global, const TuneCorunArguments& arguments);
 int tune_replay(const Global& global, const TuneReplayArguments& arguments);
 
 }  // namespace tailor::app

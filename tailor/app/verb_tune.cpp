@@ -21,18 +21,6 @@ void require(bool good, const char* option, const char* range) {
   if (!good) throw Error(Code::bad_value, fmt::format("{} must be {}", option, range), option);
 }
 
-// "25,50,100" -> 0.25, 0.5, 1
-std::vector<double> shares_of(const std::string& text) {
-  std::vector<double> shares;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    const std::string word = text.substr(at, end - at);
-    shares.push_back(parse_share(word.ends_with('%') ? word : word + "%", "--share"));
-    at = end + 1;
-  }
-  return shares;
-}
-
 tune::TuneOptions options_of(const TuneArguments& a, Progress& progress, double seconds) {
   require(a.jobs >= 1, "--jobs", "1 or more");
   require(a.samples >= 1 && a.samples <= 1000, "--samples", "1 to 1000");
@@ -41,6 +29,7 @@ tune::TuneOptions options_of(const TuneArguments& a, Progress& progress, double 
       .jobs = a.jobs, .seconds = seconds, .searcher = a.searcher, .seed = a.seed, .samples = a.samples};
   options.per_task.trials = static_cast<std::uint64_t>(a.trials);
   options.per_task.gain = parse_share(a.gain, "--gain");
+  if (!a.no_library) options.onednn = a.onednn;
   options.on_status = [&progress, seconds](const tune::TuneOptions::Status& status) {
     progress.update(std::min(status.seconds, seconds), seconds,
                     fmt::format("{} trials, {}", status.trials, status.doing));
@@ -50,6 +39,13 @@ tune::TuneOptions options_of(const TuneArguments& a, Progress& progress, double 
 
 std::string time_of(const std::optional<tune::Standing>& standing) {
   return standing ? duration(standing->time_us()) : "-";
+}
+
+// "library 1.20x": the own kernel takes 1.20 times as long.
+std::string use_text(const TunedTask& task) {
+  const std::string choice = task.use_library() ? "library" : task.own ? "own" : "-";
+  const std::optional<double> ratio = task.own_over_library();
+  return ratio ? fmt::format("{} {:.2f}x", choice, *ratio) : choice;
 }
 
 std::string tune_text(const tune::TuneResult& result, const std::vector<TunedTask>& tasks,
@@ -66,10 +62,7 @@ std::string tune_text(const tune::TuneResult& result, const std::vector<TunedTas
     const tune::TaskResult& r = task.result;
     table.row({r.key.op, std::to_string(r.task.layers), fmt::format("{:.3g} %", 100 * r.task.share),
                fmt::format("{}", r.before + r.trials), time_of(task.own), time_of(task.library),
-               task.use_library() ? "library"
-               : task.own         ? "own"
-                                  : "-",
-               task.own ? tune::to_string(task.own->configuration) : r.stopped});
+               use_text(task), task.own ? tune::to_string(task.own->configuration) : r.stopped});
   }
   std::string text = fmt::format(
       "{} trials in {:.0f} s ({:.1f} a minute), {} measured again because the core's speed changed\n",
@@ -118,6 +111,17 @@ std::string audit_text(const std::vector<tune::Audit>& audits, double limit) {
 
 }  // namespace
 
+std::vector<double> parse_shares(const std::string& text) {
+  std::vector<double> shares;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string word = text.substr(at, end - at);
+    shares.push_back(parse_share(word.ends_with('%') ? word : word + "%", "--share"));
+    at = end + 1;
+  }
+  return shares;
+}
+
 int tune_model(const Global& global, const TuneArguments& arguments) {
   if (arguments.model.empty())
     throw Error(Code::usage, "no model given", "command line",
@@ -131,7 +135,8 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
       arguments.threads > 0 ? arguments.threads : static_cast<int>(tune::usable_cores().size());
   const graph::Model model = onnx::read(arguments.model);
   const graph::Shapes shapes = graph::infer_shapes(model, parse_shapes(arguments.shapes));
-  const pipeline::TuningPlan plan = pipeline::plan_tuning(model, shapes, shares_of(arguments.share), threads);
+  const pipeline::TuningPlan plan =
+      pipeline::plan_tuning(model, shapes, parse_shares(arguments.share), threads);
   tune::RecordFile file(arguments.db);
   if (file.damaged() > 0)
     say(global, 0, fmt::format("{}: {} damaged lines passed over", arguments.db.string(), file.damaged()));
@@ -140,6 +145,8 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
     Progress progress("tune");
     result = tune::tune_kernels(plan.tasks, file, options_of(arguments, progress, seconds));
   }
+  if (!result.library.empty())
+    say(global, 0, fmt::format("oneDNN has no time for some or all operators: {}", result.library));
   if (!arguments.no_library) {
     runtime::Runner runner(global.runner);
     pipeline::time_library(result.tasks, file, runner);

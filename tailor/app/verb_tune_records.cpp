@@ -41,14 +41,38 @@ Json standing_json(const Standing& standing) {
           {"us", standing.time_us()}};
 }
 
+// What to use for a key: the best of our own kernels, or a library's that is faster.
+struct Choice {
+  std::optional<double> own_us, library_us;
+  const char* use() const { return !own_us && !library_us ? "none" : library_wins() ? "library" : "own"; }
+  bool library_wins() const { return library_us && (!own_us || *library_us < *own_us); }
+  std::optional<double> ratio() const {
+    return own_us && library_us ? std::optional(*own_us / *library_us) : std::nullopt;
+  }
+};
+Choice choice_of(const std::vector<Standing>& order) {
+  Choice choice;
+  for (const Standing& standing : order) {
+    const auto& list = standing.configuration;
+    const bool library = list.size() == 1 && list.front().first == "library";
+    std::optional<double>& best = library ? choice.library_us : choice.own_us;
+    if (!best) best = standing.time_us();
+  }
+  return choice;
+}
+
 Json group_json(const RecordGroup& group, std::size_t top) {
   Json outcomes = Json::object(), best = Json::array();
   for (tune::Outcome outcome : tune::kOutcomes) outcomes[name(outcome)] = count(group, outcome);
-  for (const Standing& standing : tune::ranking(group))
+  const std::vector<Standing> order = tune::ranking(group);
+  for (const Standing& standing : order)
     if (best.size() < top) best.push_back(standing_json(standing));
+  const Choice choice = choice_of(order);
   return {{"key", key_json(group.key)},
           {"trials", group.records.size()},
           {"outcomes", std::move(outcomes)},
+          {"use", choice.use()},
+          {"own_over_library", choice.ratio() ? Json(*choice.ratio()) : Json(nullptr)},
           {"best", std::move(best)}};
 }
 
@@ -60,6 +84,11 @@ std::string outcomes_text(const RecordGroup& group) {
   return text;
 }
 
+std::string use_text(const std::vector<Standing>& order) {
+  const Choice choice = choice_of(order);
+  return choice.ratio() ? fmt::format("{} {:.2f}x", choice.use(), *choice.ratio()) : choice.use();
+}
+
 std::string show_text(const std::vector<RecordGroup>& groups, std::size_t top) {
   Table table({{"operator", Align::left, true},
                {"share", Align::right},
@@ -67,6 +96,7 @@ std::string show_text(const std::vector<RecordGroup>& groups, std::size_t top) {
                {"failed"},
                {"time", Align::right},
                {"tier"},
+               {"use"},
                {"configuration", Align::left, true}});
   for (const RecordGroup& group : groups) {
     const std::vector<Standing> order = tune::ranking(group);
@@ -77,7 +107,7 @@ std::string show_text(const std::vector<RecordGroup>& groups, std::size_t top) {
                outcomes_text(group)};
       if (i < order.size())
         row.insert(row.end(), {duration(order[i].time_us()), name(order[i].tier),
-                               tune::to_string(order[i].configuration)});
+                               i == 0 ? use_text(order) : "", tune::to_string(order[i].configuration)});
       table.row(std::move(row));
     }
   }

@@ -165,25 +165,28 @@ Json to_json(const tune::TuneResult& result, const std::vector<TunedTask>& tasks
                {"repeated", result.repeated},
                {"compile_seconds", result.compile_seconds},
                {"measure_seconds", result.measure_seconds},
+               {"library_missing", result.library.empty() ? Json(nullptr) : Json(result.library)},
                {"tasks", Json::array()},
                {"left_out", Json::array()}};
   for (const TunedTask& task : tasks) {
     const TaskResult& r = task.result;
-    json["tasks"].push_back({{"op", r.key.op},
-                             {"layers", r.task.layers},
-                             {"share", r.task.share},
-                             {"threads", r.task.workers},
-                             {"trials", r.trials},
-                             {"trials_before", r.before},
-                             {"stopped", r.stopped},
-                             {"gain_left", r.gain_left ? Json(*r.gain_left) : Json(nullptr)},
-                             {"own", standing_json(task.own)},
-                             {"library", standing_json(task.library)},
-                             {"use", task.use_library() ? "library"
-                                     : task.own         ? "own"
-                                                        : "none"},
-                             {"history", history_json(task)},
-                             {"at_shares", shares_json(task)}});
+    json["tasks"].push_back(
+        {{"op", r.key.op},
+         {"layers", r.task.layers},
+         {"share", r.task.share},
+         {"threads", r.task.workers},
+         {"trials", r.trials},
+         {"trials_before", r.before},
+         {"stopped", r.stopped},
+         {"gain_left", r.gain_left ? Json(*r.gain_left) : Json(nullptr)},
+         {"own", standing_json(task.own)},
+         {"library", standing_json(task.library)},
+         {"use", task.use_library() ? "library"
+                 : task.own         ? "own"
+                                    : "none"},
+         {"own_over_library", task.own_over_library() ? Json(*task.own_over_library()) : Json(nullptr)},
+         {"history", history_json(task)},
+         {"at_shares", shares_json(task)}});
   }
   for (const LeftOut& left : plan.left_out)
     json["left_out"].push_back({{"reason", left.reason}, {"layers", left.layers}});

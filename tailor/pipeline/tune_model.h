@@ -51,6 +51,10 @@ struct TunedTask {
   std::vector<Elsewhere> at_shares = {};  // all shares of this operator, its own among them
   /// The library's time is below the best of our own, and it was measured.
   bool use_library() const { return library && (!own || library->time_us() < own->time_us()); }
+  /// The time of our own best over the library's; nothing if one of them is missing.
+  std::optional<double> own_over_library() const {
+    return own && library ? std::optional(own->time_us() / library->time_us()) : std::nullopt;
+  }
 };
 std::vector<TunedTask> judge(const std::vector<tune::TaskResult>& tasks, const tune::RecordFile& file);
 

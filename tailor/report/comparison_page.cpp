@@ -154,6 +154,32 @@ Listing clusters_of(const Json& document, const std::string& place) {
   return listing;
 }
 
+// The time of each kernel beside each other one, in both parts.
+Listing neighbours_of(const Json& document, const std::string& place) {
+  Listing listing{"pair", "us", {}, 0, "All kernels beside each other"};
+  const Json &cells = list(document, "cells", place), &kernels = list(document, "kernels", place);
+  auto name = [&](const Json& cell, const char* key, const std::string& at) {
+    const std::int64_t index = integer(cell, key, at);
+    if (index < 0 || static_cast<std::size_t>(index) >= kernels.size())
+      throw Error(Code::bad_json, fmt::format("\"{}\" is no kernel's number", key), at);
+    return text(kernels[static_cast<std::size_t>(index)], "name", member_place(place, "kernels"));
+  };
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const std::string at = item_place(place, "cells", i);
+    const std::string first = name(cells[i], "first", at), second = name(cells[i], "second", at);
+    for (const char* key : {"first_slowdown", "second_slowdown"}) {
+      const Json& slowdown = member(cells[i], key, at);
+      if (slowdown.is_null()) continue;
+      const bool of_first = key[0] == 'f';
+      listing.entries.emplace_back(fmt::format("{} beside {}, {} part", of_first ? first : second,
+                                               of_first ? second : first, of_first ? "first" : "second"),
+                                   number(slowdown, "beside_us", member_place(at, key)));
+      listing.total += listing.entries.back().second;
+    }
+  }
+  return listing;
+}
+
 // What the other run lists and this one leaves as it was.
 void add_standard(Listing& listing, const Listing& other) {
   for (const auto& [name, value] : other.standard)
@@ -170,6 +196,7 @@ Listing listing_of(const std::string& kind, const Json& document, const std::str
   if (kind == "plan") return groups_of(document, place);
   if (kind == "tune") return tasks_of(document, place);
   if (kind == "patterns") return clusters_of(document, place);
+  if (kind == "tune-interference") return neighbours_of(document, place);
   return mappings_of(document, place);
 }
 

@@ -53,6 +53,7 @@ Content patterns_content(const Json& document, const std::string& place);
 /// @throws Error bad_json, plan_mismatch for a plan of another model
 Content patterns_content(const Json& document, const std::string& place, const Json& plan,
                          const std::string& plan_place);
+Content interference_content(const Json& document, const std::string& place);
 /// Several results of optimize beside each other, one point each. @throws Error bad_json for other kinds
 Content outcomes_content(const std::vector<Run>& runs);
 Section outcomes_section(const std::vector<Run>& runs);

@@ -50,9 +50,10 @@ RecordKey key_of(const TuneTask& task, const CompilerOptions& compiler) {
 
 std::string now_text() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
 
-std::vector<Contender> time_alone(const latency::Workload& workload, int workers, const Space& space,
-                                  const std::vector<Configuration>& configurations, KernelRunner& runner,
-                                  const CompilerOptions& compiler, const HalvingOptions& options) {
+TimedAlone time_alone(const latency::Workload& workload, int workers, const Space& space,
+                      const std::vector<Configuration>& configurations, KernelRunner& runner,
+                      const CompilerOptions& compiler, HalvingOptions options, const OneDnnFile& onednn) {
+  TAILOR_CHECK(workers == 1 || !onednn);
   TemporaryFolder folder;
   std::map<Configuration, std::filesystem::path> libraries;
   std::vector<Configuration> made;
@@ -62,12 +63,31 @@ std::vector<Contender> time_alone(const latency::Workload& workload, int workers
     if (compiled.outcome != Outcome::ok) continue;
     made.push_back(configuration), libraries[configuration] = compiled.library;
   }
-  return halve(
-      made,
-      [&](const Configuration& configuration, int samples) {
-        return runner.time(libraries.at(configuration), workload, workers, samples).us;
-      },
-      options);
+  TimedAlone timed;
+  auto measure = [&](const Configuration& configuration, int samples) {
+    if (configuration != kLibraryKernel)
+      return runner.time(libraries.at(configuration), workload, workers, samples).us;
+    const KernelTiming timing = runner.time_onednn(*onednn, workload, samples);
+    if (timing.outcome == Outcome::ok) timed.library = timing.kernel, timed.refused.clear();
+    if (timing.outcome != Outcome::ok)
+      timed.refused = fmt::format("{}: {}", name(timing.outcome), timing.message);
+    return timing.us;
+  };
+  // One more seat, so that the library costs no kernel its place.
+  if (onednn) made.push_back(kLibraryKernel), ++options.finalists;
+  timed.order = halve(made, measure, options);
+  std::erase_if(timed.order,
+                [](const Contender& c) { return c.us.empty() && c.configuration == kLibraryKernel; });
+  return timed;
+}
+
+std::optional<double> own_over_library(const TimedAlone& timed) {
+  double own = INFINITY, library = INFINITY;
+  for (const Contender& contender : timed.order) {
+    double& best = contender.configuration == kLibraryKernel ? library : own;
+    best = std::min(best, contender.time());
+  }
+  return std::isfinite(own) && std::isfinite(library) ? std::optional(own / library) : std::nullopt;
 }
 
 Audit audit(const RecordGroup& group, int top, int threads, KernelRunner& runner,
@@ -87,8 +107,9 @@ Audit audit(const RecordGroup& group, int top, int threads, KernelRunner& runner
       result.entries.push_back({to_string(standing.configuration), standing.time_us(), INFINITY});
     }
   if (chosen.empty()) return result.skipped = "no kernel of our own among its records", result;
-  for (const Contender& contender : time_alone(workload, workers, space, chosen, runner, compiler,
-                                               {.first = 5, .finalists = top, .last = 20}))
+  const TimedAlone timed = time_alone(workload, workers, space, chosen, runner, compiler,
+                                      {.first = 5, .finalists = top, .last = 20});
+  for (const Contender& contender : timed.order)
     for (std::size_t i = 0; i < chosen.size(); ++i)
       if (chosen[i] == contender.configuration) result.entries[i].now_us = contender.time();
   double best = INFINITY;

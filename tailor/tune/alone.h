@@ -24,11 +24,26 @@ RecordKey key_of(const TuneTask& task, const CompilerOptions& compiler);
 /// This moment, as records have it: "2026-11-21T20:00:00Z".
 std::string now_text();
 
-/// Kernels of these configurations, compiled and then timed against each other with nobody beside. Those that do not
-/// compile are left out. @throws as KernelRunner::time, compile_kernel
-std::vector<Contender> time_alone(const latency::Workload& workload, int workers, const Space& space,
-                                  const std::vector<Configuration>& configurations, KernelRunner& runner,
-                                  const CompilerOptions& compiler, const HalvingOptions& options);
+/// Stands for the library's kernel among configurations: no space has a configuration without values.
+inline const Configuration kLibraryKernel = {};
+/// The library's file; empty: as the system finds it. Nothing: no library takes part.
+using OneDnnFile = std::optional<std::string>;
+
+struct TimedAlone {
+  std::vector<Contender> order;  // those that came farthest first; one of them may be kLibraryKernel
+  std::string library;           // "onednn 2.6.3: brgconv:avx512_core"; "" without
+  std::string refused;           // why the library has no time; "" if it has, or was not asked
+};
+/// Kernels of these configurations, compiled and then timed against each other, and against the library's kernel, with
+/// nobody beside, in the same rounds. Those that do not compile are left out.
+/// @param onednn on one thread only @throws as KernelRunner::time, compile_kernel
+TimedAlone time_alone(const latency::Workload& workload, int workers, const Space& space,
+                      const std::vector<Configuration>& configurations, KernelRunner& runner,
+                      const CompilerOptions& compiler, HalvingOptions options,
+                      const OneDnnFile& onednn = std::nullopt);
+
+/// The own kernel's time over the library's, of those that took part in one contest; nothing if one of them is missing.
+std::optional<double> own_over_library(const TimedAlone& timed);
 
 /// What became of the best configurations of one key.
 struct Audit {

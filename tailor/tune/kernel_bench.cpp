@@ -96,9 +96,13 @@ struct KernelRunner::Process {
   };
   // One request and its answer; a child that does not answer is gone afterwards.
   Answer ask(Json request, double patience) {
+    return send(std::move(request), patience) ? receive(patience) : lost(Outcome::invalid);
+  }
+  bool send(Json request, double patience) {
     request["id"] = ++id;
-    if (child->write_line(to_line(request), patience) != Subprocess::Outcome::done)
-      return lost(Outcome::invalid);
+    return child->write_line(to_line(request), patience) == Subprocess::Outcome::done;
+  }
+  Answer receive(double patience) {
     const Subprocess::Line line = child->read_line(patience, kLongestAnswer);
     if (line.outcome != Subprocess::Outcome::done)
       return lost(line.outcome == Subprocess::Outcome::timeout ? Outcome::timeout : Outcome::invalid);
@@ -142,18 +146,10 @@ KernelRunner::~KernelRunner() = default;
 KernelRunner::KernelRunner(KernelRunner&&) noexcept = default;
 KernelRunner& KernelRunner::operator=(KernelRunner&&) noexcept = default;
 
-KernelTiming KernelRunner::time(const fs::path& library, const latency::Workload& workload, int workers,
-                                int samples, double min_sample_us) {
-  process_->start();
-  const Process::Answer answer = process_->ask({{"op", "time"},
-                                                {"library", library.string()},
-                                                {"workload", latency::to_string(workload)},
-                                                {"workers", workers},
-                                                {"samples", samples},
-                                                {"min_sample_us", min_sample_us}},
-                                               process_->timeout_s);
-  if (answer.outcome != Outcome::ok) return {answer.outcome, {}, answer.message};
-  const Json& json = answer.json;
+namespace {
+
+// What an answer to "time" or "load" says.
+KernelTiming timing_from(const Json& json) {
   if (!json["ok"].get<bool>())
     return {Outcome::invalid, {}, last_words(json.value("message", "no reason given"))};
   try {
@@ -162,13 +158,83 @@ KernelTiming KernelRunner::time(const fs::path& library, const latency::Workload
               {},
               fmt::format("error {} of the sum of absolute products", to_line(json["error"]))};
     KernelTiming timing;
-    for (const Json& us : member(json, "us", "answer"))
-      if (us.is_number() && us.get<double>() > 0) timing.us.push_back(us.get<double>());
+    const Json& us = member(json, "us", "answer");
+    for (const Json& sample : us.is_array() ? us : Json::array({us}))
+      if (sample.is_number() && sample.get<double>() > 0) timing.us.push_back(sample.get<double>());
     if (timing.us.empty()) return {Outcome::invalid, {}, "the runner gave no times"};
+    if (json.contains("kernel")) timing.kernel = text(json, "kernel", "answer");
     return timing;
   } catch (const Error& error) {
     return {Outcome::invalid, {}, error.what()};
   }
+}
+
+}  // namespace
+
+// Asks for times; what went wrong on the way is an outcome too.
+KernelTiming KernelRunner::ask_times(Json request) {
+  process_->start();
+  const Process::Answer answer = process_->ask(std::move(request), process_->timeout_s);
+  if (answer.outcome != Outcome::ok) return {answer.outcome, {}, answer.message};
+  return timing_from(answer.json);
+}
+
+KernelTiming KernelRunner::time(const fs::path& library, const latency::Workload& workload, int workers,
+                                int samples, double min_sample_us) {
+  return ask_times({{"op", "time"},
+                    {"library", library.string()},
+                    {"workload", latency::to_string(workload)},
+                    {"workers", workers},
+                    {"samples", samples},
+                    {"min_sample_us", min_sample_us}});
+}
+
+KernelTiming KernelRunner::time_onednn(const std::string& file, const latency::Workload& workload,
+                                       int samples, double min_sample_us) {
+  return ask_times({{"op", "time"},
+                    {"onednn", file},
+                    {"workload", latency::to_string(workload)},
+                    {"workers", 1},
+                    {"samples", samples},
+                    {"min_sample_us", min_sample_us}});
+}
+
+KernelTiming KernelRunner::load(const std::string& name, const fs::path& library,
+                                const latency::Workload& workload, int workers) {
+  return ask_times({{"op", "load"},
+                    {"name", name},
+                    {"library", library.string()},
+                    {"workload", latency::to_string(workload)},
+                    {"workers", workers}});
+}
+
+KernelTiming KernelRunner::load_stressor(const std::string& name, int workers) {
+  return ask_times({{"op", "load"}, {"name", name}, {"stressor", name}, {"workers", workers}});
+}
+
+void KernelRunner::begin_window(const std::string& name, const std::vector<int>& cores, double seconds) {
+  process_->start();
+  if (!process_->send({{"op", "window"}, {"name", name}, {"cores", cores}, {"seconds", seconds}},
+                      process_->timeout_s))
+    throw Error(Code::runner_failed,
+                "the runner of kernels died: " + process_->lost(Outcome::invalid).message, name);
+}
+
+KernelWindow KernelRunner::take_window() {
+  const Process::Answer answer = process_->receive(process_->timeout_s);
+  if (answer.outcome != Outcome::ok)
+    throw Error(Code::runner_failed, "the runner of kernels died in a window: " + answer.message, "window");
+  const Json& json = answer.json;
+  if (!json["ok"].get<bool>())
+    throw Error(Code::runner_failed, "the runner refuses a window: " + json.value("message", ""), "window");
+  KernelWindow window;
+  for (auto [key, list] : {std::pair{"us", &window.us}, std::pair{"begin_us", &window.begin_us},
+                           std::pair{"end_us", &window.end_us}})
+    for (const Json& value : member(json, key, "answer"))
+      list->push_back(value.is_number() ? value.get<double>() : 0);
+  if (window.us.size() != window.begin_us.size() || window.us.size() != window.end_us.size())
+    throw Error(Code::runner_failed, "the runner's lists are of different lengths", "window");
+  return window;
 }
 
 double KernelRunner::sentinel_us() {

@@ -1,6 +1,7 @@
 /// \file One configuration tried: text, compiler, runner, samples. Whatever goes wrong is an outcome, not an error.
 #pragma once
 
+#include "tailor/base/json.h"
 #include "tailor/latency/workload.h"
 #include "tailor/tune/kernel_source.h"
 #include "tailor/tune/trial.h"
@@ -38,6 +39,13 @@ struct KernelTiming {
   Outcome outcome = Outcome::ok;  // ok, invalid, timeout or wrong_result
   std::vector<double> us;         // per run
   std::string message;
+  std::string kernel = {};  // of a library: its version and what it chose
+};
+
+/// Runs of a kernel during a window, in the order taken.
+struct KernelWindow {
+  std::vector<double> us;                // processor time of one run, of the thread that takes longest
+  std::vector<double> begin_us, end_us;  // of each sample, on a clock that all runners of a machine share
 };
 
 /// A runner process on one core, replaced after each crash. Movable, not thread-safe.
@@ -55,11 +63,28 @@ class KernelRunner {
   /// @throws Error interrupted; runner_failed if no new runner starts
   KernelTiming time(const std::filesystem::path& library, const latency::Workload& workload, int workers,
                     int samples, double min_sample_us = 1000);
+  /// The same of oneDNN's kernel for the layer, on one thread. Where the library is not there, is of another version or
+  /// has nothing for the layer the outcome is invalid, and the message says which.
+  /// @param file of the library; empty: as the system finds it @throws as time()
+  KernelTiming time_onednn(const std::string& file, const latency::Workload& workload, int samples,
+                           double min_sample_us = 1000);
   /// Microseconds of a kernel that never changes; 0 if the runner died over it.
   double sentinel_us();
 
+  /// Keeps a checked kernel under a name, to be run in windows by so many threads at once; `us` is one run of one thread
+  /// after the other.
+  KernelTiming load(const std::string& name, const std::filesystem::path& library,
+                    const latency::Workload& workload, int workers);
+  /// The same with work that uses one thing up: "spin", "cache" or "memory".
+  KernelTiming load_stressor(const std::string& name, int workers);
+  /// Begins to run what was loaded on one thread per core, and returns at once; take_window waits for the end. Nothing
+  /// else may be asked in between. @throws Error interrupted; runner_failed: nothing of that name, or the runner died
+  void begin_window(const std::string& name, const std::vector<int>& cores, double seconds);
+  KernelWindow take_window();
+
  private:
   struct Process;
+  KernelTiming ask_times(Json request);
   std::unique_ptr<Process> process_;
 };
 

@@ -101,6 +101,8 @@ class Board {
   std::size_t size() const { return desks_.size(); }
   double seconds() const { return seconds_since(start_); }
 
+  void refused(const std::string& why) { result_.library = why; }
+
   TuneResult result(double seconds) {
     result_.seconds = seconds;
     for (Desk& d : desks_) {
@@ -310,23 +312,37 @@ std::vector<Configuration> guests_of(const Board& board, std::size_t index) {
   return guests;
 }
 
+// A library's record is told by its one parameter, and says what came of the contest.
+void name_library(Record& record, const TimedAlone& timed) {
+  const std::size_t end = std::min(timed.library.find(": "), timed.library.size());
+  record.configuration = {{"library", timed.library.substr(0, end)}};
+  record.message = timed.library.substr(std::min(end + 2, timed.library.size()));
+  const std::optional<double> ratio = own_over_library(timed);
+  if (ratio)
+    record.message += fmt::format("; {}own/library {:.3f}", *ratio > 1 ? "use the library: " : "", *ratio);
+}
+
 // Timed alone on one core with nobody beside; one record each with all samples.
 void run_alone(Board& board, std::size_t index, const std::vector<Configuration>& finalists,
-               KernelRunner& runner, int core, const CompilerOptions& compiler) {
+               KernelRunner& runner, int core, const CompilerOptions& compiler, const OneDnnFile& onednn) {
   if (finalists.empty()) return;
   const Desk& desk = board.desk(index);
   const double sentinel = runner.sentinel_us();
   const HalvingOptions how{
       .first = 5, .finalists = board.options().finalists, .last = 20, .seed = board.options().seed};
-  std::vector<Contender> order =
-      time_alone(desk.task.workload, desk.task.workers, *desk.space, finalists, runner, compiler, how);
+  TimedAlone timed = time_alone(desk.task.workload, desk.task.workers, *desk.space, finalists, runner,
+                                compiler, how, desk.task.workers == 1 ? onednn : std::nullopt);
+  if (!timed.refused.empty()) board.refused(timed.refused);
   const double later = runner.sentinel_us();
-  for (Contender& contender : order) {
+  for (const Contender& contender : timed.order) {
     if (contender.us.empty()) continue;
     Record record;
-    record.key = desk.key, record.configuration = named(*desk.space, contender.configuration);
-    record.us = std::move(contender.us), record.clock = "thread cpu",
-    record.partition = to_string(Partition{{core}});
+    record.key = desk.key;
+    if (contender.configuration == kLibraryKernel)
+      name_library(record, timed);
+    else
+      record.configuration = named(*desk.space, contender.configuration);
+    record.us = contender.us, record.clock = "thread cpu", record.partition = to_string(Partition{{core}});
     record.neighbours = "idle", record.tier = Tier::exclusive, record.when = now_text();
     record.sentinel = sentinel > 0 && later > 0 ? later / sentinel : 1;
     board.file().append(record);
@@ -352,9 +368,9 @@ TuneResult tune_kernels(const std::vector<TuneTask>& tasks, RecordFile& file, co
     const int core = partitions.front().cores.front();
     KernelRunner runner(core, options.runner);
     for (std::size_t i = 0; i < board.size(); ++i)
-      run_alone(board, i, finalists_of(board, i), runner, core, options.compiler);
+      run_alone(board, i, finalists_of(board, i), runner, core, options.compiler, options.onednn);
     for (std::size_t i = 0; i < board.size(); ++i)
-      run_alone(board, i, guests_of(board, i), runner, core, options.compiler);
+      run_alone(board, i, guests_of(board, i), runner, core, options.compiler, std::nullopt);
   }
   return board.result(seconds);
 }

@@ -31,6 +31,8 @@ struct TuneOptions {
   int samples = 5;      // of a trial
   int finalists = 4;    // per task, timed alone at the end; 0: none
   double drift = 0.02;  // of the unchanging kernel around a trial, above which it is measured again
+  /// oneDNN as one more finalist of each one-thread task; where it cannot take part, TuneResult::library says why.
+  OneDnnFile onednn = {};
   CompilerOptions compiler = {};
   std::string runner = {};  // command; empty: tailor-runner-kernels beside this program
   /// Told after each trial; calls never overlap.
@@ -58,6 +60,7 @@ struct TuneResult {
   std::size_t trials = 0;
   std::size_t repeated = 0;  // measurements thrown away because the unchanging kernel drifted
   double compile_seconds = 0, measure_seconds = 0;  // summed over all parts
+  std::string library;  // why a library that was asked for has no time, of one of the tasks; "" if all have
 };
 
 /// Tunes until the time is over or no task has anything left to gain, then times the finalists alone. Every trial is

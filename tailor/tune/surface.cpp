@@ -3,13 +3,41 @@
 #include "tailor/base/error.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
+#include <string_view>
 #include <tuple>
 
 namespace tailor::tune {
 namespace {
 
 std::int64_t up(std::int64_t value, std::int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+std::int64_t setting(const Space& space, const Configuration& configuration, std::string_view name) {
+  for (std::size_t p = 0; p < space.parameters().size(); ++p)
+    if (space.parameters()[p].name == name)
+      return std::get<std::int64_t>(space.parameters()[p].values[static_cast<std::size_t>(configuration[p])]);
+  return 1;
+}
+
+// What a configuration is expected to cost, in no unit: loads per product, times the largest share of the work, times
+// what blocks far from the usual sizes (those that fill half of the first and second cache of most processors) cost.
+double expected_cost(const latency::Workload& workload, const VectorUnit& unit, const Space& space,
+                     const Configuration& c, int workers) {
+  const Blocks blocks = blocks_of(workload, unit, space, c);
+  const auto rows = static_cast<double>(blocks.tile_rows),
+             vectors = static_cast<double>(setting(space, c, "nv"));
+  auto off = [](std::int64_t is, double usual) {
+    return std::abs(std::log2(static_cast<double>(is) / usual));
+  };
+  const double padding = static_cast<double>(up(blocks.m, blocks.tile_rows)) *
+                         static_cast<double>(up(blocks.n, blocks.tile_columns)) /
+                         (static_cast<double>(blocks.m) * static_cast<double>(blocks.n));
+  const double loads = 1 + 2 * (rows + vectors) / (rows * vectors);
+  return loads * padding * largest_load(workload, unit, space, c, workers) *
+         (1 + 0.05 * (off(setting(space, c, "kc"), 256) + off(blocks.rows, 96) + off(blocks.columns, 384)));
+}
 
 }  // namespace
 
@@ -31,6 +59,19 @@ double largest_load(const latency::Workload& workload, const VectorUnit& unit, c
         next = (next + 1) % load.size();
       }
   return *std::max_element(load.begin(), load.end()) / whole;
+}
+
+Configuration usual_configuration(const latency::Workload& workload, const VectorUnit& unit,
+                                  const Space& space, int workers, int tries) {
+  TAILOR_CHECK(tries >= 1);
+  Random random(1);
+  std::pair<double, Configuration> best = {std::numeric_limits<double>::infinity(), {}};
+  for (int i = 0; i < tries; ++i) {
+    Configuration drawn = space.sample(random);
+    const double cost = expected_cost(workload, unit, space, drawn, workers);
+    best = std::min(best, std::pair(cost, std::move(drawn)));
+  }
+  return best.second;
 }
 
 std::vector<OneThread> rank_at(const latency::Workload& workload, const VectorUnit& unit, const Space& space,

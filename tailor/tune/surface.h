@@ -17,6 +17,12 @@ namespace tailor::tune {
 double largest_load(const latency::Workload& workload, const VectorUnit& unit, const Space& space,
                     const Configuration& configuration, int workers);
 
+/// A configuration that is seldom bad, for operators without a record: a tile of registers with many products per load,
+/// blocks of the usual sizes, cut so that every thread gets work. The best of `tries` drawn evenly from the space by that
+/// rule; the same for the same arguments. Chosen by a rule, not measured. @pre workers >= 1
+Configuration usual_configuration(const latency::Workload& workload, const VectorUnit& unit,
+                                  const Space& space, int workers, int tries = 400);
+
 /// A configuration and its time on one thread.
 struct OneThread {
   Configuration configuration;

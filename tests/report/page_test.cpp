@@ -89,6 +89,18 @@ TEST(Page, TablesHoldTheDocumentsNumbers) {
   EXPECT_NE(modelled.find("modelled: nothing was run"), std::string::npos);
 }
 
+TEST(Page, InterferenceHasEveryPairInBothTables) {
+  const Json document = interference_document();
+  const std::string text = page(document, "run.json");
+  for (const Json& cell : document["cells"])
+    for (const char* key : {"first_slowdown", "second_slowdown"}) {
+      if (cell[key].is_null()) continue;
+      const std::string ratio = "data-v=\"" + cell[key]["ratio"].dump() + "\"";
+      EXPECT_GE(count(text, ratio), 2u) << ratio << ": once in its part's table, once with its interval";
+    }
+  EXPECT_NE(text.find("14 of 17 kernels"), std::string::npos) << between(text, "<h1>", "</p>");
+}
+
 TEST(Page, HostileNamesAreInert) {
   const Json document = analysis_document(16, hostile_names());
   const std::string text = page(document, "\"><script>run</script>.json");

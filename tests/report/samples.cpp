@@ -352,9 +352,50 @@ Json patterns_document(int filters, int side) {
             layer_of("last", -1, 10, side)}}};
 }
 
+Json interference_document() {
+  const std::vector<std::string> names = {
+      "gemm_m64_k64_n64_f32", "conv_mb1_g1_ic8ih9iw9_oc8oh9ow9_kh3kw3_sh1sw1_ph1pw1_f32", "memory"};
+  Json json = {
+      {"schema", "tailor/tune-interference/1"},
+      {"layers", {"network.onnx"}},
+      {"clock", "thread cpu"},
+      {"parts", Json::array({{{"where", "cpu 0"}, {"share", 0.5}}, {{"where", "cpu 1"}, {"share", 0.5}}})},
+      {"kernels", Json::array()},
+      {"left_out", 3},
+      {"rounds", 10},
+      {"seconds", 21.5},
+      {"largest", 1.34},
+      {"p95", 1.3},
+      {"cells", Json::array()}};
+  for (const std::string& name : names) {
+    const Json choice = {{"configuration", name == "memory" ? "" : "mr=6 nv=2"}, {"tuned", name != "memory"}};
+    json["kernels"].push_back({{"name", name},
+                               {"stressor", name == "memory"},
+                               {"layers", name == "memory" ? 0 : 2},
+                               {"parts", Json::array({choice, choice})}});
+  }
+  auto slowdown = [](double ratio) {
+    return Json({{"ratio", ratio},
+                 {"lo", ratio - 0.01},
+                 {"hi", ratio + 0.01},
+                 {"verdict", ratio > 1.03 ? "SLOWER" : "AMBIGUOUS"},
+                 {"alone_us", 80.5},
+                 {"beside_us", 80.5 * ratio}});
+  };
+  for (int a = 0; a < 3; ++a)
+    for (int b = 0; b < 3; ++b) {
+      Json cell = {{"first", a}, {"second", b}, {"kept", 10}, {"thrown", a}};
+      cell["first_slowdown"] = slowdown(1 + 0.1 * b + 0.07 * a);
+      cell["second_slowdown"] = a == 2 && b == 2 ? Json(nullptr) : slowdown(1 + 0.05 * a + 0.03 * b);
+      json["cells"].push_back(std::move(cell));
+    }
+  return json;
+}
+
 std::vector<Json> all_documents() {
-  return {analysis_document(12), device_document(), gpu_document(7), bench_document(), verify_document(),
-          optimize_document(),   map_document(),    plan_document(), tune_document(),  patterns_document()};
+  return {analysis_document(12), device_document(),       gpu_document(7),    bench_document(),
+          verify_document(),     optimize_document(),     map_document(),     plan_document(),
+          tune_document(),       interference_document(), patterns_document()};
 }
 
 }  // namespace tailor::testing

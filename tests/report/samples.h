@@ -26,6 +26,7 @@ Json map_document();
 Json plan_document();
 /// Three operators at three shares; one time is not measured.
 Json tune_document();
+Json interference_document();
 
 /// Of a network whose second group has `filters` filters, with pictures of `side` pixels; one filter is silent, one
 /// layer belongs to no group.
