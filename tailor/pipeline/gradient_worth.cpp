@@ -31,13 +31,6 @@ std::vector<double> worths(const Json& json, const char* key, const std::string&
   return values;
 }
 
-// Where position `i` of the value stood in the original.
-std::size_t of_original(const rewrite::KeptChannels& kept, const std::string& value, int axis, int i) {
-  auto it = kept.find({value, axis});
-  if (it == kept.end()) return static_cast<std::size_t>(i);
-  return static_cast<std::size_t>(it->second.at(static_cast<std::size_t>(i)));
-}
-
 }  // namespace
 
 GradientWorth read_gradient_worth(const std::filesystem::path& path, const std::string& sha256) {
@@ -75,7 +68,8 @@ std::vector<double> gradient_worth(const Subject& present, int group,
         reader.layer.channels_last ? static_cast<int>(present.shapes.shape(reader.layer.x)->size()) - 1 : 1;
     for (std::size_t unit = 0; unit < sums.size(); ++unit)
       for (int i : reader.inputs[unit]) {
-        const std::size_t at = of_original(kept, reader.layer.x, axis, i);
+        const std::size_t at =
+            rewrite::place_in_original(kept, reader.layer.x, axis, static_cast<std::size_t>(i));
         if (at >= known->second.size())
           throw Error(Code::bad_json, "a value has more channels than its gradients", reader.layer.x,
                       "run `tailor worth` on the model that is to be optimized");

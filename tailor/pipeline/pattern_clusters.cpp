@@ -59,12 +59,6 @@ int cluster_of(const Json& filter, const std::vector<std::vector<int>>& groups, 
   return clusters[static_cast<std::size_t>(unit)];
 }
 
-// Where position `i` of the value stood in the original.
-std::size_t of_original(const rewrite::KeptChannels& kept, const std::string& value, std::size_t i) {
-  auto it = kept.find(value);
-  return it == kept.end() ? i : static_cast<std::size_t>(it->second.at(i));
-}
-
 // Enters what one value of `present` says about the units of the group.
 void enter(std::vector<int>& found, const Subject& present, int group, const std::string& value,
            const std::vector<int>& clusters, const rewrite::KeptChannels& kept) {
@@ -73,7 +67,7 @@ void enter(std::vector<int>& found, const Subject& present, int group, const std
   for (std::size_t i = 0; i < label->size(); ++i) {
     const graph::AtomPlace place = present.channels.atoms[static_cast<std::size_t>((*label)[i])];
     if (place.group != group) continue;
-    const std::size_t at = of_original(kept, value, i);
+    const std::size_t at = rewrite::place_in_original(kept, value, 1, i);
     if (at >= clusters.size())
       throw Error(Code::bad_json, "a value has more channels than its patterns", value,
                   "run `tailor patterns` on the model that is to be optimized");

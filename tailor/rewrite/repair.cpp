@@ -227,6 +227,11 @@ KeptChannels kept_channels(const graph::Channels& channels, const std::vector<bo
   return kept;
 }
 
+std::size_t place_in_original(const KeptChannels& kept, const std::string& value, int axis, std::size_t i) {
+  auto it = kept.find({value, axis});
+  return it == kept.end() ? i : static_cast<std::size_t>(it->second.at(i));
+}
+
 Repaired repair(const Model& original, Activations& wanted, const Model& pruned, Activations& present,
                 const KeptChannels& kept, const graph::Shapes& pruned_shapes, const RepairOptions& options) {
   Repaired result{pruned, {}};

@@ -36,6 +36,8 @@ struct RepairOptions {
 /// What stays of every value of the original: (value, axis) -> positions; absent: all.
 using KeptChannels = std::map<std::pair<std::string, int>, std::vector<int>>;
 KeptChannels kept_channels(const graph::Channels& channels, const std::vector<bool>& keep);
+/// Where what now is at position `i` of the value's axis stood in the original.
+std::size_t place_in_original(const KeptChannels& kept, const std::string& value, int axis, std::size_t i);
 
 /// What the original has at `name`, cut to the channels that stay.
 graph::Tensor goal_of(const graph::Model& original, Activations& wanted, const KeptChannels& kept,
