@@ -8,7 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <cmath>
+#include <memory>
 
 namespace tailor::app {
 namespace {
@@ -42,19 +42,20 @@ std::string describe(const Staging& staging) {
   return text;
 }
 
-// stage-1.onnx, stage-2.onnx, ... in `folder`, which is made if it is not there.
+// stage-1.onnx, stage-2.onnx, ... in `folder`, which is made if it is not there. None gets its name before all are written.
 std::vector<std::string> write_stages(const Staging& staging, const std::filesystem::path& folder) {
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed)
     throw Error(Code::write_failed, fmt::format("cannot make the folder: {}", failed.message()),
                 folder.string());
+  std::vector<std::unique_ptr<onnx::Draft>> drafts;
   std::vector<std::string> files;
   for (const graph::Model& model : staging.models) {
-    const std::filesystem::path file = folder / fmt::format("stage-{}.onnx", files.size() + 1);
-    onnx::write(model, file);
-    files.push_back(file.string());
+    files.push_back((folder / fmt::format("stage-{}.onnx", files.size() + 1)).string());
+    drafts.push_back(std::make_unique<onnx::Draft>(model, files.back()));
   }
+  for (const auto& draft : drafts) draft->commit();
   return files;
 }
 
