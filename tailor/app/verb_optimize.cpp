@@ -251,6 +251,18 @@ std::string recover_text(const pipeline::OptimizeResult& r) {
   return fmt::format("recover   statistics of {} BatchNormalization nodes re-estimated\n", r.normalisations);
 }
 
+// Median share of the distance that is left where layers end that were fitted together.
+std::string together_text(const pipeline::OptimizeResult& r) {
+  if (r.together.empty()) return "";
+  std::vector<double> left;
+  for (const pipeline::FittedTogether& f : r.together) left.push_back(f.before > 0 ? f.after / f.before : 1);
+  std::nth_element(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(left.size() / 2), left.end());
+  return fmt::format(
+      "together  {} times neighbouring layers were fitted as one: {:.0f} % of their distance is left "
+      "(median)\n",
+      left.size(), 100 * left[left.size() / 2]);
+}
+
 std::string regret_text(const pipeline::DeviceLatency& d) {
   return d.regret
              ? fmt::format("; {:.1f} % longer than the widths for it alone at no more loss", 100 * *d.regret)
@@ -274,7 +286,7 @@ std::string describe(const pipeline::OptimizeResult& r, const std::string& preci
     text +=
         fmt::format("as given  {:.3f}x, divergence {:.3g}; of their widths {} were moved down and {} up\n",
                     r.given->ratio, r.given->loss, r.given->moved_down, r.given->moved_up);
-  text += recover_text(r);
+  text += recover_text(r) + together_text(r);
   text +=
       fmt::format("repair    divergence from the original {:.3g} -> {:.3g}\n", r.plan.cut_loss, r.plan.loss);
   text += fmt::format("accuracy  {}\n", accuracy_text(r.proof.samples.front()));

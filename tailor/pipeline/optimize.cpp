@@ -12,6 +12,7 @@
 #include "tailor/base/interrupt.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/counted.h"
+#include "tailor/pipeline/fastest.h"
 #include "tailor/pipeline/fewer_tokens.h"
 #include "tailor/pipeline/gpu_clock.h"
 #include "tailor/pipeline/loss.h"
@@ -158,8 +159,8 @@ Agreement agreement_with(Workshop& shop, const graph::Model& model) {
 }
 
 // Searches on from `from`, and appends to its rounds.
-Searched faster(Workshop& shop, const Calibration& calibration, const Searched& from, double step) {
-  RoundOptions rounds = shop.rounds();
+Searched faster(Workshop& shop, const Calibration& calibration, const Searched& from, double step,
+                RoundOptions rounds) {
   rounds.rounds = 1, rounds.say = {};
   Searched next = search_rounds(shop.runner, shop.original, calibration, shop.book, from.ratio * step, rounds,
                                 {from.surgery, from.ratio});
@@ -167,31 +168,21 @@ Searched faster(Workshop& shop, const Calibration& calibration, const Searched& 
   return next;
 }
 
-// Ever faster while the drop stays within the limit; the step shrinks where it does not. The accuracy of a small
-// change is a toss of a few images, so what misses the limit narrowly is followed a little further first.
-Searched search_fastest(Workshop& shop, const Calibration& calibration) {
-  constexpr double kNear = 0.3;  // points
-  constexpr int kMostMisses = 2;
-  double limit = shop.options.goal.max_drop.value_or(0), step = 0.85;
-  Searched best;
-  best.model = shop.original.model;
-  Searched at = best;
-  for (int misses = 0; step < 0.985;) {
-    throw_if_interrupted();
-    Searched next = faster(shop, calibration, at, step);
-    double drop = drop_of(agreement_with(shop, next.model));
-    bool accepted = drop <= limit + 1e-9 && next.ratio < best.ratio,
-         followed = !accepted && next.ratio < at.ratio && drop <= limit + kNear && misses < kMostMisses;
-    shop.say(fmt::format("{:.3f} of the latency loses {:.2f} points: {}", next.ratio, drop,
-                         accepted   ? "accepted"
-                         : followed ? "a narrow miss, followed"
-                                    : "too much"));
-    misses = followed ? misses + 1 : 0;
-    if (accepted) best = next;
-    at = accepted || followed ? std::move(next) : best;
-    if (!accepted && !followed) step = (1 + step) / 2;
-  }
-  return best;
+// The rounds of a search repair layer by layer; layers are fitted together where that decides, and at the end.
+Searched as_fast_as_allowed(Workshop& shop, const Calibration& calibration) {
+  RoundOptions at_length = shop.rounds(), shortly = at_length;
+  shortly.joint.layers = 0, at_length.say = {};
+  FastestSteps steps;
+  steps.search = [&, shortly](const Searched& from, double share) {
+    return faster(shop, calibration, from, share, shortly);
+  };
+  if (at_length.table.recover == Recover::lsq && at_length.joint.layers > 1)
+    steps.refine = [&, at_length](const Searched& found) {
+      return carry_out(shop.runner, shop.original, calibration, found.surgery, at_length);
+    };
+  steps.drop = [&](const graph::Model& model) { return drop_of(agreement_with(shop, model)); };
+  steps.say = shop.options.say;
+  return search_fastest(shop.original.model, shop.options.goal.max_drop.value_or(0), steps);
 }
 
 Searched search_by_rule(Workshop& shop, const Calibration& calibration, double ratio,
@@ -242,7 +233,7 @@ Searched search(Workshop& shop, const Calibration& calibration) {
     return carry_out(shop.runner, shop.original, calibration, surgery, rounds);
   }
   if (shop.options.widths_from) return search_near(shop, calibration, rounds);
-  if (shop.options.goal.fastest) return search_fastest(shop, calibration);
+  if (shop.options.goal.fastest) return as_fast_as_allowed(shop, calibration);
   double ratio = ratio_wanted(shop);
   if (ratio >= 1) return carry_out(shop.runner, shop.original, calibration, {}, rounds);
   if (!shop.options.rule.exact()) return search_by_rule(shop, calibration, ratio * kAim, rounds);
@@ -398,7 +389,7 @@ std::unique_ptr<onnx::Draft> prove_or_go_on(Workshop& shop, const Calibration& c
     if (!step) break;
     shop.say(fmt::format("the proof says {:.3f} of the latency: one round more", proved.to_first.ratio));
     draft.reset();
-    found = faster(shop, calibration, found, *step * kAim);
+    found = faster(shop, calibration, found, *step * kAim, shop.rounds());
     draft = prove(shop, found, result);
   }
   return draft;
@@ -461,7 +452,7 @@ OptimizeResult optimize(const OptimizeOptions& options) {
     for (std::size_t d = 0; d < result.devices.size(); ++d)
       result.devices[d].regret = found.rounds.back().regrets[d].share();
   result.timed_on = runtime_text(shop);
-  result.recover = options.rounds.table.recover;
+  result.recover = options.rounds.table.recover, result.together = found.together;
   result.normalisations = normalisations(found.model);
   deliver(options, *draft, result);
   return result;

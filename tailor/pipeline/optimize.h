@@ -74,10 +74,11 @@ struct OptimizeResult {
   std::size_t known = 0, measured = 0;  // layer timings found in the journal, and measured now
   std::string timed_on = {};            // what latency was measured on, or modelled of, as it calls itself
   Recover recover = Recover::lsq;
-  std::optional<GivenShare> given;     // of widths that were given
-  std::vector<DeviceLatency> devices;  // modelled; empty where latency was measured
-  std::optional<FreeChannels> free;    // of the result
-  int normalisations = 0;              // nodes whose statistics `bn` estimated again
+  std::vector<FittedTogether> together = {};  // layers, in the repair of what was written
+  std::optional<GivenShare> given;            // of widths that were given
+  std::vector<DeviceLatency> devices;         // modelled; empty where latency was measured
+  std::optional<FreeChannels> free;           // of the result
+  int normalisations = 0;                     // nodes whose statistics `bn` estimated again
   bool goal_met = false;
   std::string why_not;            // in words, if not
   std::filesystem::path written;  // empty: nothing was written

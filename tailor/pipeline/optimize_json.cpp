@@ -15,6 +15,15 @@ Json given_json(const std::optional<GivenShare>& given) {
           {"moved_up", given->moved_up}};
 }
 
+Json recover_json(const OptimizeResult& result) {
+  Json together = Json::array();
+  for (const FittedTogether& f : result.together)
+    together.push_back({{"goal", f.goal}, {"before", f.before}, {"after", f.after}});
+  return {{"method", name(result.recover)},
+          {"normalisations", result.normalisations},
+          {"together", std::move(together)}};
+}
+
 }  // namespace
 
 Json to_json(const OptimizeResult& result) {
@@ -47,7 +56,7 @@ Json to_json(const OptimizeResult& result) {
       {"plan_written", result.plan_written.string()},
       {"timings",
        {{"journal", result.journal.string()}, {"known", result.known}, {"measured", result.measured}}},
-      {"recover", {{"method", name(result.recover)}, {"normalisations", result.normalisations}}},
+      {"recover", recover_json(result)},
       {"given", given_json(result.given)},
       {"timed_on", result.timed_on},
       {"devices", devices},

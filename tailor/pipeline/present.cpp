@@ -13,6 +13,15 @@ namespace {
 // Output positions of each sample that a fit looks at: about as many rows whatever the number of samples.
 constexpr std::int64_t kRows = 98304;
 
+// Hears of each region, for the caller's own listener too.
+void listen(rewrite::JointRepairOptions& joint, std::vector<FittedTogether>& together) {
+  joint.on_region = [&together, told = joint.on_region](const std::string& goal, double before,
+                                                        double after) {
+    together.push_back({goal, before, after});
+    if (told) told(goal, before, after);
+  };
+}
+
 graph::Model cut_and_merged(const Subject& original, const Surgery& surgery, rewrite::Activations& wanted,
                             std::vector<Merged>& merged) {
   Merging merging = merge_functions(original, surgery.kept, wanted);
@@ -51,6 +60,7 @@ Present present_network(runtime::Runner& runner, const Subject& original, const 
   if (repair.refit && options.joint) {
     rewrite::JointRepairOptions joint = *options.joint;
     joint.except = repair.except;
+    listen(joint, present.together);
     repaired.model =
         rewrite::repair_jointly(original.model, wanted, repaired.model, now, present.kept, shapes, joint);
   }

@@ -6,14 +6,23 @@
 #include "tailor/rewrite/repair_jointly.h"
 
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace tailor::pipeline {
 
+/// Layers that were fitted together: how far the value where they end is from what the original has there.
+struct FittedTogether {
+  std::string goal;              // name of that value
+  double before = 0, after = 0;  // mean squared distance on samples that the fit has not seen
+};
+
 struct Present {
   Subject subject;
-  rewrite::Equations equations;  // of its layers, on the samples of the repair
-  rewrite::KeptChannels kept;    // what stays of the original's values
-  std::vector<Merged> merged;    // if it was asked for
+  rewrite::Equations equations;          // of its layers, on the samples of the repair
+  rewrite::KeptChannels kept;            // what stays of the original's values
+  std::vector<Merged> merged;            // if it was asked for
+  std::vector<FittedTogether> together;  // by PresentOptions::joint
 };
 
 struct PresentOptions {

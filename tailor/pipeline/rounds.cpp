@@ -305,7 +305,7 @@ Searched finished(const Search& search, const Surgery& surgery) {
   found.cut_loss = loss_of(search.runner, search.original, as_cut(search.original, surgery), c);
   Present present = search.present(surgery, c.finish.empty() ? c.fit : c.finish, true);
   found.model = final_form(search.original, surgery, present.subject.model);
-  found.merged = std::move(present.merged);
+  found.merged = std::move(present.merged), found.together = std::move(present.together);
   found.loss = loss_of(search.runner, search.original, found.model, c);
   return found;
 }

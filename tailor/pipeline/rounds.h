@@ -83,7 +83,8 @@ struct Searched {
   double loss = 0;      // divergence on the judge samples
   double cut_loss = 0;  // the same before repair
   std::vector<RoundReport> rounds;
-  std::vector<Merged> merged;  // by RoundOptions::merge
+  std::vector<Merged> merged;            // by RoundOptions::merge
+  std::vector<FittedTogether> together;  // by RoundOptions::joint, in the last repair
 };
 
 /// Where a search begins: decisions that stand (only more can be added to them, but for kernels, which are chosen

@@ -78,6 +78,7 @@ Section matrix_section(const std::vector<Pair>& pairs, const std::vector<std::st
   }
   for (const Pair& pair : pairs)
     if (pair.part == part) table.rows[pair.own].cells[2 + pair.other] = number_cell(pair.ratio, 3);
+  if (part == 0) section.figures = {"interference"};  // of both parts
   section.table = std::move(table);
   return section;
 }

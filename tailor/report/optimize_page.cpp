@@ -84,6 +84,38 @@ Section search_section(const Json& document, const std::string& place) {
   return section;
 }
 
+// Layers that were fitted together; nothing in documents of before.
+std::optional<Section> together_section(const Json& document, const std::string& place) {
+  const std::string recover = member_place(place, "recover");
+  if (!document.contains("recover") || !document["recover"].is_object() ||
+      !document["recover"].contains("together"))
+    return std::nullopt;
+  const Json& together = list(document["recover"], "together", recover);
+  if (together.empty()) return std::nullopt;
+  Section section{
+      "Layers fitted together",
+      "After the layers were refitted one by one, neighbouring ones were fitted together towards what the "
+      "original has where they end. Distances are mean squares on samples that the fit had not seen.",
+      {}};
+  Table table{"Fits of several layers",
+              {{"where they end"},
+               {"before", true, "mean squared distance from the original's value"},
+               {"after", true},
+               {"left %", true}},
+              {}};
+  for (std::size_t i = 0; i < together.size(); ++i) {
+    const std::string at = item_place(recover, "together", i);
+    const double before = number(together[i], "before", at), after = number(together[i], "after", at);
+    table.rows.push_back({{name_cell(text(together[i], "goal", at)),
+                           {fmt::format("{:.3g}", before), before},
+                           {fmt::format("{:.3g}", after), after},
+                           number_cell(before > 0 ? 100 * after / before : 100, 1)},
+                          {}});
+  }
+  section.table = std::move(table);
+  return section;
+}
+
 // "runs 1.43x as fast: 280 us instead of 400 us", of each device.
 std::string speed_text(const Json& devices, const std::string& place, const Gain& gain) {
   if (devices.empty())
@@ -289,6 +321,7 @@ Content optimize_content(const Json& document, const std::string& place) {
   content.next = next_of(document, place);
   content.sections = change_sections(plan, plan_place);
   content.sections.push_back(search_section(document, place));
+  if (auto together = together_section(document, place)) content.sections.push_back(*std::move(together));
   const Json& speed = member(proof, "speed", proof_place);
   const std::string speed_place = member_place(proof_place, "speed");
   const bool measured = devices_of(document, place).empty();

@@ -15,7 +15,7 @@ if (execFileSync(samplePages, [folder], {encoding: "utf8"}).trim() !== "charts")
 
 const charts = {
   analysis: 4, device: 6, gpu: 3, "gpu-hostile": 3, bench: 1, verify: 1, optimize: 3, devices: 4, map: 2, plan: 1, tune: 2, difference: 1, plans: 1,
-  gpus: 1, described: 1, outcomes: 1, patterns: 0, kept: 0, hostile: 4, large: 3,
+  gpus: 1, described: 1, outcomes: 1, interference: 1, patterns: 0, kept: 0, hostile: 4, large: 3,
 };
 const comparisons = ["difference", "plans", "gpus", "described", "outcomes", "kept"];
 const pages = Object.keys(charts);

@@ -4,6 +4,9 @@ import assert from "node:assert/strict";
 // Of --free; without it there is no such table.
 const free = ["us when free", (d) => (d.free ? d.free.groups.map((g) => g.free_us) : [])];
 
+// Layers that were fitted together: none, no table.
+const together = ["left %", (d) => (d.recover.together || []).map((f) => (f.before > 0 ? (100 * f.after) / f.before : 100))];
+
 // Of --base.
 const base = ["now us", (d) => (d.base ? d.base.layers.map((l) => l.after_us) : [])];
 
@@ -14,10 +17,11 @@ const columns = {
   "gpu-analysis": [["us", (d) => d.layers.map((l) => l.us)], ["recoverable us", (d) => d.layers.map((l) => l.recoverable_us)], free],
   "bench": [["median", (d) => d.models.map((m) => m.summary_us.median)], ["n", (d) => d.models.map((m) => m.n)]],
   "verify": [["median", (d) => d.speed.models.map((m) => m.summary_us.median)]],
-  "optimize": [["after", (d) => d.plan.groups.map((g) => g.after)], ["predicted", (d) => d.rounds.map((r) => r.predicted)], ["after us", (d) => d.devices.map((m) => m.after_us)], free],
+  "optimize": [["after", (d) => d.plan.groups.map((g) => g.after)], ["predicted", (d) => d.rounds.map((r) => r.predicted)], ["after us", (d) => d.devices.map((m) => m.after_us)], together, free],
   "map": [["us", (d) => [d.chosen, ...d.baselines, ...d.front].filter(Boolean).map((m) => m.latency_us)]],
   "plan": [["before", (d) => d.groups.map((g) => g.before)], ["after", (d) => d.groups.map((g) => g.after)]],
   "patterns": [["channels", (d) => d.groups.map((g) => g.width)], ["filters", (d) => d.layers.map((l) => l.filters.length)]],
+  "tune-interference": [["slowdown", (d) => d.cells.flatMap((c) => [c.first_slowdown, c.second_slowdown]).filter(Boolean).map((s) => s.ratio)]],
   "tune": [["own us", (d) => d.tasks.map((t) => (t.own ? t.own.us : NaN))], ["layers", (d) => d.tasks.map((t) => t.layers)]],
 };
 

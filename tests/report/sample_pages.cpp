@@ -57,6 +57,7 @@ int main(int count, char** arguments) {
   write(folder, "map", testing::map_document());
   write(folder, "plan", testing::plan_document());
   write(folder, "tune", testing::tune_document());
+  write(folder, "interference", testing::interference_document());
   write(folder, "patterns", testing::patterns_document());
   Json keeps = testing::plan_document();
   for (int unit = 2; unit < 34; ++unit) keeps["groups"][0]["kept"].push_back(unit);

@@ -4,7 +4,7 @@ import {drawFront, drawMappings, drawOutcomes} from "./fronts.js";
 import {drawDevices, drawDifference, drawFree, drawGantt, drawSpeed, drawWidths} from "./compare.js";
 import {drawBase, drawRecoverable, drawRoofline, drawSpent} from "./layers.js";
 import {drawStairs, drawWaves} from "./stairs.js";
-import {drawConvergence, drawShares} from "./tuning.js";
+import {drawConvergence, drawInterference, drawShares} from "./tuning.js";
 
 export const drawers = {
   recoverable: drawRecoverable,
@@ -24,4 +24,5 @@ export const drawers = {
   difference: drawDifference,
   convergence: drawConvergence,
   shares: drawShares,
+  interference: drawInterference,
 };

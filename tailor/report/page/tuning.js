@@ -1,4 +1,4 @@
-// Tuning: how the search of an operator went, and what a choice for one share of the device costs at another.
+// Tuning: how the search of an operator went, what a choice for one share of the device costs at another, and what neighbours cost.
 import * as Plot from "@observablehq/plot";
 import {colours, figure, mark, number, percent, short, us} from "./marks.js";
 
@@ -84,4 +84,37 @@ export function drawShares({documents, selection, width}) {
     ],
   });
   return figure("What does a choice for one share cost at another?", `${short(task.op, 60)}: time over that of the kernel that is best at the share where it runs.`, [{label: "darker: slower than the best there", colour: colours.idle}], chart);
+}
+
+export function drawInterference({documents, width}) {
+  const {cells, kernels, parts} = documents[0];
+  const pairs = cells.flatMap((c) => [
+    {part: 0, own: c.first, beside: c.second, time: c.first_slowdown},
+    {part: 1, own: c.second, beside: c.first, time: c.second_slowdown},
+  ]).filter((p) => p.time);
+  if (!pairs.length) return null;
+  const label = (k) => `${k + 1} ${short(kernels[k].name, 34)}`;
+  const domain = kernels.map((_, k) => k);
+  const worst = Math.max(1.0001, ...pairs.map((p) => p.time.ratio));
+  const where = (p) => `in ${parts[p.part].where}`;
+  const size = Math.max(26, Math.min(64, (width - 260) / (2 * kernels.length)));
+  const chart = Plot.plot({
+    width: Math.min(width, 260 + 2 * size * kernels.length),
+    height: 70 + Math.min(size, 40) * kernels.length,
+    marginLeft: 230,
+    marginTop: 30,
+    marginBottom: 40,
+    fx: {label: null, domain: parts.map((p) => `in ${p.where}`)},
+    x: {type: "band", domain, label: "beside", tickFormat: (k) => String(k + 1)},
+    y: {type: "band", domain, label: null, tickFormat: label},
+    marks: [
+      Plot.cell(pairs, {
+        fx: where, x: "beside", y: "own", inset: 1, stroke: "currentColor", strokeOpacity: 0.3, fill: colours.idle,
+        fillOpacity: (p) => 0.7 * Math.max(0, p.time.ratio - 1) / (worst - 1),
+        title: (p) => `${kernels[p.own].name} ${where(p)}, beside ${kernels[p.beside].name}: ${number(p.time.ratio, 4)}x [${number(p.time.lo, 4)}, ${number(p.time.hi, 4)}], ${p.time.verdict}`, tip: true,
+      }),
+      ...(size >= 40 ? [Plot.text(pairs, {fx: where, x: "beside", y: "own", text: (p) => number(p.time.ratio, 3), fill: "currentColor"})] : []),
+    ],
+  });
+  return figure("What does a neighbour cost?", "Time of the kernel of the row, beside that of the column in the other part, over its time alone.", [{label: "darker: slower than alone", colour: colours.idle}], chart);
 }
