@@ -19,13 +19,17 @@ namespace {
 constexpr const char* kSchema = "tailor/worth/1";
 constexpr std::size_t kLargestFile = std::size_t{1} << 28;
 
+[[noreturn]] void fail(const std::string& what, const std::string& place) {
+  throw Error(Code::bad_json, what, place, "tailor worth MODEL -o FILE --data SAMPLES writes such a file");
+}
+
 std::vector<double> worths(const Json& json, const char* key, const std::string& place) {
   const Json& list = member(json, key, place);
-  if (!list.is_array()) throw Error(Code::bad_json, fmt::format("\"{}\" must be an array", key), place);
+  if (!list.is_array()) fail(fmt::format("\"{}\" must be an array", key), place);
   std::vector<double> values;
   for (const Json& value : list) {
     if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0)
-      throw Error(Code::bad_json, fmt::format("\"{}\" holds something else than a worth", key), place);
+      fail(fmt::format("\"{}\" holds something else than a worth", key), place);
     values.push_back(value.get<double>());
   }
   return values;
@@ -36,18 +40,16 @@ std::vector<double> worths(const Json& json, const char* key, const std::string&
 GradientWorth read_gradient_worth(const std::filesystem::path& path, const std::string& sha256) {
   const std::string place = path.string();
   const Bytes bytes = map_file(path);
-  if (bytes.size() > kLargestFile) throw Error(Code::bad_json, "larger than 256 MB", place);
+  if (bytes.size() > kLargestFile) fail("larger than 256 MB", place);
   const Json json = parse_json(bytes.view(), place);
-  if (text(json, "schema", place) != kSchema)
-    throw Error(Code::bad_json, fmt::format("this is no \"{}\"", kSchema), place,
-                "tailor worth MODEL -o FILE --data SAMPLES writes one");
+  if (text(json, "schema", place) != kSchema) fail(fmt::format("this is no \"{}\"", kSchema), place);
   if (text(json, "sha256", place) != sha256)
     throw Error(Code::dataset_mismatch,
                 fmt::format("these gradients are of another model ({})", text(json, "model", place)), place,
                 "run `tailor worth` on the model that is to be optimized");
   GradientWorth worth;
   const Json& values = member(json, "values", place);
-  if (!values.is_array()) throw Error(Code::bad_json, "\"values\" must be an array", place);
+  if (!values.is_array()) fail("\"values\" must be an array", place);
   for (const Json& value : values) {
     const std::string name = text(value, "value", place);
     worth.taylor[name] = worths(value, "taylor", place), worth.fisher[name] = worths(value, "fisher", place);

@@ -20,10 +20,6 @@ namespace {
 
 using FloatMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-std::size_t index(int row, int column, int columns) {
-  return static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column);
-}
-
 // The units that are left, while others go.
 class Survivors {
  public:
@@ -52,7 +48,7 @@ class Survivors {
     const int takes = heir(unit);
     alive_[static_cast<std::size_t>(unit)] = false;
     for (int other = 0; other < costs_.units; ++other)
-      costs_.cost[index(takes, other, costs_.units)] += costs_.at(unit, other);
+      costs_.cost[element(takes, other, costs_.units)] += costs_.at(unit, other);
     for (int other = 0; other < costs_.units; ++other)
       if (alive(other) && (other == takes || heir(other) == unit)) look(other);
   }
@@ -99,7 +95,7 @@ Moments::Moments(const Responses& responses)
   covariance_.assign(products.data(), products.data() + products.size());
 }
 
-double Moments::covariance(int a, int b) const { return covariance_[index(a, b, units_)]; }
+double Moments::covariance(int a, int b) const { return covariance_[element(a, b, units_)]; }
 
 Line Moments::line(int removed, int heir) const {
   const double own = variance(removed), of_heir = variance(heir), both = covariance(removed, heir);
@@ -125,7 +121,7 @@ void add_reader(TakeOver& costs, const Moments& moments, const std::vector<doubl
     const double brings = moments.variance(removed) * weight[static_cast<std::size_t>(removed)] / all;
     for (int heir = 0; heir < units; ++heir)
       if (heir != removed)
-        costs.cost[index(removed, heir, units)] += brings * moments.line(removed, heir).unexplained;
+        costs.cost[element(removed, heir, units)] += brings * moments.line(removed, heir).unexplained;
   }
 }
 

@@ -13,6 +13,11 @@
 
 namespace tailor::saliency {
 
+/// Where an element of a row-major matrix stands. O(1)
+constexpr std::size_t element(int row, int column, int columns) {
+  return static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column);
+}
+
 /// What one reader sees: `units` rows of `samples` values. A unit that owns several inputs has them one behind another
 /// in its row.
 struct Responses {
@@ -48,10 +53,7 @@ struct TakeOver {
   int units = 0;
   std::vector<double> cost;
 
-  double at(int removed, int heir) const {
-    return cost[static_cast<std::size_t>(removed) * static_cast<std::size_t>(units) +
-                static_cast<std::size_t>(heir)];
-  }
+  double at(int removed, int heir) const { return cost[element(removed, heir, units)]; }
 };
 
 /// Adds a reader: what is left of a unit's variance, times the squared weights that read it, as a share of what all

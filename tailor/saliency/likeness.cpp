@@ -17,13 +17,9 @@ namespace {
 
 using FloatMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-std::size_t index(int row, int column, int columns) {
-  return static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column);
-}
-
 Likeness nothing_alike(int units) {
-  Likeness likeness{units, std::vector<double>(index(units, 0, units), 0.0)};
-  for (int unit = 0; unit < units; ++unit) likeness.values[index(unit, unit, units)] = 1;
+  Likeness likeness{units, std::vector<double>(element(units, 0, units), 0.0)};
+  for (int unit = 0; unit < units; ++unit) likeness.values[element(unit, unit, units)] = 1;
   return likeness;
 }
 
@@ -70,9 +66,9 @@ class Joining {
       if (c == second) c = first;
     for (int other = 0; other < units(); ++other) {
       if (other == first) continue;
-      double& forth = likeness_.values[index(first, other, units())];
+      double& forth = likeness_.values[element(first, other, units())];
       forth = std::min(forth, likeness_.at(second, other));
-      likeness_.values[index(other, first, units())] = forth;
+      likeness_.values[element(other, first, units())] = forth;
     }
     for (int other = 0; other < units(); ++other)
       if (alone(other) && (other == first || best(other) == first || best(other) == second)) look(other);
@@ -99,7 +95,7 @@ Likeness cosines(const Responses& patterns) {
   const FloatMatrix both = products(patterns);
   for (int a = 0; a < patterns.units; ++a)
     for (int b = 0; b < a; ++b)
-      likeness.values[index(a, b, patterns.units)] = likeness.values[index(b, a, patterns.units)] =
+      likeness.values[element(a, b, patterns.units)] = likeness.values[element(b, a, patterns.units)] =
           cosine(both(a, b), both(a, a), both(b, b));
   return likeness;
 }

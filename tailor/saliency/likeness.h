@@ -17,10 +17,7 @@ struct Likeness {
   int units = 0;
   std::vector<double> values = {};
 
-  double at(int a, int b) const {
-    return values[static_cast<std::size_t>(a) * static_cast<std::size_t>(units) +
-                  static_cast<std::size_t>(b)];
-  }
+  double at(int a, int b) const { return values[element(a, b, units)]; }
 };
 
 /// Cosines of the rows of `patterns` as they are. With patterns of mean 0, s = 1 - d / 2 where d is the mean squared
