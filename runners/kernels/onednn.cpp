@@ -25,10 +25,10 @@ using PostOps = struct PostOpsOpaque*;
 using PrimitiveDescriptor = struct PrimitiveDescriptorOpaque*;
 using Executable = struct ExecutableOpaque*;
 using Memory = struct MemoryOpaque*;
-struct alignas(16) TensorDescriptor {
+struct alignas(8) TensorDescriptor {
   std::array<std::byte, 1024> bytes = {};
 };
-struct alignas(16) OperationDescriptor {
+struct alignas(8) OperationDescriptor {
   std::array<std::byte, 8192> bytes = {};
 };
 using Dimensions = std::array<std::int64_t, 12>;

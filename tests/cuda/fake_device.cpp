@@ -69,7 +69,7 @@ int Device::called(const char* symbol) {
   const int count = ++calls_[symbol];
   if (auto it = settings_.find("die"); it != settings_.end()) {
     const Trigger die = trigger_from(it->second);
-    if (die.symbol == symbol && count >= die.call) ::raise(SIGSEGV);
+    if (die.symbol == symbol && count >= die.call) ::raise(SIGKILL);
   }
   auto it = settings_.find("fail");
   if (it == settings_.end()) return 0;

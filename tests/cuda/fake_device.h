@@ -11,7 +11,7 @@
 ///   unfused=1               cuDNN has no engine for fused operations
 ///   tensor_only=1           all of cuDNN's engines use tensor cores
 ///   green=0                 an old driver: asked for shares, it says "not supported"
-///   die=SYMBOL:N            the process ends itself (SIGSEGV) at that call
+///   die=SYMBOL:N            the process is killed (SIGKILL) at that call
 /// FAKE_CUDA_LOG names the file.
 #pragma once
 
