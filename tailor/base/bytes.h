@@ -62,7 +62,8 @@ class Bytes {
   /// Same memory (not merely the same content).
   bool same_as(const Bytes& other) const { return data() == other.data() && size() == other.size(); }
   friend bool operator==(const Bytes& a, const Bytes& b) {
-    return a.size() == b.size() && (a.data() == b.data() || std::memcmp(a.data(), b.data(), a.size()) == 0);
+    if (a.size() != b.size()) return false;
+    return a.data() == b.data() || a.size() == 0 || std::memcmp(a.data(), b.data(), a.size()) == 0;
   }
 
  private:

@@ -11,6 +11,13 @@
 namespace tailor {
 namespace {
 
+TEST(Bytes, NothingIsEqualToNothing) {
+  EXPECT_EQ(Bytes(), Bytes::own(std::string()));
+  EXPECT_EQ(Bytes::own(std::string("ab")).part(1, 0), Bytes());
+  EXPECT_FALSE(Bytes() == Bytes::own(std::string("a")));
+  EXPECT_FALSE(Bytes::own(std::string("b")) == Bytes::own(std::string("a")));
+}
+
 TEST(File, Sha256GoldenValues) {  // FIPS 180-4 examples
   EXPECT_EQ(sha256(std::string_view("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(sha256(std::string_view("abc")),
