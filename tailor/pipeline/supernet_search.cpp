@@ -18,7 +18,8 @@ namespace tailor::pipeline {
 namespace {
 
 constexpr double kNoise = 1.003;  // what measurements of the same network differ by
-constexpr int kAttempts = 6;
+constexpr double kLess = 0.995;   // of the goal is aimed at after each miss, besides what is learned of it
+constexpr int kAttempts = 8;
 constexpr std::size_t kMostPoints = 256;      // of a front that is searched
 constexpr double kMostCombinations = 4e6;     // of widths, over all layers
 constexpr std::size_t kMostTimings = 100000;  // of layers
@@ -194,10 +195,11 @@ FoundMember within_latency(Choosing& choosing, const CandidateTable& table, doub
   book.learn(needed_workloads(choosing.tools.subject, choosing.layers, {}));
   const double whole_us = layers_cost(choosing.tools.subject, choosing.layers, book, {});
   Leftover leftover(problem, 0);
+  double aim = goal;
   std::optional<FoundMember> best;
   std::set<std::vector<int>> tried;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    const plan::Point point = leftover.choose(problem, goal * whole_us).point;
+    const plan::Point point = leftover.choose(problem, aim * whole_us).point;
     if (!tried.insert(point.choice).second) break;
     FoundMember f = found(choosing, point);
     f.fits = f.ratio <= goal * kNoise;
@@ -205,6 +207,7 @@ FoundMember within_latency(Choosing& choosing, const CandidateTable& table, doub
                              (point.cost.latency_us + leftover.at(point.choice)) / whole_us, f.ratio,
                              f.predicted_loss));
     leftover.learn(point.choice, f.ratio * whole_us - point.cost.latency_us);
+    if (!f.fits) aim *= kLess;
     const bool better = !best || (f.fits != best->fits ? f.fits
                                   : f.fits             ? f.predicted_loss < best->predicted_loss
                                                        : f.ratio < best->ratio);

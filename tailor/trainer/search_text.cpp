@@ -113,7 +113,7 @@ std::string describe(const SearchResult& r, const SearchFile& file) {
                       r.trained_on);
   text += "\n" + networks(r) + "\n" + comparison(r);
   for (const Finalist& f : r.finalists)
-    text += fmt::format("{:<10}{}\n          {}\n", name(f.strategy), f.model.string(), f.differs);
+    text += fmt::format("{:<12}{}\n            {}\n", name(f.strategy), f.model.string(), f.differs);
   return text;
 }
 
