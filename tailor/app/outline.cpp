@@ -25,7 +25,8 @@ void add_headings(CLI::App& app) {
   console::head_verbs(
       app, {{"Look", {"doctor", "inspect", "analyze", "devices"}},
             {"Compare", {"bench", "verify", "evaluate", "report"}},
-            {"Change", {"optimize", "plan", "grow", "distill", "finetune", "train", "worth", "patterns"}},
+            {"Change",
+             {"optimize", "plan", "grow", "distill", "finetune", "train", "worth", "patterns", "search"}},
             {"Fit to other hardware", {"map", "place", "tune"}},
             {"About the program", {"explain", "schema", "completion", "man"}}});
   console::head_options(

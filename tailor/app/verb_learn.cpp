@@ -29,7 +29,8 @@ const std::vector<std::pair<std::string, std::string>>& learning_verbs() {
       {"distill", "train a model to answer like the one it was made from; no labels needed"},
       {"evaluate", "top-1 and loss of a model on labelled samples"},
       {"worth", "what channels are worth by gradients, for optimize --criterion taylor or fisher"},
-      {"patterns", "what excites each filter most, as pictures and clusters for optimize --patterns"}};
+      {"patterns", "what excites each filter most, as pictures and clusters for optimize --patterns"},
+      {"search", "widths, depth and kernels by a supernet: tail-free, with all widths, and by MACs"}};
   return verbs;
 }
 

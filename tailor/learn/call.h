@@ -15,6 +15,7 @@ struct Setting {
   at::ScalarType real = at::kFloat;
   bool training = false;    // dropout drops
   bool statistics = false;  // BatchNormalization normalises by its batch and follows it
+  double follow = 0;        // by which share; 0: as the node says
 };
 
 /// A node at the moment its inputs are computed. Inputs and outputs are places in the table of values; -1: omitted.

@@ -80,6 +80,7 @@ void batch_normalization(Call& call) {
   if (call.opset < 9 && call.node.integer("spatial", 1) == 0) call.refuse("statistics for each position");
   if (call.wants(1)) call.refuse("the statistics of a batch are outputs");
   double momentum = 1 - double{call.node.real("momentum", 0.9f)}, epsilon = call.node.real("epsilon", 1e-5f);
+  if (call.setting.follow > 0) momentum = call.setting.follow;
   call.set(at::batch_norm(call.in(0), call.in(1), call.in(2), call.in(3), call.in(4), call.setting.statistics,
                           momentum, epsilon, false));
 }

@@ -58,6 +58,11 @@ const Program& Network::State::program_for(const Feeds& feeds, const std::vector
 
 std::vector<at::Tensor> Network::State::forward(const Feeds& feeds, const std::vector<std::string>& wanted,
                                                 Mode mode) {
+  return forward(feeds, wanted, Setting{real, mode != Mode::evaluate, mode == Mode::train});
+}
+
+std::vector<at::Tensor> Network::State::forward(const Feeds& feeds, const std::vector<std::string>& wanted,
+                                                const Setting& setting) {
   const Program& program = program_for(feeds, wanted);
   std::vector<at::Tensor> values = program.values, results;
   for (const auto& [name, place] : program.given) {
@@ -66,7 +71,7 @@ std::vector<at::Tensor> Network::State::forward(const Feeds& feeds, const std::v
       throw Error(Code::unknown_name, fmt::format("no value is given for the input '{}'", name), "inputs");
     values[static_cast<std::size_t>(place)] = *tensor;
   }
-  learn::run(program, {real, mode != Mode::evaluate, mode == Mode::train}, values);
+  learn::run(program, setting, values);
   for (int at : program.wanted) results.push_back(values[static_cast<std::size_t>(at)]);
   return results;
 }

@@ -20,6 +20,8 @@ struct Network::State {
 
   /// The values named, for these inputs; with gradients unless switched off by the caller.
   std::vector<at::Tensor> forward(const Feeds& feeds, const std::vector<std::string>& wanted, Mode mode);
+  std::vector<at::Tensor> forward(const Feeds& feeds, const std::vector<std::string>& wanted,
+                                  const Setting& setting);
   const Program& program_for(const Feeds& feeds, const std::vector<std::string>& wanted);
   /// Tensors that have a gradient, in the order of the parameters.
   std::vector<at::Tensor> learned() const;

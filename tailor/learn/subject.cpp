@@ -4,6 +4,7 @@
 #include "tailor/learn/classes.h"
 #include "tailor/learn/loss.h"
 #include "tailor/learn/state.h"
+#include "tailor/learn/supernet.h"
 
 #include <fmt/format.h>
 
@@ -45,7 +46,7 @@ void check_pair(const std::vector<Head>& ours, const std::vector<Head>& theirs) 
 }  // namespace
 
 Subject::Subject(const graph::Model& model, const Task& task, const Recipe& recipe, std::int64_t batch)
-    : student(model), recipe_(recipe), input_(only_input(model).name) {
+    : student(model), recipe_(recipe), sandwich_(task.sandwich), input_(only_input(model).name) {
   graph::Shapes shapes = shapes_for(model, *task.data, batch);
   heads_ = heads(model, shapes);
   wanted_ = values_of(heads_);
@@ -101,7 +102,25 @@ at::Tensor Subject::distilled(const std::vector<at::Tensor>& found,
   return loss;
 }
 
-Verdict Subject::judge(const Batch& batch) {
+// Each takes its gradient at once, so that one smaller network's values are kept at a time.
+double Subject::judge_smaller(const at::Tensor& images, const std::vector<at::Tensor>& answers,
+                              std::int64_t step, Mode mode) {
+  double sum = 0;
+  const std::vector<std::string> wanted = values_of(heads_);
+  for (const graph::Model& carved : sandwich_->carved(step)) {
+    Network smaller = borrowed(carved, student);
+    std::vector<at::Tensor> found = smaller.state().forward({{input_, images}}, wanted, mode);
+    at::Tensor loss = at::zeros({}, found[0].options());
+    for (std::size_t i = 0; i < heads_.size(); ++i)
+      loss = loss + (heads_[i].classes ? divergence(found[i], answers[i].detach(), sandwich_->temperature)
+                                       : relative_distance(found[i], answers[i].detach()));
+    loss.backward();
+    sum += loss.item().toDouble();
+  }
+  return sum;
+}
+
+Verdict Subject::judge(const Batch& batch, std::int64_t step) {
   at::Tensor images = to_aten(batch.images, at::kFloat);
   Mode mode = recipe_.frozen_statistics ? Mode::frozen : Mode::train;
   std::vector<at::Tensor> found = student.state().forward({{input_, images}}, wanted_, mode), wanted;
@@ -118,7 +137,8 @@ Verdict Subject::judge(const Batch& batch) {
   }
   if (recipe_.objective.labels > 0) loss = loss + labelled(found[0], batch);
   if (teacher_) loss = loss + distilled(found, wanted);
-  return {loss, head().classes ? count_correct(found[0], labels) : 0};
+  const double beside = sandwich_ ? judge_smaller(images, found, step, mode) : 0;
+  return {loss, head().classes ? count_correct(found[0], labels) : 0, beside};
 }
 
 }  // namespace tailor::learn

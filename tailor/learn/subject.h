@@ -18,6 +18,7 @@ inline constexpr std::uint64_t kDropoutPurpose = 5;
 struct Verdict {
   at::Tensor loss;
   std::int64_t right = 0;
+  double beside = 0;  // loss of smaller networks, whose gradient is taken already
 };
 
 class Subject {
@@ -27,7 +28,8 @@ class Subject {
   Subject(const graph::Model& model, const Task& task, const Recipe& recipe, std::int64_t batch);
 
   Network student;
-  Verdict judge(const Batch& batch);
+  /// @pre the weights hold no gradient: those of smaller networks are added up there
+  Verdict judge(const Batch& batch, std::int64_t step);
   /// The one that labels are compared with.
   const Head& head() const { return heads_.front(); }
 
@@ -35,9 +37,12 @@ class Subject {
   void pair_up(const graph::Model& model, const graph::Model& teacher, const data::Dataset& data,
                std::int64_t batch);
   at::Tensor distilled(const std::vector<at::Tensor>& found, const std::vector<at::Tensor>& wanted) const;
+  double judge_smaller(const at::Tensor& images, const std::vector<at::Tensor>& answers, std::int64_t step,
+                       Mode mode);
   at::Tensor labelled(const at::Tensor& scores, const Batch& batch) const;
 
   const Recipe recipe_;
+  const std::optional<Sandwich> sandwich_;
   std::optional<Network> teacher_;
   std::string input_, teacher_input_;
   std::vector<Head> heads_;

@@ -134,12 +134,12 @@ void Trainer::learn_from(const Batch& batch) {
   rate_ = rate_at(recipe_.schedule, (static_cast<double>(step_) + 0.5) / per_epoch,
                   static_cast<double>(recipe_.epochs));
   at::manual_seed(generator(recipe_.seed, kDropoutPurpose, static_cast<std::uint64_t>(step_)).next());
-  Verdict verdict = subject_.judge(batch);
+  subject_.student.state().forget_gradients();
+  Verdict verdict = subject_.judge(batch, step_);
   double loss = verdict.loss.item().toDouble();
-  if (!std::isfinite(loss))
+  if (!std::isfinite(loss + verdict.beside))
     throw Error(Code::diverged, fmt::format("the loss of step {} is {}", step_ + 1, loss), "training",
                 "lower --rate, add --warmup, or clip gradients with --clip 1");
-  subject_.student.state().forget_gradients();
   verdict.loss.backward();
   optimiser_.step(rate_);
   subject_.student.state().forget_gradients();

@@ -29,11 +29,19 @@ struct Evaluation {
 Evaluation evaluate(const graph::Model& model, const data::Dataset& data, std::int64_t label_offset = 0,
                     std::int64_t batch = 100);
 
+/// Smaller networks that learn beside the model at each step with its weights (supernet.h), from its answers: the
+/// sandwich rule and in-place distillation of Yu and Huang (arXiv:1903.05134).
+struct Sandwich {
+  std::function<std::vector<graph::Model>(std::int64_t step)> carved;  // out of numbered(the model)
+  double temperature = 1;                                              // softens both answers
+};
+
 /// What to learn from. The data outlive the run.
 struct Task {
   const data::Dataset* data = nullptr;
   const data::Dataset* eval = nullptr;  // labelled; looked at after each epoch
   std::optional<graph::Model> teacher = {};
+  std::optional<Sandwich> sandwich = {};
 };
 
 /// One epoch. `right`: the share of samples seen in training whose largest score is the label's, or, where labels are

@@ -18,21 +18,6 @@
 namespace tailor::pipeline {
 namespace {
 
-// All names under which a group can be meant.
-std::map<std::string, int> names_of_groups(const Subject& subject) {
-  std::map<std::string, int> names;
-  for (const graph::LayerChannels& layer : subject.channels.layers) {
-    if (!layer.out || layer.out->empty()) continue;
-    const graph::Node& node = subject.model.graph.nodes[static_cast<std::size_t>(layer.node)];
-    const int group = subject.channels.atoms[static_cast<std::size_t>(layer.out->front())].group;
-    for (const std::string& name : {node.name, node.output(0)})
-      if (!name.empty()) names.try_emplace(name, group);
-  }
-  for (std::size_t g = 0; g < subject.channels.groups.size(); ++g)
-    names[subject.channels.groups[g].name] = static_cast<int>(g);
-  return names;
-}
-
 int group_named(const std::map<std::string, int>& names, const std::string& name, const std::string& place) {
   if (auto it = names.find(name); it != names.end()) return it->second;
   std::vector<std::string> all;
@@ -93,6 +78,20 @@ plan::Point fastest_within(const plan::Problem& problem, const plan::Cost& limit
 }
 
 }  // namespace
+
+std::map<std::string, int> names_of_groups(const Subject& subject) {
+  std::map<std::string, int> names;
+  for (const graph::LayerChannels& layer : subject.channels.layers) {
+    if (!layer.out || layer.out->empty()) continue;
+    const graph::Node& node = subject.model.graph.nodes[static_cast<std::size_t>(layer.node)];
+    const int group = subject.channels.atoms[static_cast<std::size_t>(layer.out->front())].group;
+    for (const std::string& name : {node.name, node.output(0)})
+      if (!name.empty()) names.try_emplace(name, group);
+  }
+  for (std::size_t g = 0; g < subject.channels.groups.size(); ++g)
+    names[subject.channels.groups[g].name] = static_cast<int>(g);
+  return names;
+}
 
 GivenWidths read_widths(const std::filesystem::path& path, const Subject& original) {
   const Json json = read_json(path);

@@ -18,6 +18,9 @@ namespace tailor::pipeline {
 /// Group of the original -> width.
 using GivenWidths = std::map<int, int>;
 
+/// All names under which a group can be meant: its own, those of the layers that make it, and of what these give.
+std::map<std::string, int> names_of_groups(const Subject& subject);
+
 /// Reads a plan of tailor (tailor/plan/1), or an object {"widths": {"layer": 11, ...}} whose names are those of channel
 /// groups, of layers that make them, or of what these give. Groups that are not named keep their width.
 /// @throws Error file_missing, bad_json; bad_cut for a name that the model has not, a width that the group has not, a

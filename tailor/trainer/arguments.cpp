@@ -177,6 +177,29 @@ void add_patterns(CLI::App& app, Call& call) {
   sub->callback([&call, a] { call = [a](const Voice& voice) { return patterns(voice, *a); }; });
 }
 
+void add_search(CLI::App& app, Call& call) {
+  auto a = std::make_shared<SearchArguments>();
+  CLI::App* sub = app.add_subcommand(
+      "search", "widths, depth and kernels by a supernet: tail-free, with all widths, and by MACs");
+  sub->add_option("SPACE", a->space, "TOML file of the space, the goal and the recipes")->required();
+  sub->add_option("-o,--output", a->out, "folder for the networks and search.json")->required();
+  sub->add_option("--data", a->data, std::string("labelled samples to learn from: ") + kDataHelp)->required();
+  sub->add_option("--eval", a->eval, "other labelled samples: top-1 of what was found")->required();
+  console::add_preparation(*sub, a->preparation);
+  sub->add_option("--label-offset", a->label_offset, "added to each label (1: class 0 is the background)");
+  sub->add_option("--limit", a->limit, "learn from the first so many samples only");
+  sub->add_option("--shape", a->shapes, "fixes a free dimension: NAME:1x3x224x224")->allow_extra_args(false);
+  sub->add_option("--threads", a->threads,
+                  "threads that train; results differ in the last bits (default: all cores)");
+  sub->add_option("--time", a->time, "for the final comparison of latencies")->capture_default_str();
+  sub->add_option("--profile", a->profile, "journal of measured layers (default: in the cache folder)");
+  sub->add_option("--ort-library", a->library, "libonnxruntime.so to measure with");
+  sub->add_option("--checkpoint-every", a->checkpoint_every, "how often a training is kept")
+      ->capture_default_str();
+  sub->add_flag("--resume", a->resume, "go on from what the folder holds");
+  sub->callback([&call, a] { call = [a](const Voice& voice) { return search(voice, *a); }; });
+}
+
 }  // namespace
 
 int run(int count, char** arguments, Voice& voice) {
@@ -193,6 +216,7 @@ int run(int count, char** arguments, Voice& voice) {
   add_evaluate(app, call);
   add_worth(app, call);
   add_patterns(app, call);
+  add_search(app, call);
   console::check_names(app, count, arguments);
   try {
     app.parse(count, arguments);
@@ -204,7 +228,7 @@ int run(int count, char** arguments, Voice& voice) {
   console::apply(voice);
   if (!call)
     throw Error(Code::usage, "no verb given", "command line",
-                "verbs: train, finetune, distill, evaluate, worth, patterns");
+                "verbs: train, finetune, distill, evaluate, worth, patterns, search");
   return call(voice);
 }
 

@@ -50,11 +50,22 @@ struct PatternArguments {
   int threads = 0;  // 0: all cores
 };
 
+struct SearchArguments {
+  std::filesystem::path space, data, eval, out, profile;  // out: a folder
+  std::vector<std::string> shapes;
+  console::PreparationArguments preparation;
+  std::string time = "10s", checkpoint_every = "60s", library;
+  std::int64_t label_offset = 0, limit = 0;
+  int threads = 0;  // that train; 0: all cores
+  bool resume = false;
+};
+
 /// Each prints its result and returns the program's exit code; all else is thrown. @throws Error
 int evaluate(const Voice& voice, const EvaluateArguments& arguments);
 int train(const Voice& voice, const TrainArguments& arguments);
 int worth(const Voice& voice, const WorthArguments& arguments);
 int patterns(const Voice& voice, const PatternArguments& arguments);
+int search(const Voice& voice, const SearchArguments& arguments);
 
 /// Understands the command line and runs the verb. @throws Error usage, unknown_name, bad_value and the verb's
 int run(int count, char** arguments, Voice& voice);

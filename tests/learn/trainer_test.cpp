@@ -208,7 +208,7 @@ TEST_F(Trainer, SaysWhatIsWrong) {
 }
 
 TEST_F(Trainer, HelpIsAResult) {
-  for (const char* verb : {"train", "finetune", "distill", "evaluate", "worth"}) {
+  for (const char* verb : {"train", "finetune", "distill", "evaluate", "worth", "search"}) {
     Finished finished = run({verb, "--help"});
     EXPECT_EQ(finished.exit, 0);
     EXPECT_NE(finished.out.find("Usage: tailor " + std::string(verb)), std::string::npos) << finished.out;
