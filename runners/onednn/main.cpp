@@ -147,6 +147,7 @@ class Service {
             {"node_overhead_us", 0.0},
             {"run_us", times.run_us},
             {"unprofiled_us", times.untimed_us},
+            {"round_us", times.round_us},
             {"clock", "wall"}};
   }
 

@@ -159,6 +159,8 @@ class Builder {
                                        {kResult, parts_->memory(f_, y, at_.y)}};
     if (!p_.bias.empty()) {
       biases_ = std::make_shared<std::vector<float>>(p_.bias);
+      if (doubled(layer_, bits_))
+        for (float& b : *biases_) b *= 2;
       arguments.push_back({kBias, parts_->memory(f_, bias, biases_->data())});
     }
     if (has_post(layer_, "add") && at_.residual != at_.y) add_copy();

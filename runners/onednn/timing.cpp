@@ -85,11 +85,11 @@ double evicted_us(const Network& network, int repeats, Sweeper& sweeper) {
   return median(std::move(us));
 }
 
-// One run with the clock read after each layer, and whether the thread was let alone meanwhile.
+// A run, with the clock read after each layer or not, and whether the thread was let alone meanwhile.
 struct Run {
-  std::vector<double> layer_us;
-  double untimed_us = 0;
+  double us = 0;
   double lost = 0;  // share of the wall time that the thread did not have
+  std::vector<double> layer_us = {};
 };
 
 double clock_cost_us() {
@@ -99,16 +99,32 @@ double clock_cost_us() {
   return (wall_us() - begin) / kTimes;
 }
 
-void run_timed(const Network& network, double clock_us, Run& run) {
+template <class Work>
+Run timed_run(Work work) {
+  Run run;
   const double cpu = thread_us(), begin = wall_us();
-  double before = begin;
-  for (std::size_t i = 0; i < network.layers(); ++i) {
-    network.run_layer(i);
-    const double now = wall_us();
-    run.layer_us.push_back(std::max(0.0, now - before - clock_us));
-    before = now;
-  }
-  run.lost = std::max(0.0, 1 - (thread_us() - cpu) / std::max(before - begin, 1e-3));
+  work(run);
+  const double wall = wall_us() - begin;
+  if (run.layer_us.empty()) run.us = wall;
+  run.lost = std::max(0.0, 1 - (thread_us() - cpu) / std::max(wall, 1e-3));
+  return run;
+}
+
+Run whole_run(const Network& network) {
+  return timed_run([&](Run&) { network.run(); });
+}
+
+Run run_by_layers(const Network& network, double clock_us) {
+  return timed_run([&](Run& run) {
+    double before = wall_us();
+    for (std::size_t i = 0; i < network.layers(); ++i) {
+      network.run_layer(i);
+      const double now = wall_us();
+      run.layer_us.push_back(std::max(0.0, now - before - clock_us));
+      run.us += run.layer_us.back();
+      before = now;
+    }
+  });
 }
 
 // The runs in which least was lost: those below 3 %, but at least a quarter.
@@ -122,14 +138,24 @@ std::vector<const Run*> undisturbed(const std::vector<Run>& runs) {
   return order;
 }
 
-InPlace gathered(const std::vector<Run>& runs, std::size_t layers) {
+// Both kinds of runs of a network; kRunsInTurn of each are one round.
+struct Runs {
+  std::vector<Run> by_layers, whole;
+};
+
+InPlace gathered(const Runs& runs, std::size_t layers) {
   InPlace result;
   result.layer_us.resize(layers);
-  for (const Run* run : undisturbed(runs)) {
+  for (const Run* run : undisturbed(runs.by_layers)) {
     for (std::size_t i = 0; i < layers; ++i) result.layer_us[i].push_back(run->layer_us[i]);
-    result.run_us.push_back(std::accumulate(run->layer_us.begin(), run->layer_us.end(), 0.0));
+    result.run_us.push_back(run->us);
   }
-  for (const Run& run : runs) result.untimed_us.push_back(run.untimed_us);
+  for (const Run* run : undisturbed(runs.whole)) result.untimed_us.push_back(run->us);
+  for (std::size_t first = 0; first < runs.whole.size(); first += kRunsInTurn) {
+    const auto begin = runs.whole.begin() + static_cast<std::ptrdiff_t>(first);
+    auto less = [](const Run& a, const Run& b) { return a.lost < b.lost; };
+    result.round_us.push_back(std::min_element(begin, begin + kRunsInTurn, less)->us);
+  }
   return result;
 }
 
@@ -183,15 +209,12 @@ std::vector<std::vector<double>> measure(const std::vector<Network>& jobs, const
 std::vector<InPlace> measure_in_place(const std::vector<Network>& networks, const Measurement& how,
                                       const Progress& progress) {
   const double clock_us = clock_cost_us();
-  std::vector<std::vector<Run>> runs(networks.size());
+  std::vector<Runs> runs(networks.size());
   in_rounds(networks.size(), how, progress, [&](std::size_t n) {
     networks[n].run();
-    const double untimed = timed_us(networks[n], kRunsInTurn);
     for (int i = 0; i < kRunsInTurn; ++i) {
-      Run run;
-      run.untimed_us = untimed;
-      run_timed(networks[n], clock_us, run);
-      runs[n].push_back(std::move(run));
+      runs[n].whole.push_back(whole_run(networks[n]));
+      runs[n].by_layers.push_back(run_by_layers(networks[n], clock_us));
     }
   });
   std::vector<InPlace> result;

@@ -1,5 +1,5 @@
 // map_turns = read -> turn_network -> drop_refused -> measure_turns -> rounding_of, measure_turn_losses -> plan_turns ->
-// choose -> time_choices of the chosen one and the baselines, interleaved. What a mapping loses is measured before it is
+// choose -> measure_turns again, with the chosen network and the baselines beside those that costs come from. What a mapping loses is measured before it is
 // chosen, what it takes afterwards.
 #include "tailor/pipeline/map_turns.h"
 
@@ -27,7 +27,8 @@ struct Run {
   plan::Front front;
 
   TurnMapping named(std::string name, const plan::Point& point) const {
-    return {std::move(name), point.choice, point.cost.latency_us, point.cost.loss, point.certificate};
+    return {std::move(name), point.choice,          point.cost.latency_us,
+            point.cost.loss, point.cost.latency_us, point.certificate};
   }
   graph::Model rounded(const TurnMapping& mapping) const {
     return rounded_network(subject, result.network, rounding, mapping.choice);
@@ -152,18 +153,20 @@ void list_front(Run& run) {
     run.result.front.push_back(run.named("", run.front.points[count == 1 ? 0 : i * (all - 1) / (count - 1)]));
 }
 
-// Whole networks, all in the same rounds.
+// Whole networks, all in the same rounds. The parts are timed again beside them, in other networks: a machine's speed
+// drifts, and what is predicted from now has to hold now.
 void measure(Run& run, runtime::Runner& runner, double seconds) {
   std::vector<TurnMapping*> mappings;
   for (TurnMapping& baseline : run.result.baselines) mappings.push_back(&baseline);
   if (run.result.chosen) mappings.push_back(&*run.result.chosen);
   std::vector<std::vector<int>> choices;
   for (const TurnMapping* mapping : mappings) choices.push_back(mapping->choice);
-  std::vector<std::vector<double>> us =
-      time_choices(runner, run.result.network, choices, seconds, run.telling("networks"));
+  run.result.costs = measure_turns(runner, run.result.network, choices, seconds, run.telling("networks"));
   for (std::size_t i = 0; i < mappings.size(); ++i) {
-    mappings[i]->us = us[i];
-    mappings[i]->to_first = runtime::compare(us.front(), us[i]);
+    const WholeRuns& whole = run.result.costs.asked[i];
+    mappings[i]->us = whole.us, mappings[i]->round_us = whole.round_us;
+    mappings[i]->predicted_us = plan::evaluate(run.result.network.problem, mappings[i]->choice).latency_us;
+    mappings[i]->to_first = runtime::compare(run.result.costs.asked.front().round_us, whole.round_us);
   }
 }
 
@@ -189,7 +192,7 @@ const TurnMapping* MapTurns::best_single() const {
 runtime::Comparison MapTurns::against_best_single() const {
   const TurnMapping* best = best_single();
   TAILOR_CHECK(chosen && best);
-  return runtime::compare(best->us, chosen->us);
+  return runtime::compare(best->round_us, chosen->round_us);
 }
 
 MapTurnsResult map_turns(const std::filesystem::path& model, const MapOptions& options, double seconds) {
@@ -210,7 +213,7 @@ MapTurnsResult map_turns(const std::filesystem::path& model, const MapOptions& o
                 model.string(), "tailor inspect shows its layers");
   Run run{subject, options, result, {}, {}};
   result.refusals = drop_refused(runner, result.network, run.telling("layers"));
-  result.costs = measure_turns(runner, result.network, seconds, run.telling("times"));
+  result.costs = measure_turns(runner, result.network, {}, seconds, run.telling("times"));
   run.rounding = rounding_of(subject, result.network, quantisable, result.weight_bits, options);
   measure_turn_losses(subject, result.network, run.rounding, options);
   run.front = plan::plan_turns(result.network.problem);

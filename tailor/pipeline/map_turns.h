@@ -17,11 +17,13 @@ namespace tailor::pipeline {
 /// One choice of ways: what is expected of it, and what was measured.
 struct TurnMapping {
   std::string name;
-  std::vector<int> choice;  // a way per step
-  double predicted_us = 0, loss = 0;
+  std::vector<int> choice;            // a way per step
+  double predicted_us = 0, loss = 0;  // from parts that were timed in other networks, in the rounds of `us`
+  double planned_us = 0;              // what it was chosen by: from parts timed before that
   std::optional<plan::Certificate> certificate = {};  // none: a baseline
   std::optional<MappingAccuracy> accuracy = {};
-  std::vector<double> us = {};        // of whole runs, one per round, interleaved with the others'
+  std::vector<double> us = {};        // of whole runs, undisturbed
+  std::vector<double> round_us = {};  // one per round, interleaved with the others'
   runtime::Comparison to_first = {};  // against the first baseline, by rounds
   double measured_us() const;         // median; 0 if it was not measured
   double off() const;                 // predicted over measured, less 1

@@ -44,12 +44,13 @@ Json conversions_json(const MapTurns& result, const std::vector<int>& choice) {
 
 Json mapping_json(const MapTurns& result, const TurnMapping& mapping) {
   Json json = {{"name", mapping.name},
+               {"planned_us", mapping.planned_us},
                {"predicted_us", mapping.predicted_us},
                {"loss", mapping.loss},
                {"ways", ways_json(result, mapping.choice)},
                {"conversions", conversions_json(result, mapping.choice)}};
   if (!mapping.us.empty()) {
-    json["us"] = mapping.us, json["measured_us"] = mapping.measured_us();
+    json["us"] = mapping.round_us, json["measured_us"] = mapping.measured_us();
     json["to_first"] = to_json(mapping.to_first);
   }
   if (mapping.certificate)

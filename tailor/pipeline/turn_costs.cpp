@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -29,6 +30,9 @@ std::vector<double> times_of(const Json& json, const char* key) {
     if (one.is_number()) us.push_back(one.get<double>());
   if (us.empty()) throw Error(Code::runner_failed, "a profile without times", "answer");
   return us;
+}
+double mean(const std::vector<double>& us) {
+  return std::accumulate(us.begin(), us.end(), 0.0) / static_cast<double>(us.size());
 }
 double median(std::vector<double> us) { return runtime::summarize(std::move(us)).median; }
 
@@ -82,22 +86,38 @@ std::vector<Pattern> patterns(const TurnNetwork& network) {
   return list;
 }
 
-// Samples of every part.
+// What every part took, in each network that has it.
 struct Samples {
   std::map<std::pair<int, int>, std::vector<double>> ways;  // step and way
   std::map<Conversion, std::vector<double>> conversions;
 };
 
+// The runs whose time lies between the quartiles of all: what is typical, without the machine's moods.
+std::vector<std::size_t> typical_runs(const std::vector<double>& run_us) {
+  const runtime::Summary all = runtime::summarize(run_us);
+  std::vector<std::size_t> typical;
+  for (std::size_t r = 0; r < run_us.size(); ++r)
+    if (run_us[r] >= all.q1 && run_us[r] <= all.q3) typical.push_back(r);
+  return typical;
+}
+
+// The mean of each part over the typical runs, so that parts add up to runs.
 void gather(const Json& profile, const TurnList& list, const std::vector<int>& choice, Samples& samples) {
   const Json& nodes = member(profile, "nodes", "answer");
-  if (!nodes.is_array() || nodes.size() != list.steps.size())
+  const std::vector<double> run_us = times_of(profile, "run_us");
+  const std::vector<std::size_t> typical = typical_runs(run_us);
+  if (!nodes.is_array() || nodes.size() != list.steps.size() || typical.empty())
     throw Error(Code::runner_failed, "a profile does not have the layers of its network", "profile");
   for (std::size_t i = 0; i < list.steps.size(); ++i) {
     const ListedStep& step = list.steps[i];
     const std::vector<double> us = times_of(nodes[i], "us");
+    if (us.size() != run_us.size())
+      throw Error(Code::runner_failed, "a layer was not timed in every run", "profile");
+    double sum = 0;
+    for (std::size_t run : typical) sum += us[run];
     std::vector<double>& all = step.step < 0 ? samples.conversions[step.conversion]
                                              : samples.ways[{step.step, choice[index(step.step)]}];
-    all.insert(all.end(), us.begin(), us.end());
+    all.push_back(sum / static_cast<double>(typical.size()));
   }
 }
 
@@ -117,20 +137,14 @@ void set_costs(runtime::Runner& runner, TurnNetwork& network, Samples& samples, 
       Way& way = network.problem.steps[s].ways[w];
       std::vector<double>& us = samples.ways[{static_cast<int>(s), static_cast<int>(w)}];
       costs.alone += us.empty(), ++costs.parts;
-      way.cost = us.empty() ? alone_us(runner, step_alone(network, s, way)) : median(us);
+      way.cost = us.empty() ? alone_us(runner, step_alone(network, s, way)) : mean(us);
     }
   for (const Conversion& c : possible_conversions(network)) {
     std::vector<double>& us = samples.conversions[c];
     costs.alone += us.empty(), ++costs.parts;
     network.problem.values[index(c.value)].conversion[index(c.from)][index(c.to)] =
-        us.empty() ? alone_us(runner, conversion_alone(network, c)) : median(us);
+        us.empty() ? alone_us(runner, conversion_alone(network, c)) : mean(us);
   }
-}
-
-runtime::Job job_of(const TurnNetwork& network, const std::vector<int>& choice) {
-  runtime::Job job;
-  job.network = turn_list(network, choice).network;
-  return job;
 }
 
 // One refusal per unit.
@@ -186,45 +200,36 @@ std::vector<Refusal> drop_refused(runtime::Runner& runner, TurnNetwork& network,
   return refusals;
 }
 
-TurnCosts measure_turns(runtime::Runner& runner, TurnNetwork& network, double seconds,
+TurnCosts measure_turns(runtime::Runner& runner, TurnNetwork& network,
+                        const std::vector<std::vector<int>>& asked, double seconds,
                         const std::function<void(double)>& progress) {
   const std::vector<Pattern> list = patterns(network);
   Json request = {
       {"op", "profile"}, {"rounds", kMostRounds}, {"time_limit_s", seconds}, {"jobs", Json::array()}};
   std::vector<TurnList> lists;
-  for (const Pattern& pattern : list) {
-    lists.push_back(turn_list(network, pattern.choice));
+  auto add = [&](const std::vector<int>& choice) {
+    lists.push_back(turn_list(network, choice));
     Json job = {{"network", parse_json(lists.back().network, "network")}};
     request["jobs"].push_back(std::move(job));
-  }
+  };
+  for (const Pattern& pattern : list) add(pattern.choice);
+  for (const std::vector<int>& choice : asked) add(choice);
   progress(0);
   const Json answer = runner.ask(request);
   const Json& profiles = member(answer, "profiles", "answer");
-  if (!profiles.is_array() || profiles.size() != list.size())
+  if (!profiles.is_array() || profiles.size() != lists.size())
     throw Error(Code::runner_failed, "not as many profiles as networks", "profile");
   Samples samples;
-  for (std::size_t i = 0; i < list.size(); ++i) gather(profiles[i], lists[i], list[i].choice, samples);
   TurnCosts costs;
+  for (std::size_t i = 0; i < list.size(); ++i) gather(profiles[i], lists[i], list[i].choice, samples);
   set_costs(runner, network, samples, costs);
   for (std::size_t i = 0; i < list.size(); ++i)
     costs.networks.push_back({list[i].name, plan::evaluate(network.problem, list[i].choice).latency_us,
                               median(times_of(profiles[i], "unprofiled_us"))});
+  for (std::size_t i = list.size(); i < lists.size(); ++i)
+    costs.asked.push_back({times_of(profiles[i], "unprofiled_us"), times_of(profiles[i], "round_us")});
   progress(1);
   return costs;
-}
-
-std::vector<std::vector<double>> time_choices(runtime::Runner& runner, const TurnNetwork& network,
-                                              const std::vector<std::vector<int>>& choices, double seconds,
-                                              const std::function<void(double)>& progress) {
-  std::vector<runtime::Job> jobs;
-  for (const std::vector<int>& choice : choices) jobs.push_back(job_of(network, choice));
-  runtime::TimingOptions options;
-  options.rounds = kMostRounds, options.min_sample_us = 5000, options.time_limit_s = seconds;
-  progress(0);
-  std::vector<std::vector<double>> us;
-  for (runtime::Samples& samples : runner.time(jobs, options)) us.push_back(std::move(samples.us));
-  progress(1);
-  return us;
 }
 
 }  // namespace tailor::pipeline

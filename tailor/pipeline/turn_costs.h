@@ -1,6 +1,6 @@
 /// \file What each step costs on each unit that takes turns: measured in whole networks, where it is.
 ///
-/// A layer alone finds its operands in other places than in a network (facts of the caches), so layers are not timed alone:
+/// A layer alone does not find its operands in the caches where a network has left them, so layers are not timed alone:
 /// whole networks are, layer by layer, in turns with each other: everything on one unit, everything on one unit that gives
 /// f32, and units in alternation, whose values have to be converted in between.
 #pragma once
@@ -32,21 +32,25 @@ struct Additivity {
   double summed_us = 0, measured_us = 0;  // medians; the latter with no clock read in between
 };
 
+/// Whole runs of one choice: undisturbed ones, and one per round.
+struct WholeRuns {
+  std::vector<double> us, round_us;
+};
+
 struct TurnCosts {
   std::vector<Additivity> networks;
-  int parts = 0, alone = 0;  // costs, and how many of them were met in no network and timed alone
+  int parts = 0, alone = 0;      // costs, and how many of them were met in no network and timed alone
+  std::vector<WholeRuns> asked;  // of the choices that were asked for
 };
-/// Fills the costs of network.problem: medians over all runs of all networks that a part was met in.
+/// Fills the costs of network.problem. Of each network those runs count whose time lies between its quartiles, and a part
+/// costs their mean, so that parts add up to runs; of a part that several networks have, the mean of theirs.
+/// @param asked choices that take turns with those networks; no cost comes from them
 /// @param seconds of timing, about @throws Error as Runner::ask
-TurnCosts measure_turns(runtime::Runner& runner, TurnNetwork& network, double seconds,
+TurnCosts measure_turns(runtime::Runner& runner, TurnNetwork& network,
+                        const std::vector<std::vector<int>>& asked, double seconds,
                         const std::function<void(double)>& progress);
 
 /// A choice with every step on one unit that can be computed there, the rest in f32; all in f32 for f32's own.
 std::vector<int> all_on(const TurnNetwork& network, int unit);
-
-/// Whole networks in interleaved rounds: [choice][round], microseconds.
-std::vector<std::vector<double>> time_choices(runtime::Runner& runner, const TurnNetwork& network,
-                                              const std::vector<std::vector<int>>& choices, double seconds,
-                                              const std::function<void(double)>& progress);
 
 }  // namespace tailor::pipeline

@@ -34,10 +34,10 @@ void expect_refused(const Json& layers, const std::string& words) {
 
 TEST(OneDnnNetwork, ListsThatContradictThemselvesAreRefused) {
   expect_refused(Json::array(), "array of 1 to");
-  expect_refused({one("f32", {}, 1)}, "one or two tensors");
-  expect_refused({one("f32", {0, 1}, 2)}, "it reads 1 tensors");
-  expect_refused({one("f32", {-1}, 1)}, "small whole number");
-  expect_refused({one("f32", {0}, 0)}, "read or written before");
+  expect_refused(Json::array({one("f32", {}, 1)}), "one or two tensors");
+  expect_refused(Json::array({one("f32", {0, 1}, 2)}), "it reads 1 tensors");
+  expect_refused(Json::array({one("f32", {-1}, 1)}), "small whole number");
+  expect_refused(Json::array({one("f32", {0}, 0)}), "read or written before");
   expect_refused({one("f32", {0}, 1), one("f32", {2}, 1)}, "read or written before");
   expect_refused({one("f32", {0}, 1), one("i8", {1}, 2)}, "it reads u8 where tensor 1 is f32");
   expect_refused({one("i8+relu", {0}, 1), one("i8+add", {1, 0}, 2)}, "it reads s8 where tensor 0 is u8");
