@@ -1,7 +1,4 @@
-/// \file A layer computed by oneDNN, loaded at run time where it is installed.
-///
-/// Types, numbers and functions of its public C interface, version 2, are declared in onednn.cpp, so nothing of it is
-/// needed to build. Version 3 has another interface and is refused by name.
+/// \file A layer computed by oneDNN (runners/onednn/library.h) on tensors that lie as a generated kernel's do.
 #pragma once
 
 #include "runners/kernels/kernel.h"
@@ -9,13 +6,15 @@
 #include <memory>
 #include <string>
 
+namespace tailor::onednn {
+struct Library;
+}
+
 namespace tailor::kernels {
 
 class OneDnn {
  public:
-  /// @param path of the library; empty: "libdnnl.so.2", as the system finds it
-  /// @throws Error runtime_missing where it is not there; runtime_refused: another version than 2, or built for
-  /// threads that cannot be held to one
+  /// As onednn::Library.
   explicit OneDnn(const std::string& path);
   ~OneDnn();
   OneDnn(const OneDnn&) = delete;
@@ -30,8 +29,7 @@ class OneDnn {
   Kernel kernel(const Layer& layer) const;
 
  private:
-  struct Functions;
-  std::unique_ptr<Functions> functions_;
+  std::unique_ptr<onednn::Library> library_;
 };
 
 }  // namespace tailor::kernels

@@ -327,7 +327,9 @@ void add_map(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<MapArguments>(app, invocation, "map",
                                      "split layers over the units of a system on chip, exactly", map);
   sub->add_option("MODEL", o->model, "ONNX file with f32 weights")->required();
-  sub->add_option("--platform", o->platform, "diana, darkside, gap8, mpic, ne16, or a description FILE.toml")
+  sub->add_option("--platform", o->platform,
+                  "diana, darkside, gap8, mpic, ne16, cpu (measured: a precision per layer), or a "
+                  "description FILE.toml")
       ->required();
   sub->add_option("--objective", o->objective, "what is kept small: latency or energy")
       ->capture_default_str();
@@ -352,6 +354,9 @@ void add_map(CLI::App& app, Invocation& invocation) {
                   "before a mapping is judged or written: bn (statistics of BatchNormalization moved as far "
                   "as rounding "
                   "moves them on --calib), none")
+      ->capture_default_str();
+  sub->add_option("--time", o->time,
+                  "on a measured platform: how long layers are timed, and whole networks again")
       ->capture_default_str();
   sub->add_flag("--pareto", o->pareto, "show the front");
   sub->add_option("--trace", o->trace,
@@ -447,6 +452,7 @@ int run(int count, char** arguments, Global& global) {
   add_inspect(app, invocation);
   add_analyze(app, invocation);
   add_devices(app, invocation);
+  add_platform(app, invocation);
   add_bench(app, invocation);
   add_verify(app, invocation);
   add_optimize(app, invocation);

@@ -23,7 +23,7 @@ void add_values(console::VerbOutline& outline) {
 
 void add_headings(CLI::App& app) {
   console::head_verbs(
-      app, {{"Look", {"doctor", "inspect", "analyze", "devices"}},
+      app, {{"Look", {"doctor", "inspect", "analyze", "devices", "platform"}},
             {"Compare", {"bench", "verify", "evaluate", "report"}},
             {"Change",
              {"optimize", "plan", "grow", "distill", "finetune", "train", "worth", "patterns", "search"}},

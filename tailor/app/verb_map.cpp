@@ -1,9 +1,8 @@
 // tailor map: layers split over the units of a platform. The tables first, then the words of the command line.
-#include "tailor/app/app.h"
+#include "tailor/app/map.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
 #include "tailor/onnx/onnx.h"
-#include "tailor/pipeline/map_model.h"
 #include "tailor/pipeline/unit_split.h"
 
 #include <fmt/format.h>
@@ -222,6 +221,8 @@ std::optional<pipeline::UnitSplit> carry_out(const MapArguments& a, const pipeli
 
 int map(const Global& global, const MapArguments& arguments) {
   pipeline::MapOptions options = options_of(global, arguments);
+  if (!arguments.out.empty()) check_target(arguments.out);
+  if (device::find_platform(options.platform).measured()) return map_in_turns(global, arguments, options);
   check_targets(arguments);
   check_page(arguments.page);
   check_trace(arguments.trace);

@@ -152,6 +152,25 @@ void read_weights(Table& unit, Unit& result) {
   if (result.weights.size() > 8) unit.fail("more than 8 formats of weights");
 }
 
+// A precision that a runner measures.
+Unit read_measured(Table unit) {
+  Unit result;
+  result.name = unit.text("name");
+  result.precision = unit.text("precision");
+  const std::vector<std::string> known = {"f32", "bf16", "i8"};
+  if (std::find(known.begin(), known.end(), result.precision) == known.end())
+    unit.fail(fmt::format("'precision' is none of {}", fmt::join(known, ", ")));
+  read_weights(unit, result);
+  const WeightFormat& format = result.weights.front();
+  if (result.weights.size() > 1) unit.fail("a measured unit keeps weights in one format");
+  const bool levels = format.name != "f32" && format.name != "bf16";
+  if (result.precision == "i8" ? !levels || format.bits > 8 : format.name != result.precision)
+    unit.fail(
+        fmt::format("a unit that computes in {} does not keep weights in {}", result.precision, format.name));
+  unit.done();
+  return result;
+}
+
 Unit read_unit(Table unit) {
   Unit result;
   result.name = unit.text("name");
@@ -200,20 +219,36 @@ Transfer read_transfer(Table table) {
   return result;
 }
 
+// One of them keeps everything as it is, and none twice: a mapping is a precision per layer.
+void check_precisions(const Platform& platform, const Table& root) {
+  std::set<std::string> seen;
+  for (const Unit& unit : platform.units)
+    if (!seen.insert(unit.precision).second)
+      root.fail(fmt::format("two units compute in {}", unit.precision));
+  if (!seen.contains("f32")) root.fail("no unit computes in f32, which every layer can");
+}
+
 Platform read(Table root) {
   if (root.text("schema") != "tailor/platform/1") root.fail("'schema' is not \"tailor/platform/1\"");
   Platform platform;
   platform.name = root.text("name");
   platform.title = root.text("title");
-  platform.frequency_mhz = root.number("frequency_mhz", std::nullopt, 1e-3);
+  if (root.find("runner")) platform.runner = root.text("runner");
+  const bool measured = platform.measured();
+  if (!measured) platform.frequency_mhz = root.number("frequency_mhz", std::nullopt, 1e-3);
   for (Table& unit : root.tables("unit")) {
-    platform.units.push_back(read_unit(unit));
+    platform.units.push_back(measured ? read_measured(unit) : read_unit(unit));
     const std::string& name = platform.units.back().name;
     if (index_of(platform, name) + 1 != static_cast<int>(platform.units.size()))
       unit.fail(fmt::format("two units are called '{}'", name));
   }
   if (platform.units.empty() || platform.units.size() > kMostUnits)
     root.fail(fmt::format("1 to {} units are possible", kMostUnits));
+  if (measured) {
+    check_precisions(platform, root);
+    root.done();
+    return platform;
+  }
   for (Table& together : root.tables("together"))
     platform.together.push_back(read_together(together, platform));
   if (const toml::node* transfer = root.find("transfer"))
@@ -245,12 +280,16 @@ const std::vector<CostKind>& cost_kinds() {
        {"activation_bits", "a2_int2", "a2_int4", "a2_int8", "a4_int2", "a4_int4", "a4_int8", "a8_int2",
         "a8_int4", "a8_int8"},
        {}},
+      {"blocks",
+       {"outputs", "inputs", "macs_per_cycle", "depthwise_macs_per_cycle", "elements_per_cycle"},
+       {"start"}},
   };
   return kinds;
 }
 
 WeightFormat parse_weight_format(std::string_view name) {
   if (name == "f32") return {"f32", 32};
+  if (name == "bf16") return {"bf16", 16};
   if (name == "ternary") return {"ternary", 2};
   int bits = 0;
   if (name.starts_with("int")) {
@@ -259,7 +298,7 @@ WeightFormat parse_weight_format(std::string_view name) {
       return {std::string(name), bits};
   }
   throw Error(Code::bad_value, fmt::format("there is no format of weights '{}'", name), {},
-              "there are f32, ternary, and int2 to int16");
+              "there are f32, bf16, ternary, and int2 to int16");
 }
 
 Platform parse_platform(std::string_view toml, const std::string& place) {

@@ -2,7 +2,8 @@
 ///
 /// A platform is a value that a person can read, fill in and compare: units with a cost model (kind and
 /// parameters; tailor/latency/platform_cost.h evaluates it), the formats in which each unit keeps weights,
-/// power, and what it costs to hand activations from one unit to another. devices/platforms/*.toml are built
+/// power, and what it costs to hand activations from one unit to another. The precisions of a processor are units too:
+/// those are measured by a runner. devices/platforms/*.toml are built
 /// in. Splitting the channels of a layer over such units: ODiMO (arXiv:2306.05060, 2409.18566).
 #pragma once
 
@@ -16,9 +17,9 @@
 namespace tailor::device {
 
 /// How a unit keeps weights. Symmetric around zero: intN has the levels -(2^(N-1)-1) .. 2^(N-1)-1, ternary
-/// has -1, 0, 1, f32 is exact.
+/// has -1, 0, 1, f32 is exact, bf16 has 8 bits of mantissa and no scale.
 struct WeightFormat {
-  std::string name;           // "f32", "ternary", "int2" ... "int16"
+  std::string name;           // "f32", "bf16", "ternary", "int2" ... "int16"
   int bits = 32;              // 2 for ternary
   bool per_channel = false;   // one scale for each output channel; else one for the layer
   bool power_of_two = false;  // scales are powers of two
@@ -33,8 +34,9 @@ enum class Computes {
 
 struct Unit {
   std::string name;
-  std::string model;                         // kind of cost model, one of cost_kinds()
+  std::string model;                         // kind of cost model, one of cost_kinds(); empty: it is measured
   std::map<std::string, double> parameters;  // of the cost model: exactly those of its kind
+  std::string precision;                     // of a measured unit: "f32", "bf16" or "i8"
   std::vector<WeightFormat> weights;         // at least one; the first is the most precise
   Computes computes = Computes::layer;
   double power_mw = -1;  // while it works; < 0: not known
@@ -62,11 +64,15 @@ struct Transfer {
 struct Platform {
   std::string name;   // "diana"
   std::string title;  // one line for people
-  double frequency_mhz = 0;
-  std::vector<Unit> units;  // 1..8
+  /// If not empty, units are precisions of one processor: this runner measures them ("onednn", or a shell command), and
+  /// they take turns. Else their cost models say what they cost, and they work side by side.
+  std::string runner;
+  double frequency_mhz = 0;  // 0: measured
+  std::vector<Unit> units;   // 1..8
   std::vector<Together> together;
   Transfer transfer;
 
+  bool measured() const { return !runner.empty(); }
   /// Whether every unit states its power.
   bool knows_power() const;
   friend bool operator==(const Platform&, const Platform&) = default;
@@ -86,13 +92,16 @@ Platform parse_platform(std::string_view toml, const std::string& place);
 /// @throws Error file_missing, bad_toml (also for more than 1 MiB)
 Platform read_platform(const std::filesystem::path& path);
 
+/// parse_platform(to_toml(p), ...) == p.
+std::string to_toml(const Platform& platform);
+
 /// Name and TOML text of every platform that is built in, sorted by name.
 const std::vector<std::pair<std::string_view, std::string_view>>& presets();
 /// A built-in platform by its name, or a file: a name with a '/' or with ".toml" at its end.
 /// @throws Error unknown_device naming those that are built in; as read_platform
 Platform find_platform(const std::string& name);
 
-/// "int8", "ternary", "f32" -> format with one scale per layer. @throws Error bad_value
+/// "int8", "ternary", "bf16", "f32" -> format with one scale per layer. @throws Error bad_value
 WeightFormat parse_weight_format(std::string_view name);
 
 }  // namespace tailor::device

@@ -25,6 +25,18 @@ struct Part {
 };
 using Parameters = std::map<std::string, double>;
 
+BlockWork block_work(const Part& p, double outputs, double inputs) {
+  BlockWork work;
+  const double taps = p.kx * p.ky * p.ox * p.oy;
+  if (p.depthwise)
+    work.depthwise_macs = std::ceil(p.out / outputs) * outputs * taps;
+  else
+    work.macs =
+        p.groups * std::ceil(p.out / p.groups / outputs) * outputs * std::ceil(p.in / inputs) * inputs * taps;
+  work.elements = p.ox * p.oy * (p.out + p.in * p.groups) + p.in * p.out * p.kx * p.ky;
+  return work;
+}
+
 double ceil_div(double a, double b) { return std::ceil(a / b); }
 
 // The digital array of DIANA: output channels by output columns.
@@ -95,12 +107,22 @@ double macs_per_cycle(const Part& p, const Parameters& c) {
   return p.in * p.out * p.kx * p.ky * p.ox * p.oy / rate->second;
 }
 
+// Products in blocks of channels, each filled up; every element of operands and result moved once; a start. What `platform
+// calibrate` fits: it has a form for most hardware that computes in blocks, and is exact for none.
+double blocks(const Part& p, const Parameters& c) {
+  if (p.out <= 0) return 0;
+  const BlockWork work = block_work(p, c.at("outputs"), c.at("inputs"));
+  return c.at("start") + work.macs / c.at("macs_per_cycle") +
+         work.depthwise_macs / c.at("depthwise_macs_per_cycle") + work.elements / c.at("elements_per_cycle");
+}
+
 using Model = double (*)(const Part&, const Parameters&);
 struct NamedModel {
   std::string_view name;
   Model model;
 };
-constexpr std::array<NamedModel, 6> kModels = {{{"pe_array", pe_array},
+constexpr std::array<NamedModel, 7> kModels = {{{"pe_array", pe_array},
+                                                {"blocks", blocks},
                                                 {"analog_array", analog_array},
                                                 {"cluster", cluster},
                                                 {"depthwise_engine", depthwise_engine},
@@ -139,6 +161,10 @@ double power_mw(const device::Platform& platform, unsigned working) {
 }
 
 }  // namespace
+
+BlockWork block_work(const Workload& workload, double outputs, double inputs) {
+  return block_work(part_of(workload, static_cast<double>(workload.oc)), outputs, inputs);
+}
 
 std::vector<UnitChoice> unit_choices(const device::Platform& platform) {
   std::vector<UnitChoice> choices;

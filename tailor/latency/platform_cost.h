@@ -39,6 +39,13 @@ bool is_depthwise(const Workload& workload);
 double cycles(const device::Platform& platform, UnitChoice choice, const Workload& workload,
               std::int64_t channels);
 
+/// What the cost model "blocks" counts of a layer whose channels are computed in blocks.
+struct BlockWork {
+  double macs = 0, depthwise_macs = 0;  // multiply-accumulates, blocks filled up
+  double elements = 0;                  // of operands and result, each once
+};
+BlockWork block_work(const Workload& workload, double outputs, double inputs);
+
 /// Energy of units that begin together and work for `unit_cycles`, until the last one ends: each stretch of
 /// time costs the power of exactly the units that work then (Platform::together where it says so, else the
 /// sum) and the idle power of the others. Microjoules. O(units^2)

@@ -61,6 +61,7 @@ class Lister {
   LayerList list() {
     for (std::size_t i = 0; i < nodes_.size(); ++i)
       if (!taken_[i]) add_node(static_cast<int>(i));
+    list_.tensors = std::move(tensors_);
     return std::move(list_);
   }
 

@@ -22,6 +22,7 @@ struct ListedLayer {
 
 struct LayerList {
   std::vector<ListedLayer> layers;      // in the model's order
+  std::map<std::string, int> tensors;   // values of the model that layers read or write, and their numbers
   std::map<std::string, int> left_out;  // operators that the runner does not compute, and how many of each
 
   /// {"layers": [{"layer", "in", "out"}]}, the protocol's network, as one line.

@@ -45,6 +45,7 @@ struct Run {
 };
 
 void check(const MapOptions& options, const device::Platform& platform) {
+  TAILOR_CHECK(!platform.measured());  // map_turns.h is for those
   if (options.objective == plan::Objective::energy && !platform.knows_power())
     throw Error(Code::usage, fmt::format("platform {} states no power", platform.name), "--objective",
                 "ask for latency, or give power_mw for every unit in a file of your own");

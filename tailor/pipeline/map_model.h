@@ -82,6 +82,7 @@ struct MapResult {
   std::vector<FreeLayer> free;         // layers with free channels, for the most precise way
 };
 
+/// @pre the platform's costs are modelled (map_turns.h for measured ones)
 /// @throws Error nothing_to_map if no layer has constant float weights that a unit computes; usage if max_drop
 /// comes without data, recover without calib (or is lsq: refitted weights would have to be rounded again), or energy
 /// is asked of a platform without power; as read_subject, find_platform, compare_outputs

@@ -6,8 +6,7 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
-#include "tailor/pipeline/calibration.h"
-#include "tailor/rewrite/activations.h"
+#include "tailor/pipeline/activation_ranges.h"
 #include "tailor/rewrite/quantise_network.h"
 #include "tailor/rewrite/split_layers.h"
 
@@ -57,27 +56,6 @@ saliency::Levels levels_of(const device::Platform& platform, const MappedLayer& 
     }
   }
   return result;
-}
-
-void widen(rewrite::Range& range, const graph::Tensor& tensor) {
-  const std::vector<float> values = tensor.values<float>();
-  const auto [lo, hi] = std::minmax_element(values.begin(), values.end());
-  if (lo != values.end()) range.lo = std::min(range.lo, *lo), range.hi = std::max(range.hi, *hi);
-}
-
-std::map<std::string, rewrite::Range> ranges_of(const Subject& subject,
-                                                const std::vector<std::string>& values,
-                                                const MapOptions& options) {
-  CalibrationOptions samples;
-  samples.path = options.calib, samples.preparation = options.samples.preparation;
-  samples.fit = options.calib_limit, samples.judge = samples.finish = 8, samples.augment = false;
-  const Calibration calibration = load_calibration(subject, samples);
-  runtime::Runner runner(options.samples.bench.runner);
-  rewrite::Activations known(runner, subject.shapes, calibration.fit, calibration.threads,
-                             calibration.memory);
-  std::map<std::string, rewrite::Range> ranges;
-  for (const std::string& value : values) widen(ranges[value], known.get(subject.model, {value}).front());
-  return ranges;
 }
 
 // The nodes that read weights as integers: layers, and what makes their weights.
@@ -276,7 +254,7 @@ UnitSplit split_over_units(const Subject& subject, const MapResult& result, cons
                 "give --calib");
   Levelled levelled = all_levels(subject, result, mapping);
   levelled.how.ranges =
-      ranges_of(subject, rewrite::quantised_values(subject.model, levelled.nodes()), options);
+      activation_ranges(subject, rewrite::quantised_values(subject.model, levelled.nodes()), options);
   rewrite::QuantisedNetwork quantised = rewrite::quantise_network(subject.model, levelled.how);
   Ways ways;
   for (auto [before, now] : quantised.nodes) {

@@ -1,10 +1,11 @@
 // levels: ternary by ternary_scale; the rest by the best of a few scales (best_scale). Each works on one range that
-// shares a scale: a channel's row or the whole layer. quantised: f32 unchanged, else levels as numbers again.
+// shares a scale: a channel's row or the whole layer. quantised: f32 unchanged, bf16 by cutting mantissas, else levels as numbers again.
 #include "tailor/saliency/quantise.h"
 
 #include "tailor/base/error.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -74,6 +75,12 @@ double ternary_scale(Row row, bool power_of_two) {
   return error_of(row, below, 1) <= error_of(row, 2 * below, 1) ? below : 2 * below;
 }
 
+// The nearest number with 8 bits of mantissa, to even in the middle.
+float to_bf16(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
+}
+
 double levels_of(const device::WeightFormat& format) {
   return format.name == "ternary" ? 1 : std::exp2(format.bits - 1) - 1;
 }
@@ -81,7 +88,8 @@ double levels_of(const device::WeightFormat& format) {
 }  // namespace
 
 Levels levels(std::span<const float> weights, std::size_t channels, const device::WeightFormat& format) {
-  TAILOR_CHECK(channels > 0 && weights.size() % channels == 0 && format.name != "f32");
+  TAILOR_CHECK(channels > 0 && weights.size() % channels == 0 && format.name != "f32" &&
+               format.name != "bf16");
   const std::size_t parts = format.per_channel ? channels : 1, size = weights.size() / parts;
   const double most = levels_of(format);
   Levels result;
@@ -100,6 +108,10 @@ std::vector<float> quantised(std::span<const float> weights, std::size_t channel
                              const device::WeightFormat& format) {
   std::vector<float> result(weights.begin(), weights.end());
   if (format.name == "f32") return result;
+  if (format.name == "bf16") {
+    std::transform(result.begin(), result.end(), result.begin(), to_bf16);
+    return result;
+  }
   const Levels rounded = levels(weights, channels, format);
   const std::size_t row = weights.size() / channels;
   for (std::size_t i = 0; i < result.size(); ++i)

@@ -19,7 +19,7 @@ struct Levels {
   std::vector<std::int32_t> level;  // as the weights are ordered
   std::vector<double> scale;        // per channel, also where they share one; 0 for channels of zeros
 };
-/// @pre as quantised; not f32
+/// @pre as quantised; not f32, not bf16
 Levels levels(std::span<const float> weights, std::size_t channels, const device::WeightFormat& format);
 
 /// The weights rounded, as numbers again: channels x row, row-major, as given.

@@ -64,7 +64,7 @@ void expect_refused(const std::string& toml, const std::string& words, Code code
 }
 
 TEST(Platform, EveryBuiltInOneIsReadUnderItsName) {
-  ASSERT_EQ(presets().size(), 5u);
+  ASSERT_EQ(presets().size(), 6u);
   for (const auto& [name, toml] : presets()) {
     Platform platform = find_platform(std::string(name));
     EXPECT_EQ(platform.name, name);
@@ -153,13 +153,67 @@ TEST(Platform, FilesAreReadAndBounded) {
   }
 }
 
+constexpr const char* kMeasured = R"(schema = "tailor/platform/1"
+name = "mine"
+title = "two precisions"
+runner = "ssh board tailor-runner-onednn"
+[[unit]]
+name = "exact"
+precision = "f32"
+weights = ["f32"]
+scale = "layer"
+[[unit]]
+name = "small"
+precision = "i8"
+weights = ["int7"]
+scale = "channel"
+)";
+
+TEST(Platform, PrecisionsAreMeasuredUnits) {
+  const Platform platform = parse_platform(kMeasured, "test.toml");
+  EXPECT_TRUE(platform.measured());
+  EXPECT_EQ(platform.runner, "ssh board tailor-runner-onednn");
+  ASSERT_EQ(platform.units.size(), 2u);
+  EXPECT_EQ(platform.units[1].precision, "i8");
+  EXPECT_EQ(platform.units[1].weights[0].bits, 7);
+  EXPECT_FALSE(parse_platform(kSmall, "test.toml").measured());
+}
+
+TEST(Platform, TextIsReadBack) {
+  for (const auto& [name, toml] : presets()) {
+    const Platform platform = find_platform(std::string(name));
+    EXPECT_EQ(parse_platform(to_toml(platform), "test.toml"), platform) << to_toml(platform);
+  }
+  Platform odd = parse_platform(kSmall, "test.toml");
+  odd.title = "a \"title\" with \\ and a\nline";
+  EXPECT_EQ(parse_platform(to_toml(odd), "test.toml"), odd) << to_toml(odd);
+}
+
+TEST(Platform, WhatAMeasuredUnitCannotBeIsRefused) {
+  auto changed = [](const std::string& from, const std::string& to) {
+    std::string text = kMeasured;
+    return text.replace(text.rfind(from), from.size(), to);
+  };
+  expect_refused(changed("\"i8\"", "\"f64\""), "'precision' is none of f32, bf16, i8");
+  expect_refused(changed("\"int7\"", "\"int9\""), "does not keep weights in int9");
+  expect_refused(changed("\"int7\"", "\"f32\""), "does not keep weights in f32");
+  expect_refused(changed("\"int7\"", "\"int7\", \"int4\""), "in one format");
+  expect_refused(changed("\"i8\"\nweights = [\"int7\"]", "\"f32\"\nweights = [\"f32\"]"),
+                 "two units compute in f32");
+  expect_refused(
+      changed("precision = \"f32\"\nweights = [\"f32\"]", "precision = \"bf16\"\nweights = [\"bf16\"]"),
+      "no unit computes in f32");
+  expect_refused(changed("scale = \"channel\"", "scale = \"channel\"\n[unit.cost]\nmodel = \"ne16\""),
+                 "unknown key 'cost'");
+}
+
 // Damaged descriptions are read or refused with a code of a broken file, never anything else.
 TEST(Platform, DamagedTextNeverCrashes) {
   Random random(1);
-  std::string original(presets()[0].second);
   int refused = 0;
-  for (int i = 0; i < 3000; ++i) {
-    std::string text = original;
+  for (int i = 0; i < 4000; ++i) {
+    std::string text(
+        presets()[static_cast<std::size_t>(i) % 2].second);  // cpu is measured, darkside modelled
     for (std::size_t changes = 1 + random.below(4); changes > 0; --changes) {
       std::size_t at = random.below(text.size());
       switch (random.below(3)) {
@@ -186,6 +240,7 @@ TEST(Platform, DamagedTextNeverCrashes) {
 TEST(WeightFormat, NamesSayTheBits) {
   EXPECT_EQ(parse_weight_format("ternary").bits, 2);
   EXPECT_EQ(parse_weight_format("int7").bits, 7);
+  EXPECT_EQ(parse_weight_format("bf16").bits, 16);
   for (const char* name : {"int1", "int17", "int", "int8x", "float", "", "int-8"})
     EXPECT_THROW(parse_weight_format(name), Error) << name;
 }

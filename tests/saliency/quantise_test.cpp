@@ -42,6 +42,19 @@ TEST(Quantise, FloatStays) {
   EXPECT_EQ(quantised(weights, 3, format("f32")), weights);
 }
 
+// 8 bits of mantissa: an error of at most 2^-9 of the value, and what has them stays.
+TEST(Quantise, Bf16CutsMantissas) {
+  Random random(12);
+  const std::vector<float> weights = random_weights(400, random);
+  const std::vector<float> rounded = quantised(weights, 4, format("bf16"));
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    EXPECT_LE(std::abs(rounded[i] - weights[i]), std::abs(weights[i]) / 256) << weights[i];
+  EXPECT_EQ(quantised(rounded, 4, format("bf16")), rounded);
+  EXPECT_EQ(quantised(std::vector<float>{1.00390625f, 1.01171875f}, 1, format("bf16")),
+            (std::vector<float>{1.0f, 1.015625f}))
+      << "to even in the middle";
+}
+
 // Every subset that may become nonzero, each with its best scale.
 TEST(Quantise, TernaryIsTheBestThereIs) {
   Random random(2);
