@@ -1,115 +1,24 @@
-// A platform out of TOML: Table (typed access that names the line and knows which keys were asked for), then
-// one function per table of the file, then the checks that need all of it.
+// A platform out of TOML: one function per table of the file, then the checks that need all of it.
 #include "tailor/device/platform.h"
 
 #include "tailor/base/error.h"
-#include "tailor/base/file.h"
 #include "tailor/base/text.h"
+#include "tailor/device/settings.h"
 
 #include <fmt/format.h>
 
-// Last of the libraries: it changes what assertions do.
-#include "tailor/device/toml.h"
-
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <optional>
 #include <set>
 
 namespace tailor::device {
 namespace {
 
-constexpr std::size_t kLargestFile = std::size_t{1} << 20;
 constexpr std::size_t kMostUnits = 8;
 constexpr double kLargest = 1e15;  // of any number in a description
+constexpr const char* kHelp = "docs/verbs.md describes platforms; the built-in ones are examples";
 constexpr double kSmallestSize = 1e-3;
-
-// One table of the file. Keys that nobody asked for are refused at the end.
-class Table {
- public:
-  Table(const toml::table& table, std::string place, std::string name)
-      : table_(table), place_(std::move(place)), name_(std::move(name)) {}
-
-  [[noreturn]] void fail(const std::string& why, const toml::node* node = nullptr) const {
-    auto line = (node ? node->source() : table_.source()).begin.line;
-    throw Error(Code::bad_toml, name_.empty() ? why : fmt::format("{}: {}", name_, why),
-                line ? fmt::format("{}:{}", place_, line) : place_,
-                "docs/verbs.md describes platforms; the built-in ones are examples");
-  }
-
-  const toml::node* find(std::string_view key) {
-    asked_.insert(std::string(key));
-    return table_.get(key);
-  }
-  const toml::node& need(std::string_view key) {
-    const toml::node* node = find(key);
-    if (!node) fail(fmt::format("'{}' is missing", key));
-    return *node;
-  }
-  std::string text(std::string_view key) {
-    const toml::node& node = need(key);
-    auto value = node.value<std::string>();
-    if (!node.is_string() || value->empty()) fail(fmt::format("'{}' is no text", key), &node);
-    return *value;
-  }
-  // A finite number of at least `least`.
-  double number(std::string_view key, std::optional<double> otherwise, double least) {
-    const toml::node* node = otherwise ? find(key) : &need(key);
-    if (!node) return *otherwise;
-    auto value = node->value<double>();
-    if (!node->is_number() || !value || !(*value >= least) || *value > kLargest)
-      fail(fmt::format("'{}' is no number of {:g} to {:g}", key, least, kLargest), node);
-    return *value;
-  }
-  bool flag(std::string_view key) {
-    const toml::node* node = find(key);
-    if (!node) return false;
-    if (!node->is_boolean()) fail(fmt::format("'{}' is neither true nor false", key), node);
-    return *node->value<bool>();
-  }
-  std::vector<std::string> texts(std::string_view key) {
-    const toml::node& node = need(key);
-    const toml::array* array = node.as_array();
-    if (!array || array->empty()) fail(fmt::format("'{}' is no list of texts", key), &node);
-    std::vector<std::string> list;
-    for (const toml::node& entry : *array) {
-      if (!entry.is_string()) fail(fmt::format("'{}' is no list of texts", key), &entry);
-      list.push_back(*entry.value<std::string>());
-    }
-    return list;
-  }
-  Table table(std::string_view key, const toml::node& node) const {
-    if (!node.is_table()) fail(fmt::format("'{}' is no table", key), &node);
-    return {*node.as_table(), place_, name_.empty() ? std::string(key) : fmt::format("{}, {}", name_, key)};
-  }
-  // [[key]] tables; none if the key is absent.
-  std::vector<Table> tables(std::string_view key) {
-    std::vector<Table> list;
-    const toml::node* node = find(key);
-    if (!node) return list;
-    if (!node->is_array()) fail(fmt::format("'{}' must be written as [[{}]]", key, key), node);
-    for (const toml::node& entry : *node->as_array())
-      list.push_back(table(fmt::format("{} {}", key, list.size() + 1), entry));
-    return list;
-  }
-  std::vector<std::string> keys() const {
-    std::vector<std::string> list;
-    for (const auto& [key, node] : table_) list.emplace_back(key.str());
-    return list;
-  }
-  void done() const {
-    for (const auto& [key, node] : table_)
-      if (std::string name(key.str()); !asked_.contains(name))
-        fail(fmt::format("unknown key '{}'{}", name, did_you_mean(name, {asked_.begin(), asked_.end()})),
-             &node);
-  }
-
- private:
-  const toml::table& table_;
-  std::string place_, name_;
-  std::set<std::string> asked_;
-};
 
 const CostKind* find_kind(std::string_view name) {
   for (const CostKind& kind : cost_kinds())
@@ -117,9 +26,9 @@ const CostKind* find_kind(std::string_view name) {
   return nullptr;
 }
 
-void read_cost(Table& unit, Unit& result) {
-  Table cost = unit.table("cost", unit.need("cost"));
-  result.model = cost.text("model");
+void read_cost(Settings& unit, Unit& result) {
+  Settings cost = unit.need_table("cost");
+  result.model = cost.need_text("model");
   const CostKind* kind = find_kind(result.model);
   std::vector<std::string> names;
   for (const CostKind& known : cost_kinds()) names.emplace_back(known.name);
@@ -127,17 +36,17 @@ void read_cost(Table& unit, Unit& result) {
     cost.fail(fmt::format("there is no cost model '{}'{}; there are {}", result.model,
                           did_you_mean(result.model, names), fmt::join(names, ", ")));
   for (std::string_view size : kind->sizes)
-    result.parameters[std::string(size)] = cost.number(size, std::nullopt, kSmallestSize);
+    result.parameters[std::string(size)] = cost.need_number(std::string(size), kSmallestSize, kLargest);
   for (std::string_view cycles : kind->cycles)
-    result.parameters[std::string(cycles)] = cost.number(cycles, std::nullopt, 0);
+    result.parameters[std::string(cycles)] = cost.need_number(std::string(cycles), 0, kLargest);
   cost.done();
 }
 
-void read_weights(Table& unit, Unit& result) {
-  std::string scale = unit.text("scale");
+void read_weights(Settings& unit, Unit& result) {
+  std::string scale = unit.need_text("scale");
   if (scale != "layer" && scale != "channel") unit.fail("'scale' is neither \"layer\" nor \"channel\"");
-  bool per_channel = scale == "channel", power_of_two = unit.flag("power_of_two");
-  for (const std::string& name : unit.texts("weights")) {
+  bool per_channel = scale == "channel", power_of_two = unit.flag("power_of_two").value_or(false);
+  for (const std::string& name : unit.need_texts("weights")) {
     WeightFormat format;
     try {
       format = parse_weight_format(name);
@@ -153,10 +62,10 @@ void read_weights(Table& unit, Unit& result) {
 }
 
 // A precision that a runner measures.
-Unit read_measured(Table unit) {
+Unit read_measured(Settings unit) {
   Unit result;
-  result.name = unit.text("name");
-  result.precision = unit.text("precision");
+  result.name = unit.need_text("name");
+  result.precision = unit.need_text("precision");
   const std::vector<std::string> known = {"f32", "bf16", "i8"};
   if (std::find(known.begin(), known.end(), result.precision) == known.end())
     unit.fail(fmt::format("'precision' is none of {}", fmt::join(known, ", ")));
@@ -171,18 +80,16 @@ Unit read_measured(Table unit) {
   return result;
 }
 
-Unit read_unit(Table unit) {
+Unit read_unit(Settings unit) {
   Unit result;
-  result.name = unit.text("name");
-  if (const toml::node* computes = unit.find("computes")) {
-    std::string word = unit.text("computes");
-    if (word != "layer" && word != "depthwise")
-      unit.fail("'computes' is neither \"layer\" nor \"depthwise\"", computes);
-    result.computes = word == "layer" ? Computes::layer : Computes::depthwise;
-  }
+  result.name = unit.need_text("name");
+  const std::string computes = unit.text("computes").value_or("layer");
+  if (computes != "layer" && computes != "depthwise")
+    unit.fail("'computes' is neither \"layer\" nor \"depthwise\"", "computes");
+  result.computes = computes == "layer" ? Computes::layer : Computes::depthwise;
   read_weights(unit, result);
-  result.power_mw = unit.number("power_mw", -1.0, 0);
-  result.idle_mw = unit.number("idle_mw", 0.0, 0);
+  result.power_mw = unit.number("power_mw", 0, kLargest).value_or(-1);
+  result.idle_mw = unit.number("idle_mw", 0, kLargest).value_or(0);
   read_cost(unit, result);
   unit.done();
   return result;
@@ -194,9 +101,9 @@ int index_of(const Platform& platform, const std::string& name) {
   return -1;
 }
 
-Together read_together(Table table, const Platform& platform) {
+Together read_together(Settings table, const Platform& platform) {
   Together result;
-  for (const std::string& name : table.texts("units")) {
+  for (const std::string& name : table.need_texts("units")) {
     int unit = index_of(platform, name);
     if (unit < 0) table.fail(fmt::format("there is no unit '{}'", name));
     result.units.push_back(unit);
@@ -204,23 +111,23 @@ Together read_together(Table table, const Platform& platform) {
   std::sort(result.units.begin(), result.units.end());
   if (std::adjacent_find(result.units.begin(), result.units.end()) != result.units.end())
     table.fail("a unit is named twice");
-  result.power_mw = table.number("power_mw", std::nullopt, 0);
+  result.power_mw = table.need_number("power_mw", 0, kLargest);
   table.done();
   return result;
 }
 
-Transfer read_transfer(Table table) {
+Transfer read_transfer(Settings table) {
   Transfer result;
-  result.cycles = table.number("cycles", 0.0, 0);
-  result.cycles_per_byte = table.number("cycles_per_byte", 0.0, 0);
-  result.bytes = table.number("bytes", 1.0, 0);
-  result.power_mw = table.number("power_mw", 0.0, 0);
+  result.cycles = table.number("cycles", 0, kLargest).value_or(0);
+  result.cycles_per_byte = table.number("cycles_per_byte", 0, kLargest).value_or(0);
+  result.bytes = table.number("bytes", 0, kLargest).value_or(1);
+  result.power_mw = table.number("power_mw", 0, kLargest).value_or(0);
   table.done();
   return result;
 }
 
 // One of them keeps everything as it is, and none twice: a mapping is a precision per layer.
-void check_precisions(const Platform& platform, const Table& root) {
+void check_precisions(const Platform& platform, const Settings& root) {
   std::set<std::string> seen;
   for (const Unit& unit : platform.units)
     if (!seen.insert(unit.precision).second)
@@ -228,15 +135,15 @@ void check_precisions(const Platform& platform, const Table& root) {
   if (!seen.contains("f32")) root.fail("no unit computes in f32, which every layer can");
 }
 
-Platform read(Table root) {
-  if (root.text("schema") != "tailor/platform/1") root.fail("'schema' is not \"tailor/platform/1\"");
+Platform read(Settings root) {
+  if (root.need_text("schema") != "tailor/platform/1") root.fail("'schema' is not \"tailor/platform/1\"");
   Platform platform;
-  platform.name = root.text("name");
-  platform.title = root.text("title");
-  if (root.find("runner")) platform.runner = root.text("runner");
+  platform.name = root.need_text("name");
+  platform.title = root.need_text("title");
+  platform.runner = root.text("runner").value_or("");
   const bool measured = platform.measured();
-  if (!measured) platform.frequency_mhz = root.number("frequency_mhz", std::nullopt, 1e-3);
-  for (Table& unit : root.tables("unit")) {
+  if (!measured) platform.frequency_mhz = root.need_number("frequency_mhz", 1e-3, kLargest);
+  for (Settings& unit : root.tables("unit")) {
     platform.units.push_back(measured ? read_measured(unit) : read_unit(unit));
     const std::string& name = platform.units.back().name;
     if (index_of(platform, name) + 1 != static_cast<int>(platform.units.size()))
@@ -249,10 +156,10 @@ Platform read(Table root) {
     root.done();
     return platform;
   }
-  for (Table& together : root.tables("together"))
+  for (Settings& together : root.tables("together"))
     platform.together.push_back(read_together(together, platform));
-  if (const toml::node* transfer = root.find("transfer"))
-    platform.transfer = read_transfer(root.table("transfer", *transfer));
+  if (std::optional<Settings> transfer = root.table("transfer"))
+    platform.transfer = read_transfer(*std::move(transfer));
   root.done();
   return platform;
 }
@@ -302,23 +209,10 @@ WeightFormat parse_weight_format(std::string_view name) {
 }
 
 Platform parse_platform(std::string_view toml, const std::string& place) {
-  try {
-    toml::table table = toml::parse(toml, std::string_view(place));
-    return read(Table(table, place, {}));
-  } catch (const toml::parse_error& error) {
-    throw Error(Code::bad_toml, std::string(error.description()),
-                fmt::format("{}:{}", place, error.source().begin.line));
-  } catch (const std::logic_error& error) {
-    throw Error(Code::bad_toml, error.what(), place);
-  }
+  return read(parse_settings(toml, place, kHelp));
 }
 
-Platform read_platform(const std::filesystem::path& path) {
-  Bytes bytes = map_file(path);
-  if (bytes.size() > kLargestFile)
-    throw Error(Code::bad_toml, "a description of more than 1 MiB", path.string());
-  return parse_platform(bytes.view(), path.string());
-}
+Platform read_platform(const std::filesystem::path& path) { return read(read_settings(path, kHelp)); }
 
 Platform find_platform(const std::string& name) {
   if (name.find('/') != std::string::npos || name.ends_with(".toml")) return read_platform(name);

@@ -1,22 +1,11 @@
 // A platform as TOML: what parse_platform reads, in the same order.
 #include "tailor/device/platform.h"
+#include "tailor/device/settings.h"
 
 #include <fmt/format.h>
 
 namespace tailor::device {
 namespace {
-
-std::string quoted(const std::string& text) {
-  std::string result = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') result += '\\';
-    if (static_cast<unsigned char>(c) < 0x20)
-      result += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
-    else
-      result += c;
-  }
-  return result + "\"";
-}
 
 std::string weights_text(const Unit& unit) {
   std::string names;

@@ -57,11 +57,21 @@ std::shared_ptr<const Node> copied(const toml::node& from) {
 Settings::Settings(std::shared_ptr<const Node> node, std::string file, std::string name, std::string help)
     : node_(std::move(node)), file_(std::move(file)), name_(std::move(name)), help_(std::move(help)) {}
 
-const Node* Settings::find(const std::string& key) {
-  asked_.insert(key);
+const Node* Settings::member(const std::string& key) const {
   for (const auto& [name, node] : node_->members)
     if (name == key) return node.get();
   return nullptr;
+}
+
+const Node* Settings::find(const std::string& key) {
+  asked_.insert(key);
+  return member(key);
+}
+
+std::vector<std::string> Settings::keys() const {
+  std::vector<std::string> names;
+  for (const auto& [name, node] : node_->members) names.push_back(name);
+  return names;
 }
 
 void Settings::fail_at(const Node& node, const std::string& why) const {
@@ -69,13 +79,13 @@ void Settings::fail_at(const Node& node, const std::string& why) const {
               node.line ? fmt::format("{}:{}", file_, node.line) : file_, help_);
 }
 
-void Settings::fail(const std::string& why, const std::string& key) {
-  const Node* node = key.empty() ? nullptr : find(key);
+void Settings::fail(const std::string& why, const std::string& key) const {
+  const Node* node = key.empty() ? nullptr : member(key);
   fail_at(node ? *node : *node_, why);
 }
 
-std::string Settings::place(const std::string& key) {
-  const Node* node = key.empty() ? nullptr : find(key);
+std::string Settings::place(const std::string& key) const {
+  const Node* node = key.empty() ? nullptr : member(key);
   return fmt::format("{}:{}", file_, (node ? node : node_.get())->line);
 }
 
@@ -170,6 +180,26 @@ std::vector<Settings> Settings::tables(const std::string& key) {
   return list;
 }
 
+template <class T>
+T Settings::needed(std::optional<T> value, const std::string& key) const {
+  if (!value) fail(fmt::format("'{}' is missing", key));
+  return *std::move(value);
+}
+
+std::string Settings::need_text(const std::string& key) { return needed(text(key), key); }
+double Settings::need_number(const std::string& key, double least, double most) {
+  return needed(number(key, least, most), key);
+}
+std::int64_t Settings::need_integer(const std::string& key, std::int64_t least, std::int64_t most) {
+  return needed(integer(key, least, most), key);
+}
+std::vector<std::string> Settings::need_texts(const std::string& key) {
+  std::vector<std::string> list = needed(texts(key), key);
+  if (list.empty()) fail(fmt::format("'{}' is empty", key), key);
+  return list;
+}
+Settings Settings::need_table(const std::string& key) { return needed(table(key), key); }
+
 void Settings::done() const {
   for (const auto& [key, node] : node_->members)
     if (!asked_.contains(key))
@@ -187,6 +217,19 @@ Settings parse_settings(std::string_view toml, const std::string& file, const st
   } catch (const std::logic_error& error) {
     throw Error(Code::bad_toml, error.what(), file, help);
   }
+}
+
+std::string quoted(const std::string& text) {
+  std::string result = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\')
+      result += {'\\', c};
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      result += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+    else
+      result += c;
+  }
+  return result + '"';
 }
 
 Settings read_settings(const std::filesystem::path& path, const std::string& help) {

@@ -20,6 +20,8 @@ class Settings {
   struct Node;  // private to settings.cpp
 
   bool has(const std::string& key) { return find(key) != nullptr; }
+  /// Of the table, in the order of the parser.
+  std::vector<std::string> keys() const;
   std::optional<std::string> text(const std::string& key);
   std::optional<bool> flag(const std::string& key);
   std::optional<double> number(const std::string& key, double least, double most);
@@ -29,13 +31,22 @@ class Settings {
                                                     std::int64_t most);
   std::optional<std::vector<double>> numbers(const std::string& key, double least, double most);
   std::optional<Settings> table(const std::string& key);
+
+  /// The same where the key must be there. @throws Error bad_toml "'key' is missing"
+  std::string need_text(const std::string& key);
+  double need_number(const std::string& key, double least, double most);
+  std::int64_t need_integer(const std::string& key, std::int64_t least, std::int64_t most);
+  /// At least one. @throws as above
+  std::vector<std::string> need_texts(const std::string& key);
+  Settings need_table(const std::string& key);
+
   /// [[key]]; none if the key is absent.
   std::vector<Settings> tables(const std::string& key);
 
   /// @throws Error bad_toml with the line of `key`, or of the table where it has none of that name
-  [[noreturn]] void fail(const std::string& why, const std::string& key = {});
+  [[noreturn]] void fail(const std::string& why, const std::string& key = {}) const;
   /// "space.toml:12", for errors that are found later.
-  std::string place(const std::string& key = {});
+  std::string place(const std::string& key = {}) const;
   /// @throws Error bad_toml for a key that nobody asked for, with near names
   void done() const;
 
@@ -43,6 +54,9 @@ class Settings {
   friend Settings parse_settings(std::string_view toml, const std::string& file, const std::string& help);
   Settings(std::shared_ptr<const Node> node, std::string file, std::string name, std::string help);
   const Node* find(const std::string& key);
+  const Node* member(const std::string& key) const;
+  template <class T>
+  T needed(std::optional<T> value, const std::string& key) const;
   [[noreturn]] void fail_at(const Node& node, const std::string& why) const;
   template <class T, class F>
   std::optional<std::vector<T>> list(const std::string& key, const char* of_what, F one);
@@ -56,5 +70,8 @@ class Settings {
 Settings parse_settings(std::string_view toml, const std::string& file, const std::string& help);
 /// @throws Error file_missing; bad_toml, also for more than 1 MiB
 Settings read_settings(const std::filesystem::path& path, const std::string& help);
+
+/// A basic string of TOML with its quotes; control characters are written by their code.
+std::string quoted(const std::string& text);
 
 }  // namespace tailor::device
