@@ -92,7 +92,7 @@ TEST(SearchFile, NamesTheLineOfWhatIsWrong) {
       {kGoal + "[finalists]\nrate = -1", 5},
       {kGoal + "[finalists]\nsmoothing = 'much'", 5},
       {kGoal + "[goal]\n", 4},
-      {kGoal + "[[[", 4},
+      {kGoal + "[[[", 0},
   };
   for (const auto& [toml, line] : wrong) try {
       parsed(toml);
