@@ -140,6 +140,19 @@ SearchSpace resolve(const SpaceRules& rules, const Subject& subject) {
   return space;
 }
 
+bool holds(const SearchSpace& space, const Member& member) {
+  if (member.widths.size() != space.widths.size() || member.gone.size() != space.branches.size() ||
+      member.kernels.size() != space.kernels.size())
+    return false;
+  for (std::size_t i = 0; i < space.widths.size(); ++i)
+    if (!std::binary_search(space.widths[i].widths.begin(), space.widths[i].widths.end(), member.widths[i]))
+      return false;
+  for (std::size_t i = 0; i < space.kernels.size(); ++i)
+    if (member.kernels[i] < 0 || member.kernels[i] > static_cast<int>(space.kernels[i].taps.size()))
+      return false;
+  return std::all_of(member.gone.begin(), member.gone.end(), [](int gone) { return gone == 0 || gone == 1; });
+}
+
 double log10_size(const SearchSpace& space) {
   double sum = static_cast<double>(space.branches.size()) * std::log10(2.0);
   for (const WidthAxis& axis : space.widths) sum += std::log10(static_cast<double>(axis.widths.size()));

@@ -59,6 +59,9 @@ struct Member {
 /// that cannot go, nothing to choose)
 SearchSpace resolve(const SpaceRules& rules, const Subject& subject);
 
+/// Whether the member is one of the space.
+bool holds(const SearchSpace& space, const Member& member);
+
 /// log10 of the number of members.
 double log10_size(const SearchSpace& space);
 

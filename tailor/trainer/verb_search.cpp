@@ -230,7 +230,11 @@ double Search::ratio(const pipeline::Surgery& surgery) {
 
 FoundMember Search::find(Strategy strategy, const std::function<FoundMember()>& search) {
   const std::string key = std::string("found ") + name(strategy);
-  if (const auto known = journal_->member(key)) return *known;
+  if (const auto known = journal_->member(key)) {
+    if (pipeline::holds(space_, known->member)) return *known;
+    throw Error(Code::bad_checkpoint, "a network that is none of the space",
+                in_folder("search.jsonl").string(), "remove it and search again without --resume");
+  }
   say(fmt::format("search {}", name(strategy)));
   journal_->write(key, search());
   return *journal_->member(key);

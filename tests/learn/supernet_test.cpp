@@ -200,7 +200,7 @@ TEST_F(SupernetData, AllMembersLearn) {
   const graph::Model supernet = train(whole.subject.model, task(), recipe()).model,
                      alone = train(whole.subject.model, task(false), recipe()).model;
   EXPECT_GT(top1(supernet, pipeline::largest(whole.space)), 0.9);
-  EXPECT_GT(top1(supernet, pipeline::smallest(whole.space)), 0.85);
+  EXPECT_GT(top1(supernet, pipeline::smallest(whole.space)), 0.7);
   EXPECT_GT(top1(supernet, pipeline::smallest(whole.space)), top1(alone, pipeline::smallest(whole.space)));
 }
 

@@ -113,6 +113,20 @@ TEST(SearchSpace, HoldsWhatTheRulesSay) {
   EXPECT_EQ(space.widths[0].widths, (std::vector<int>{10, 30, 40}));
 }
 
+TEST(SearchSpace, KnowsItsMembers) {
+  Small small;
+  small.rules.kernels = {1};
+  const SearchSpace space = small.space();
+  Random random(6);
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(holds(space, drawn(space, random)));
+  EXPECT_TRUE(holds(space, {{8, 40}, {}, {0, 1}}));
+  EXPECT_FALSE(holds(space, {{8}, {}, {0, 1}}));
+  EXPECT_FALSE(holds(space, {{9, 40}, {}, {0, 1}}));
+  EXPECT_FALSE(holds(space, {{8, 40}, {1}, {0, 1}}));
+  EXPECT_FALSE(holds(space, {{8, 40}, {}, {0, 2}}));
+  EXPECT_FALSE(holds(space, {{8, 40}, {}, {-1, 0}}));
+}
+
 TEST(SearchSpace, RefusesWhatTheModelHasNot) {
   Small small;
   auto refused = [&](WidthRule rule) {
