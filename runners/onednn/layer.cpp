@@ -138,18 +138,17 @@ void read_workload(Layer& layer, const std::string& head) {
 }
 
 void set_types(Layer& layer, const TypeNames& types) {
-  const bool weights = layer.kind == LayerKind::convolution, level = is_level(layer.reads);
+  const bool in_levels = layer.kind == LayerKind::convolution && is_level(layer.reads);
   if (!types.reads.empty()) layer.reads = type_named(types.reads);
   if (!types.writes.empty()) layer.writes = type_named(types.writes);
   layer.residual = types.residual.empty() ? layer.writes : type_named(types.residual);
   if (is_level(layer.residual) != is_level(layer.writes) || size_of(layer.residual) != size_of(layer.writes))
     refuse(layer.line, fmt::format("it cannot add {} to {}", name(layer.residual), name(layer.writes)));
-  const bool fits = weights && level ? is_level(layer.reads) && layer.writes != Type::bf16
-                                     : is_level(layer.reads) == level || !weights;
-  if (!fits || (!level && weights && layer.reads != layer.writes))
+  // Weights in levels read levels; everything else but a reordering writes what it reads.
+  const bool fits = layer.kind == LayerKind::reorder || layer.reads == layer.writes ||
+                    (in_levels && layer.writes != Type::bf16);
+  if (!fits || (layer.kind == LayerKind::convolution && is_level(layer.reads) != in_levels))
     refuse(layer.line, fmt::format("it cannot read {} and write {}", name(layer.reads), name(layer.writes)));
-  if (layer.kind != LayerKind::convolution && layer.kind != LayerKind::reorder && layer.reads != layer.writes)
-    refuse(layer.line, "it writes the type that it reads");
 }
 
 bool inside(std::int64_t in, std::int64_t before, std::int64_t after, std::int64_t out, std::int64_t stride,
@@ -163,6 +162,9 @@ void check_sizes(const Layer& layer) {
   for (Field field : {&Workload::mb, &Workload::g, &Workload::ic, &Workload::oc, &Workload::ih, &Workload::iw,
                       &Workload::oh, &Workload::ow})
     if (w.*field < 1 || w.*field > kMostSize) fail(layer.line, "a size is missing, zero or too large");
+  for (Field field : {&Workload::kh, &Workload::kw, &Workload::sh, &Workload::sw, &Workload::dh,
+                      &Workload::dw, &Workload::pt, &Workload::pl, &Workload::pb, &Workload::pr})
+    if (w.*field < 0 || w.*field > kMostSize) fail(layer.line, "a size is too large");
   if (w.ic % w.g != 0 || w.oc % w.g != 0) fail(layer.line, "channels are no multiple of the groups");
   if (layer.kind != LayerKind::elementwise && layer.kind != LayerKind::reorder &&
       !(inside(w.ih, w.pt, w.pb, w.oh, w.sh, w.kh, w.dh) && inside(w.iw, w.pl, w.pr, w.ow, w.sw, w.kw, w.dw)))

@@ -84,7 +84,7 @@ void add_baselines(Run& run) {
       if (known.choice == choice) return;
     const plan::Cost cost = plan::evaluate(network.problem, choice);
     run.result.baselines.push_back({"all on " + network.platform.units[static_cast<std::size_t>(unit)].name,
-                                    choice, cost.latency_us, cost.loss});
+                                    choice, cost.latency_us, cost.loss, cost.latency_us});
   };
   add(network.f32());
   for (int u = 0; u < network.given(); ++u) add(u);
