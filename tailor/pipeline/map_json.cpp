@@ -21,16 +21,6 @@ std::vector<std::string> unit_names(const MapResult& result) {
   return names;
 }
 
-Json accuracy_json(const MappingAccuracy& accuracy) {
-  Json json = {{"source", accuracy.source},
-               {"samples", accuracy.samples},
-               {"agreement_percent", accuracy.agreement},
-               {"drop_points", accuracy.drop()}};
-  if (accuracy.top1)
-    json["top1_percent"] = *accuracy.top1, json["top1_before_percent"] = *accuracy.top1_before;
-  return json;
-}
-
 Json certificate_json(const plan::Certificate& certificate) {
   return {{"optimal", certificate.optimal},
           {"quantum", certificate.quantum_us},
@@ -51,7 +41,7 @@ Json mapping_json(const NamedMapping& named) {
                {"loss", named.mapping.loss},
                {"channels", counts_json(named.mapping)}};
   if (named.certificate) json["certificate"] = certificate_json(*named.certificate);
-  if (named.accuracy) json["accuracy"] = accuracy_json(*named.accuracy);
+  if (named.accuracy) json["accuracy"] = to_json(*named.accuracy);
   return json;
 }
 
@@ -92,6 +82,16 @@ Json free_json(const MapResult& result) {
 
 }  // namespace
 
+Json to_json(const MappingAccuracy& accuracy) {
+  Json json = {{"source", accuracy.source},
+               {"samples", accuracy.samples},
+               {"agreement_percent", accuracy.agreement},
+               {"drop_points", accuracy.drop()}};
+  if (accuracy.top1)
+    json["top1_percent"] = *accuracy.top1, json["top1_before_percent"] = *accuracy.top1_before;
+  return json;
+}
+
 Json to_json(const MapResult& result) {
   return {{"schema", "tailor/map/1"},
           {"model", result.model.string()},
@@ -120,7 +120,7 @@ Json to_json(const UnitSplit& split) {
           {"gathers", split.gathers},       {"reordered", split.reordered},
           {"in_floats", split.in_floats},   {"unsplit", split.unsplit},
           {"samples", split.samples},       {"identical", split.identical()},
-          {"difference", split.difference}, {"accuracy", accuracy_json(split.accuracy)}};
+          {"difference", split.difference}, {"accuracy", to_json(split.accuracy)}};
 }
 
 }  // namespace tailor::pipeline

@@ -99,6 +99,8 @@ graph::Model deployed_model(const Subject& subject, const MapResult& result, con
 /// Index into latency::unit_choices for each channel of a layer.
 std::vector<int> channel_options(const MapResult& result, std::size_t layer, const plan::Mapping& mapping);
 
+/// As documents of mappings have it.
+Json to_json(const MappingAccuracy& accuracy);
 /// Schema "tailor/map/1".
 Json to_json(const MapResult& result);
 

@@ -12,16 +12,6 @@ std::string format_name(const TurnNetwork& network, int format) {
                                    : network.platform.units[static_cast<std::size_t>(format)].name;
 }
 
-Json accuracy_json(const MappingAccuracy& accuracy) {
-  Json json = {{"source", accuracy.source},
-               {"samples", accuracy.samples},
-               {"agreement_percent", accuracy.agreement},
-               {"drop_points", accuracy.drop()}};
-  if (accuracy.top1)
-    json["top1_percent"] = *accuracy.top1, json["top1_before_percent"] = *accuracy.top1_before;
-  return json;
-}
-
 Json ways_json(const MapTurns& result, const std::vector<int>& choice) {
   Json ways = Json::array();
   for (std::size_t s = 0; s < choice.size(); ++s)
@@ -58,7 +48,7 @@ Json mapping_json(const MapTurns& result, const TurnMapping& mapping) {
                            {"quantum", mapping.certificate->quantum_us},
                            {"loss_bound", mapping.certificate->loss_bound},
                            {"gap", mapping.certificate->gap}};
-  if (mapping.accuracy) json["accuracy"] = accuracy_json(*mapping.accuracy);
+  if (mapping.accuracy) json["accuracy"] = to_json(*mapping.accuracy);
   return json;
 }
 
