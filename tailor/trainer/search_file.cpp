@@ -93,7 +93,8 @@ void read_goal(Settings& file, SearchFile& f) {
   auto s = file.table("goal");
   if (!s) file.fail("the table [goal] is missing: latency = \"0.6x\" for instance");
   const auto latency = s->text("latency"), macs = s->text("macs");
-  if (!latency && !macs && !s->has("threads") && !s->has("compare")) s->done();  // perhaps one is misspelt
+  s->has("threads"), s->has("compare");  // known as well
+  if (!latency && !macs) s->done();      // one of them is misspelt, perhaps
   if (latency.has_value() == macs.has_value()) s->fail("give one of 'latency' and 'macs'");
   auto factor = [](const std::string& t) { return console::parse_factor(t, "goal"); };
   auto seconds = [](const std::string& t) { return console::parse_seconds(t, "goal"); };
