@@ -49,7 +49,11 @@ function(tailor_test NAME)
   cmake_parse_arguments(T "" "" "SOURCES;LIBS" ${ARGN})
   add_executable(test_${NAME} ${T_SOURCES})
   target_link_libraries(test_${NAME} PRIVATE tailor_flags tailor_testing fmt::fmt ${T_LIBS} GTest::gtest GTest::gtest_main)
-  target_compile_options(test_${NAME} PRIVATE $<$<CONFIG:Release>:-O1>)  # a third of the compile time; what is tested keeps -O3
+  # A third of the compile time; what is tested keeps its own level.
+  target_compile_options(test_${NAME} PRIVATE $<$<CONFIG:Release>:-O1>)
+  if(TAILOR_SANITIZE)
+    target_compile_options(test_${NAME} PRIVATE -O0)
+  endif()
   gtest_discover_tests(test_${NAME} TEST_PREFIX ${NAME}. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600 LABELS ${NAME}
     ENVIRONMENT "OPENBLAS_NUM_THREADS=1")
 endfunction()
