@@ -151,7 +151,6 @@ void check_arguments(const MapArguments& a) {
   refuse(!a.split.empty(), "--split", "-o writes the network with a precision per layer");
   refuse(!a.quantised.empty(), "--quantised", "-o writes the network with a precision per layer");
   refuse(!a.trace.empty(), "--trace", "units that take turns have no schedule beside each other");
-  refuse(!a.page.report.empty(), "--report", "--json has all of it");
 }
 
 }  // namespace
@@ -169,8 +168,10 @@ int map_in_turns(const Global& global, const MapArguments& arguments, pipeline::
   }
   if (done.rounded && !arguments.out.empty()) onnx::write(*done.rounded, arguments.out);
   const MapTurns& result = done.result;
+  const Json document = to_json(result);
+  write_page(global, arguments.page, document);
   if (global.json)
-    print_document(to_json(result));
+    print_document(document);
   else
     print(head_text(result) + additivity_text(result) + comparison_text(result) +
           (arguments.pareto ? front_text(result) : std::string()) + layers_text(result));

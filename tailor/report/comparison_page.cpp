@@ -107,6 +107,13 @@ Listing result_of(const Json& document, const std::string& place) {
   return listing;
 }
 
+// Of a measured platform what was measured, or else predicted from measured parts.
+double mapping_us(const Json& mapping, const std::string& at) {
+  for (const char* key : {"measured_us", "predicted_us"})
+    if (mapping.contains(key)) return number(mapping, key, at);
+  return number(mapping, "latency_us", at);
+}
+
 Listing mappings_of(const Json& document, const std::string& place) {
   Listing listing{"mapping", "us", {}, 0, "Chosen mapping"};
   listing.subject =
@@ -114,11 +121,11 @@ Listing mappings_of(const Json& document, const std::string& place) {
   const Json& baselines = list(document, "baselines", place);
   for (std::size_t i = 0; i < baselines.size(); ++i) {
     const std::string at = item_place(place, "baselines", i);
-    listing.entries.emplace_back(text(baselines[i], "name", at), number(baselines[i], "latency_us", at));
+    listing.entries.emplace_back(text(baselines[i], "name", at), mapping_us(baselines[i], at));
   }
   const Json& chosen = member(document, "chosen", place);
   if (chosen.is_null()) return listing;
-  listing.total = number(chosen, "latency_us", member_place(place, "chosen"));
+  listing.total = mapping_us(chosen, member_place(place, "chosen"));
   listing.entries.emplace_back("chosen", listing.total);
   return listing;
 }

@@ -46,6 +46,7 @@ Content bench_content(const Json& document, const std::string& place);
 Content verify_content(const Json& document, const std::string& place);
 Content optimize_content(const Json& document, const std::string& place);
 Content map_content(const Json& document, const std::string& place);
+Content turns_content(const Json& document, const std::string& place);
 Content plan_content(const Json& document, const std::string& place);
 Content tune_content(const Json& document, const std::string& place);
 Content patterns_content(const Json& document, const std::string& place);

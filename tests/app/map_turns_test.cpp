@@ -46,10 +46,12 @@ void expect_sum(const Json& json, const Json& mapping) {
 
 TEST_F(MapTurns, TheDocumentIsValidAndItsSumsAreRight) {
   const std::string out = (folder.path() / "mixed.onnx").string();
-  const Finished finished = run(map({"--json", "-o", out}));
+  const std::filesystem::path report = folder.path() / "page.html";
+  const Finished finished = run(map({"--json", "-o", out, "--report", report.string()}));
   TAILOR_NEEDS_BOTH(finished);
   ASSERT_EQ(finished.exit, 0) << finished.err;
   const Json json = document(finished);
+  EXPECT_NE(map_file(report).view().find("Precisions of "), std::string::npos);
   expect_valid("map-turns", json);
   for (const Json& mapping : json["baselines"]) expect_sum(json, mapping);
   expect_sum(json, json["chosen"]);

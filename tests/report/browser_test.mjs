@@ -14,7 +14,7 @@ const browser = await launch(packages);
 if (execFileSync(samplePages, [folder], {encoding: "utf8"}).trim() !== "charts") skip("this build has no charts (scripts/get-charts)");
 
 const charts = {
-  analysis: 4, device: 6, gpu: 3, "gpu-hostile": 3, bench: 1, verify: 1, optimize: 3, devices: 4, map: 2, plan: 1, tune: 2, difference: 1, plans: 1,
+  analysis: 4, device: 6, gpu: 3, "gpu-hostile": 3, bench: 1, verify: 1, optimize: 3, devices: 4, map: 2, turns: 2, "turns-missed": 2, plan: 1, tune: 2, difference: 1, plans: 1,
   gpus: 1, described: 1, outcomes: 1, interference: 1, patterns: 0, kept: 0, hostile: 4, large: 3,
 };
 const comparisons = ["difference", "plans", "gpus", "described", "outcomes", "kept"];
@@ -77,7 +77,7 @@ for (const name of shown)
     await dark.close();
   });
 
-for (const name of ["analysis", "device", "gpu", "optimize", "map", "hostile"])
+for (const name of ["analysis", "device", "gpu", "optimize", "map", "turns", "hostile"])
   test(`${name}: tables without JavaScript`, async () => {
     const plain = await open(name, {javaScriptEnabled: false});
     const names = document_(name);

@@ -19,6 +19,13 @@ const columns = {
   "verify": [["median", (d) => d.speed.models.map((m) => m.summary_us.median)]],
   "optimize": [["after", (d) => d.plan.groups.map((g) => g.after)], ["predicted", (d) => d.rounds.map((r) => r.predicted)], ["after us", (d) => d.devices.map((m) => m.after_us)], together, free],
   "map": [["us", (d) => [d.chosen, ...d.baselines, ...d.front].filter(Boolean).map((m) => m.latency_us)]],
+  "map-turns": [
+    ["predicted us", (d) => [d.chosen, ...d.baselines, ...d.front].filter(Boolean).map((m) => m.predicted_us)],
+    ["measured us", (d) => [d.chosen, ...d.baselines, ...d.front].filter(Boolean).map((m) => m.measured_us ?? NaN)],
+    ["f32 us", (d) => d.layers.map((l) => l.ways.find((w) => w.name === "f32").us)],
+    ["conversion us", (d) => (d.chosen ? d.chosen.conversions.map((c) => c.us) : [])],
+    ["whole us", (d) => d.additivity.map((n) => n.measured_us)],
+  ],
   "plan": [["before", (d) => d.groups.map((g) => g.before)], ["after", (d) => d.groups.map((g) => g.after)]],
   "patterns": [["channels", (d) => d.groups.map((g) => g.width)], ["filters", (d) => d.layers.map((l) => l.filters.length)]],
   "tune-interference": [["slowdown", (d) => d.cells.flatMap((c) => [c.first_slowdown, c.second_slowdown]).filter(Boolean).map((s) => s.ratio)]],

@@ -204,6 +204,25 @@ TEST(Page, ChannelsThatCostNothingAreListed) {
   EXPECT_EQ(page(optimize_document(), "run.json").find("Channels that cost nothing"), std::string::npos);
 }
 
+TEST(Page, PrecisionsThatTakeTurnsSayWhatEachLayerGot) {
+  const Json document = turns_document();
+  const std::string text = page(document, "run.json");
+  for (const char* part :
+       {"int8 us", "bf16 us", "Conversions of the chosen network", "as fast [", "keep 7: sums",
+        "refused for 2 of 3 layers", "0.30 points lost on 500 samples of test.bin"})
+    EXPECT_NE(text.find(part), std::string::npos) << part;
+  for (const Json& layer : document["layers"])
+    for (const Json& way : layer["ways"])
+      EXPECT_NE(text.find("data-v=\"" + way["us"].dump() + "\""), std::string::npos) << way.dump();
+}
+
+TEST(Page, APrecisionGoalThatIsMissedSaysWhy) {
+  const std::string text = page(turns_document(false), "run.json");
+  EXPECT_NE(text.find("No choice of precisions meets the goal: every choice loses more than 1 point."),
+            std::string::npos);
+  EXPECT_EQ(text.find("Conversions of the chosen network"), std::string::npos);
+}
+
 TEST(Page, OneModelForSeveralDevicesSaysWhatEachGivesUp) {
   const Json document = devices_document();
   const std::string text = page(document, "run.json"), head = between(text, "<h1>", "</h1>");

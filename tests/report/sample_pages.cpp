@@ -55,6 +55,8 @@ int main(int count, char** arguments) {
   write(folder, "optimize", testing::optimize_document());
   write(folder, "devices", testing::devices_document());
   write(folder, "map", testing::map_document());
+  write(folder, "turns", testing::turns_document());
+  write(folder, "turns-missed", testing::turns_document(false));
   write(folder, "plan", testing::plan_document());
   write(folder, "tune", testing::tune_document());
   write(folder, "interference", testing::interference_document());

@@ -396,8 +396,8 @@ Json interference_document() {
 
 std::vector<Json> all_documents() {
   return {analysis_document(12), device_document(),   gpu_document(7),        bench_document(),
-          verify_document(),     optimize_document(), map_document(),         plan_document(),
-          tune_document(),       patterns_document(), interference_document()};
+          verify_document(),     optimize_document(), map_document(),         turns_document(),
+          plan_document(),       tune_document(),     patterns_document(),    interference_document()};
 }
 
 }  // namespace tailor::testing

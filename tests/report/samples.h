@@ -23,6 +23,8 @@ Json optimize_document();
 /// Widths that were given, on two described devices; the goal is missed, and --free was asked for.
 Json devices_document();
 Json map_document();
+/// Precisions that take turns, over drawn times. @param met whether the goal was
+Json turns_document(bool met = true);
 Json plan_document();
 /// Three operators at three shares; one time is not measured.
 Json tune_document();

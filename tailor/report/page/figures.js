@@ -4,6 +4,7 @@ import {drawFront, drawMappings, drawOutcomes} from "./fronts.js";
 import {drawDevices, drawDifference, drawFree, drawGantt, drawSpeed, drawWidths} from "./compare.js";
 import {drawBase, drawRecoverable, drawRoofline, drawSpent} from "./layers.js";
 import {drawStairs, drawWaves} from "./stairs.js";
+import {drawTurnFront, drawTurns} from "./turns.js";
 import {drawConvergence, drawInterference, drawShares} from "./tuning.js";
 
 export const drawers = {
@@ -16,6 +17,8 @@ export const drawers = {
   front: drawFront,
   outcomes: drawOutcomes,
   mappings: drawMappings,
+  turns: drawTurns,
+  turnfront: drawTurnFront,
   widths: drawWidths,
   free: drawFree,
   devices: drawDevices,
