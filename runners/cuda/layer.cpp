@@ -1,83 +1,47 @@
 // Layers out of text. Workloads are read by their own parser; the three other kinds by fields of letters and a number.
 #include "runners/cuda/layer.h"
 
-#include "tailor/base/error.h"
+#include "runners/serving/layer_list.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <set>
 
 namespace tailor::cuda {
 namespace {
 
 using latency::Workload;
-using Field = std::int64_t Workload::*;
-struct Letter {
-  std::string_view letters;
-  Field field;
-};
+using serving::Letters, serving::Size, serving::split;
 // Longer names first where one begins another.
-constexpr std::array<Letter, 16> kLetters = {{{"mb", &Workload::mb},
-                                              {"ih", &Workload::ih},
-                                              {"iw", &Workload::iw},
-                                              {"oh", &Workload::oh},
-                                              {"ow", &Workload::ow},
-                                              {"kh", &Workload::kh},
-                                              {"kw", &Workload::kw},
-                                              {"sh", &Workload::sh},
-                                              {"sw", &Workload::sw},
-                                              {"ph", &Workload::pt},
-                                              {"pw", &Workload::pl},
-                                              {"b", &Workload::g},
-                                              {"m", &Workload::mb},
-                                              {"k", &Workload::ic},
-                                              {"n", &Workload::oc},
-                                              {"c", &Workload::ic}}};
+constexpr std::array<Letters, 16> kLetters = {{{"mb", &Workload::mb},
+                                               {"ih", &Workload::ih},
+                                               {"iw", &Workload::iw},
+                                               {"oh", &Workload::oh},
+                                               {"ow", &Workload::ow},
+                                               {"kh", &Workload::kh},
+                                               {"kw", &Workload::kw},
+                                               {"sh", &Workload::sh},
+                                               {"sw", &Workload::sw},
+                                               {"ph", &Workload::pt},
+                                               {"pw", &Workload::pl},
+                                               {"b", &Workload::g},
+                                               {"m", &Workload::mb},
+                                               {"k", &Workload::ic},
+                                               {"n", &Workload::oc},
+                                               {"c", &Workload::ic}}};
 constexpr std::int64_t kMost = std::int64_t{1} << 28;
 
 const std::set<std::string, std::less<>> kWords = {"bias",        "bn",        "add",     "relu",
                                                    "clip",        "leakyrelu", "sigmoid", "tanh",
                                                    "hardsigmoid", "hardswish", "gelu",    "mul"};
 
-[[noreturn]] void fail(const std::string& line, const std::string& why) {
-  throw Error(Code::bad_value, fmt::format("not a layer: {}", why), line.substr(0, 200));
-}
-[[noreturn]] void refuse(const std::string& line, const std::string& why) {
-  throw Error(Code::runtime_refused, why, line.substr(0, 200));
-}
-
-void take_field(std::string_view& rest, Workload& w, const std::string& line) {
-  for (const Letter& letter : kLetters) {
-    if (!rest.starts_with(letter.letters)) continue;
-    const char* from = rest.data() + letter.letters.size();
-    std::int64_t value = -1;
-    auto [end, error] = std::from_chars(from, rest.data() + rest.size(), value);
-    if (error != std::errc{} || value < 0 || value > kMost) continue;
-    w.*letter.field = value;
-    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
-    return;
-  }
-  fail(line, fmt::format("unknown field at '{}'", rest.substr(0, 20)));
-}
-
 graph::DataType type_named(std::string_view name, const std::string& line) {
   for (graph::DataType type :
        {graph::DataType::f32, graph::DataType::f16, graph::DataType::bf16, graph::DataType::i8})
     if (graph::name(type) == name) return type;
-  fail(line, fmt::format("type '{}' is none of f32, f16, bf16, i8", name.substr(0, 20)));
-}
-
-std::vector<std::string> split(std::string_view text, char at) {
-  std::vector<std::string> parts;
-  for (std::size_t from = 0; from <= text.size();) {
-    std::size_t end = std::min(text.find(at, from), text.size());
-    parts.emplace_back(text.substr(from, end - from));
-    from = end + 1;
-  }
-  return parts;
+  serving::not_a_layer(line, fmt::format("type '{}' is none of f32, f16, bf16, i8", name.substr(0, 20)));
 }
 
 LayerKind own_kind(std::string_view head) {
@@ -93,20 +57,16 @@ Workload own_sizes(std::string_view head, LayerKind kind, const std::string& lin
   const bool pool = kind == LayerKind::pool_max || kind == LayerKind::pool_average;
   std::vector<std::string> groups = split(head, '_');
   const std::size_t first = pool ? 2 : 1;
-  if (groups.size() < first + 2) fail(line, "it ends early");
+  if (groups.size() < first + 2) serving::not_a_layer(line, "it ends early");
   Workload w;
   w.kind = latency::Kind::gemm, w.ic = w.oc = 1;
   w.type = type_named(groups.back(), line);
-  for (std::size_t i = first; i + 1 < groups.size(); ++i) {
-    if (groups[i].empty()) fail(line, "an empty group");
-    for (std::string_view rest = groups[i]; !rest.empty();) take_field(rest, w, line);
-  }
+  serving::read_sizes(std::span(groups).subspan(first, groups.size() - 1 - first), kLetters, kMost, w, line);
   if (pool) w.oc = w.ic, w.g = w.ic, w.pb = w.pt, w.pr = w.pl;
   if (kind == LayerKind::elementwise) w.mb = w.oc, w.oc = 1;
-  for (Field field :
-       {&Workload::mb, &Workload::g, &Workload::ic, &Workload::oc, &Workload::ih, &Workload::iw,
-        &Workload::oh, &Workload::ow, &Workload::kh, &Workload::kw, &Workload::sh, &Workload::sw})
-    if (w.*field < 1) fail(line, "a size is missing or zero");
+  for (Size size : {&Workload::mb, &Workload::g, &Workload::ic, &Workload::oc, &Workload::ih, &Workload::iw,
+                    &Workload::oh, &Workload::ow, &Workload::kh, &Workload::kw, &Workload::sh, &Workload::sw})
+    if (w.*size < 1) serving::not_a_layer(line, "a size is missing or zero");
   return w;
 }
 
@@ -115,17 +75,19 @@ void check_computable(const Layer& layer) {
   const Workload& w = layer.sizes;
   type_named(graph::name(w.type), layer.line);
   if (w.kind == latency::Kind::conv_transpose)
-    refuse(layer.line, "transposed convolutions are not measured by this runner");
+    serving::refuse_layer(layer.line, "transposed convolutions are not measured by this runner");
   for (const std::string& word : layer.post)
-    if (!kWords.contains(word)) refuse(layer.line, fmt::format("'{}' is not computed by this runner", word));
+    if (!kWords.contains(word))
+      serving::refuse_layer(layer.line, fmt::format("'{}' is not computed by this runner", word));
   constexpr std::size_t kMostWords = 8;
-  if (layer.post.size() > kMostWords) refuse(layer.line, "more than eight operations after one layer");
+  if (layer.post.size() > kMostWords)
+    serving::refuse_layer(layer.line, "more than eight operations after one layer");
   if (std::count(layer.post.begin(), layer.post.end(), "add") > 1)
-    refuse(layer.line, "two residual sums after one layer");
+    serving::refuse_layer(layer.line, "two residual sums after one layer");
   constexpr std::size_t kMostBytes = std::size_t{64} << 30;
   const OperandSizes sizes = operand_sizes(layer);
   if (sizes.read() > kMostBytes || sizes.y > kMostBytes)
-    refuse(layer.line, "an operand is larger than 64 GB");
+    serving::refuse_layer(layer.line, "an operand is larger than 64 GB");
 }
 
 }  // namespace
@@ -137,7 +99,7 @@ bool has_post(const Layer& layer, const std::string& word) {
 Layer parse_layer(const std::string& line, bool tf32) {
   const std::size_t plus = std::min(line.find('+'), line.size());
   const std::string head = line.substr(0, plus);
-  if (line.size() > 500) fail(line, "longer than 500 letters");
+  if (line.size() > 500) serving::not_a_layer(line, "longer than 500 letters");
   Layer layer;
   layer.kind = own_kind(head), layer.line = line, layer.tf32 = tf32;
   if (plus < line.size()) layer.post = split(std::string_view(line).substr(plus + 1), '+');

@@ -11,19 +11,7 @@
 namespace tailor::cuda {
 namespace {
 
-constexpr std::size_t kMostLayers = 20000, kMostInputs = 2;
 constexpr std::size_t kAlignment = 256;
-
-[[noreturn]] void reject(const std::string& why, std::size_t layer) {
-  throw Error(Code::bad_json, why, fmt::format("network, layer {}", layer));
-}
-
-int tensor_number(const Json& json, std::size_t layer) {
-  const bool good = json.is_number_integer() && json.get<std::int64_t>() >= 0 &&
-                    json.get<std::int64_t>() < static_cast<std::int64_t>(2 * kMostLayers);
-  if (!good) reject("a tensor must be a small whole number", layer);
-  return json.get<int>();
-}
 
 std::size_t operands_wanted(const Layer& layer) {
   const bool two = has_post(layer, "add") || has_post(layer, "mul") || layer.kind == LayerKind::batched_gemm;
@@ -31,17 +19,9 @@ std::size_t operands_wanted(const Layer& layer) {
 }
 
 NetworkLayer parse_one(const Json& json, bool tf32, std::size_t index) {
-  NetworkLayer made;
-  made.layer = parse_layer(text(json, "layer", "network"), tf32);
-  const Json& in = member(json, "in", "network");
-  if (!in.is_array() || in.empty() || in.size() > kMostInputs)
-    reject("\"in\" must be one or two tensors", index);
-  for (const Json& one : in) made.inputs.push_back(tensor_number(one, index));
-  made.output = tensor_number(member(json, "out", "network"), index);
-  if (made.inputs.size() != operands_wanted(made.layer))
-    reject(fmt::format("it reads {} tensors, \"in\" has {}", operands_wanted(made.layer), made.inputs.size()),
-           index);
-  return made;
+  Layer layer = parse_layer(text(json, "layer", "network"), tf32);
+  serving::Wiring wiring = serving::read_wiring(json, index, operands_wanted(layer));
+  return {std::move(wiring), std::move(layer)};
 }
 
 // Written once, and not after it was read.
@@ -50,7 +30,7 @@ void check_order(const NetworkText& network) {
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     for (int tensor : network.layers[i].inputs) seen[static_cast<std::size_t>(tensor)] = true;
     auto written = seen[static_cast<std::size_t>(network.layers[i].output)];
-    if (written) reject("its output was read or written before", i);
+    if (written) serving::reject_listed("its output was read or written before", i);
     written = true;
   }
 }
@@ -71,18 +51,6 @@ std::vector<std::size_t> tensor_bytes(const NetworkText& network) {
       at_least(l.inputs[1], l.layer.kind == LayerKind::batched_gemm ? sizes.weights : sizes.residual);
   }
   return bytes;
-}
-
-std::vector<int> last_reads(const NetworkText& network) {
-  std::vector<int> last(static_cast<std::size_t>(network.tensors), -1);
-  for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    for (int tensor : network.layers[i].inputs) last[static_cast<std::size_t>(tensor)] = static_cast<int>(i);
-    // A result that nobody reads is kept to the end.
-    last[static_cast<std::size_t>(network.layers[i].output)] = static_cast<int>(network.layers.size());
-  }
-  for (std::size_t i = 0; i < network.layers.size(); ++i)
-    for (int tensor : network.layers[i].inputs) last[static_cast<std::size_t>(tensor)] = static_cast<int>(i);
-  return last;
 }
 
 // The smallest free buffer that is large enough, else the largest free one, made larger, else a new one.
@@ -117,23 +85,17 @@ class Places {
 }  // namespace
 
 NetworkText parse_network(const Json& json, bool tf32) {
-  const Json& list = member(json, "layers", "network");
-  if (!list.is_array() || list.empty() || list.size() > kMostLayers)
-    throw Error(Code::bad_json, fmt::format("\"layers\" must be an array of 1 to {}", kMostLayers),
-                "network");
   NetworkText network;
-  for (const Json& one : list) {
+  for (const Json& one : serving::listed_layers(json))
     network.layers.push_back(parse_one(one, tf32, network.layers.size()));
-    for (int tensor : network.layers.back().inputs) network.tensors = std::max(network.tensors, tensor + 1);
-    network.tensors = std::max(network.tensors, network.layers.back().output + 1);
-  }
+  network.tensors = serving::count_tensors(network.layers);
   check_order(network);
   return network;
 }
 
 TensorPlaces place_tensors(const NetworkText& network) {
   const std::vector<std::size_t> bytes = tensor_bytes(network);
-  const std::vector<int> last = last_reads(network);
+  const std::vector<int> last = serving::last_reads(network.layers);
   TensorPlaces places;
   places.buffer_of.assign(bytes.size(), -1);
   Places buffers(places);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "runners/cuda/operation.h"
+#include "runners/serving/layer_list.h"
 #include "tailor/base/json.h"
 
 #include <cstdint>
@@ -11,10 +12,9 @@
 
 namespace tailor::cuda {
 
-struct NetworkLayer {
+/// Its tensors: tensors: x; then the residual, or the second operand of a batched product.
+struct NetworkLayer : serving::Wiring {
   Layer layer;
-  std::vector<int> inputs;  // tensors: x; then the residual, or the second operand of a batched product
-  int output = 0;
 };
 struct NetworkText {
   std::vector<NetworkLayer> layers;

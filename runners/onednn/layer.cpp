@@ -1,38 +1,34 @@
 #include "runners/onednn/layer.h"
 
+#include "runners/serving/layer_list.h"
 #include "tailor/base/error.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <set>
 
 namespace tailor::onednn {
 namespace {
 
 using latency::Workload;
-using Field = std::int64_t Workload::*;
-struct Letter {
-  std::string_view letters;
-  Field field;
-};
-constexpr std::array<Letter, 15> kLetters = {{{"mb", &Workload::mb},
-                                              {"ih", &Workload::ih},
-                                              {"iw", &Workload::iw},
-                                              {"oh", &Workload::oh},
-                                              {"ow", &Workload::ow},
-                                              {"kh", &Workload::kh},
-                                              {"kw", &Workload::kw},
-                                              {"sh", &Workload::sh},
-                                              {"sw", &Workload::sw},
-                                              {"ph", &Workload::pt},
-                                              {"pw", &Workload::pl},
-                                              {"h", &Workload::ih},
-                                              {"w", &Workload::iw},
-                                              {"n", &Workload::ic},
-                                              {"c", &Workload::ic}}};
+using serving::Letters, serving::Size, serving::split;
+constexpr std::array<Letters, 15> kLetters = {{{"mb", &Workload::mb},
+                                               {"ih", &Workload::ih},
+                                               {"iw", &Workload::iw},
+                                               {"oh", &Workload::oh},
+                                               {"ow", &Workload::ow},
+                                               {"kh", &Workload::kh},
+                                               {"kw", &Workload::kw},
+                                               {"sh", &Workload::sh},
+                                               {"sw", &Workload::sw},
+                                               {"ph", &Workload::pt},
+                                               {"pw", &Workload::pl},
+                                               {"h", &Workload::ih},
+                                               {"w", &Workload::iw},
+                                               {"n", &Workload::ic},
+                                               {"c", &Workload::ic}}};
 constexpr std::int64_t kMostSize = std::int64_t{1} << 26;
 constexpr double kMostElements = std::int64_t{1} << 28;  // of one operand
 constexpr std::size_t kMostWords = 8, kLongest = 500;
@@ -40,37 +36,6 @@ constexpr std::size_t kMostWords = 8, kLongest = 500;
 const std::set<std::string, std::less<>> kAnywhere = {"bias", "bn", "add", "relu", "clip"};
 const std::set<std::string, std::less<>> kInFloats = {"leakyrelu", "sigmoid", "tanh",
                                                       "hardswish", "gelu",    "mul"};
-
-[[noreturn]] void fail(const std::string& line, const std::string& why) {
-  throw Error(Code::bad_value, fmt::format("not a layer: {}", why), line.substr(0, 200));
-}
-[[noreturn]] void refuse(const std::string& line, const std::string& why) {
-  throw Error(Code::runtime_refused, why, line.substr(0, 200));
-}
-
-std::vector<std::string> split(std::string_view text, char at) {
-  std::vector<std::string> parts;
-  for (std::size_t from = 0; from <= text.size();) {
-    std::size_t end = std::min(text.find(at, from), text.size());
-    parts.emplace_back(text.substr(from, end - from));
-    from = end + 1;
-  }
-  return parts;
-}
-
-void take_field(std::string_view& rest, Workload& w, const std::string& line) {
-  for (const Letter& letter : kLetters) {
-    if (!rest.starts_with(letter.letters)) continue;
-    const char* from = rest.data() + letter.letters.size();
-    std::int64_t value = -1;
-    auto [end, error] = std::from_chars(from, rest.data() + rest.size(), value);
-    if (error != std::errc{} || value < 0 || value > kMostSize) continue;
-    w.*letter.field = value;
-    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
-    return;
-  }
-  fail(line, fmt::format("unknown field at '{}'", rest.substr(0, 20)));
-}
 
 LayerKind own_kind(const std::string& head) {
   if (head.starts_with("pool_max_")) return LayerKind::pool_max;
@@ -82,12 +47,10 @@ LayerKind own_kind(const std::string& head) {
 // Sizes between the kind's name and its types.
 Workload own_sizes(const std::vector<std::string>& groups, std::size_t first, std::size_t types,
                    const std::string& line) {
-  if (groups.size() <= first + types) fail(line, "it ends early");
+  if (groups.size() <= first + types) serving::not_a_layer(line, "it ends early");
   Workload w;
-  for (std::size_t i = first; i + types < groups.size(); ++i) {
-    if (groups[i].empty()) fail(line, "an empty group");
-    for (std::string_view rest = groups[i]; !rest.empty();) take_field(rest, w, line);
-  }
+  serving::read_sizes(std::span(groups).subspan(first, groups.size() - types - first), kLetters, kMostSize, w,
+                      line);
   return w;
 }
 
@@ -102,8 +65,9 @@ void read_elementwise(Layer& layer, const std::vector<std::string>& groups) {
   layer.sizes = own_sizes(groups, 1, 1, layer.line);
   layer.sizes.oc = layer.sizes.ic;
   layer.reads = layer.writes = type_named(groups.back());
-  if (layer.reads != Type::f32) refuse(layer.line, "elementwise operations are computed in f32 only");
-  if (layer.post.empty()) fail(layer.line, "no operation");
+  if (layer.reads != Type::f32)
+    serving::refuse_layer(layer.line, "elementwise operations are computed in f32 only");
+  if (layer.post.empty()) serving::not_a_layer(layer.line, "no operation");
 }
 
 void read_reorder(Layer& layer, const std::vector<std::string>& groups) {
@@ -112,14 +76,14 @@ void read_reorder(Layer& layer, const std::vector<std::string>& groups) {
   layer.sizes = w;
   layer.reads = type_named(groups[groups.size() - 2]), layer.writes = type_named(groups.back());
   layer.from_nchw = layer.post == std::vector<std::string>{"nchw"};
-  if (!layer.post.empty() && !layer.from_nchw) fail(layer.line, "only +nchw is known");
+  if (!layer.post.empty() && !layer.from_nchw) serving::not_a_layer(layer.line, "only +nchw is known");
   layer.post.clear();
 }
 
 void read_workload(Layer& layer, const std::string& head) {
   Workload w = latency::parse_workload(head);
   if (w.kind == latency::Kind::conv_transpose)
-    refuse(layer.line, "transposed convolutions are not measured by this runner");
+    serving::refuse_layer(layer.line, "transposed convolutions are not measured by this runner");
   if (w.kind == latency::Kind::gemm) w.kind = latency::Kind::conv, w.ih = w.oh = w.mb, w.mb = 1;
   layer.sizes = w;
   switch (w.type) {
@@ -133,7 +97,7 @@ void read_workload(Layer& layer, const std::string& head) {
       layer.writes = has_post(layer, "relu") || has_post(layer, "clip") ? Type::u8 : Type::s8;
       return;
     default:
-      refuse(layer.line, "this runner computes in f32, bf16 and i8");
+      serving::refuse_layer(layer.line, "this runner computes in f32, bf16 and i8");
   }
 }
 
@@ -143,12 +107,14 @@ void set_types(Layer& layer, const TypeNames& types) {
   if (!types.writes.empty()) layer.writes = type_named(types.writes);
   layer.residual = types.residual.empty() ? layer.writes : type_named(types.residual);
   if (is_level(layer.residual) != is_level(layer.writes) || size_of(layer.residual) != size_of(layer.writes))
-    refuse(layer.line, fmt::format("it cannot add {} to {}", name(layer.residual), name(layer.writes)));
+    serving::refuse_layer(layer.line,
+                          fmt::format("it cannot add {} to {}", name(layer.residual), name(layer.writes)));
   // Weights in levels read levels; everything else but a reordering writes what it reads.
   const bool fits = layer.kind == LayerKind::reorder || layer.reads == layer.writes ||
                     (in_levels && layer.writes != Type::bf16);
   if (!fits || (layer.kind == LayerKind::convolution && is_level(layer.reads) != in_levels))
-    refuse(layer.line, fmt::format("it cannot read {} and write {}", name(layer.reads), name(layer.writes)));
+    serving::refuse_layer(
+        layer.line, fmt::format("it cannot read {} and write {}", name(layer.reads), name(layer.writes)));
 }
 
 bool inside(std::int64_t in, std::int64_t before, std::int64_t after, std::int64_t out, std::int64_t stride,
@@ -159,16 +125,18 @@ bool inside(std::int64_t in, std::int64_t before, std::int64_t after, std::int64
 
 void check_sizes(const Layer& layer) {
   const Workload& w = layer.sizes;
-  for (Field field : {&Workload::mb, &Workload::g, &Workload::ic, &Workload::oc, &Workload::ih, &Workload::iw,
-                      &Workload::oh, &Workload::ow})
-    if (w.*field < 1 || w.*field > kMostSize) fail(layer.line, "a size is missing, zero or too large");
-  for (Field field : {&Workload::kh, &Workload::kw, &Workload::sh, &Workload::sw, &Workload::dh,
-                      &Workload::dw, &Workload::pt, &Workload::pl, &Workload::pb, &Workload::pr})
-    if (w.*field < 0 || w.*field > kMostSize) fail(layer.line, "a size is too large");
-  if (w.ic % w.g != 0 || w.oc % w.g != 0) fail(layer.line, "channels are no multiple of the groups");
+  for (Size size : {&Workload::mb, &Workload::g, &Workload::ic, &Workload::oc, &Workload::ih, &Workload::iw,
+                    &Workload::oh, &Workload::ow})
+    if (w.*size < 1 || w.*size > kMostSize)
+      serving::not_a_layer(layer.line, "a size is missing, zero or too large");
+  for (Size size : {&Workload::kh, &Workload::kw, &Workload::sh, &Workload::sw, &Workload::dh, &Workload::dw,
+                    &Workload::pt, &Workload::pl, &Workload::pb, &Workload::pr})
+    if (w.*size < 0 || w.*size > kMostSize) serving::not_a_layer(layer.line, "a size is too large");
+  if (w.ic % w.g != 0 || w.oc % w.g != 0)
+    serving::not_a_layer(layer.line, "channels are no multiple of the groups");
   if (layer.kind != LayerKind::elementwise && layer.kind != LayerKind::reorder &&
       !(inside(w.ih, w.pt, w.pb, w.oh, w.sh, w.kh, w.dh) && inside(w.iw, w.pl, w.pr, w.ow, w.sw, w.kw, w.dw)))
-    fail(layer.line, "windows reach beyond the image");
+    serving::not_a_layer(layer.line, "windows reach beyond the image");
   auto product = [](std::initializer_list<std::int64_t> sizes) {
     double all = 1;
     for (std::int64_t size : sizes) all *= static_cast<double>(size);
@@ -177,24 +145,25 @@ void check_sizes(const Layer& layer) {
   if (product({w.mb, w.ic, w.ih, w.iw}) > kMostElements ||
       product({w.mb, w.oc, w.oh, w.ow}) > kMostElements ||
       product({w.oc, w.ic / w.g, w.kh, w.kw}) > kMostElements)
-    refuse(layer.line, "an operand has more than 2^28 elements");
+    serving::refuse_layer(layer.line, "an operand has more than 2^28 elements");
 }
 
 void check_words(const Layer& layer) {
-  if (layer.post.size() > kMostWords) refuse(layer.line, "more than eight operations after one layer");
+  if (layer.post.size() > kMostWords)
+    serving::refuse_layer(layer.line, "more than eight operations after one layer");
   const bool floats = layer.reads == Type::f32;
   for (const std::string& word : layer.post) {
     const bool pool = layer.kind == LayerKind::pool_max || layer.kind == LayerKind::pool_average;
     const bool known = kAnywhere.contains(word) || (floats && kInFloats.contains(word));
     const bool product = word == "mul" && layer.kind != LayerKind::elementwise;
     if (!known || pool || product)
-      refuse(layer.line,
-             fmt::format("'{}' after this layer is not computed by this runner", word.substr(0, 40)));
+      serving::refuse_layer(layer.line, fmt::format("'{}' after this layer is not computed by this runner",
+                                                    word.substr(0, 40)));
   }
   if (std::count(layer.post.begin(), layer.post.end(), "add") +
           std::count(layer.post.begin(), layer.post.end(), "mul") >
       1)
-    refuse(layer.line, "two residuals after one layer");
+    serving::refuse_layer(layer.line, "two residuals after one layer");
 }
 
 }  // namespace
@@ -226,7 +195,7 @@ bool has_post(const Layer& layer, const std::string& word) {
 }
 
 Layer parse_layer(const std::string& line, const TypeNames& types) {
-  if (line.size() > kLongest) fail(line, "longer than 500 letters");
+  if (line.size() > kLongest) serving::not_a_layer(line, "longer than 500 letters");
   const std::size_t plus = std::min(line.find('+'), line.size());
   const std::string head = line.substr(0, plus);
   Layer layer;

@@ -14,37 +14,16 @@
 namespace tailor::onednn {
 namespace {
 
-constexpr std::size_t kMostLayers = 20000, kMostInputs = 2;
-
-[[noreturn]] void reject(const std::string& why, std::size_t layer) {
-  throw Error(Code::bad_json, why, fmt::format("network, layer {}", layer));
-}
-
-int tensor_number(const Json& json, std::size_t layer) {
-  const bool good = json.is_number_integer() && json.get<std::int64_t>() >= 0 &&
-                    json.get<std::int64_t>() < static_cast<std::int64_t>(2 * kMostLayers);
-  if (!good) reject("a tensor must be a small whole number", layer);
-  return json.get<int>();
-}
-
 std::string optional_text(const Json& json, const char* key) {
   return json.contains(key) ? text(json, key, "network") : std::string();
 }
 
 NetworkLayer parse_one(const Json& json, std::size_t index) {
-  NetworkLayer made;
-  made.layer = parse_layer(
+  Layer layer = parse_layer(
       text(json, "layer", "network"),
       {optional_text(json, "reads"), optional_text(json, "writes"), optional_text(json, "residual")});
-  const Json& in = member(json, "in", "network");
-  if (!in.is_array() || in.empty() || in.size() > kMostInputs)
-    reject("\"in\" must be one or two tensors", index);
-  for (const Json& one : in) made.inputs.push_back(tensor_number(one, index));
-  made.output = tensor_number(member(json, "out", "network"), index);
-  if (made.inputs.size() != inputs_of(made.layer))
-    reject(fmt::format("it reads {} tensors, \"in\" has {}", inputs_of(made.layer), made.inputs.size()),
-           index);
-  return made;
+  serving::Wiring wiring = serving::read_wiring(json, index, inputs_of(layer));
+  return {std::move(wiring), std::move(layer)};
 }
 
 // Bytes of what a layer reads or writes there.
@@ -67,10 +46,11 @@ void check_order(const NetworkText& network) {
       const Type wanted = input_use(l, k).type;
       if (!type) type = wanted;
       if (*type != wanted)
-        reject(fmt::format("it reads {} where tensor {} is {}", name(wanted), l.inputs[k], name(*type)), i);
+        serving::reject_listed(
+            fmt::format("it reads {} where tensor {} is {}", name(wanted), l.inputs[k], name(*type)), i);
     }
     std::optional<Type>& output = known[static_cast<std::size_t>(l.output)];
-    if (output) reject("its output was read or written before", i);
+    if (output) serving::reject_listed("its output was read or written before", i);
     output = l.layer.writes;
   }
 }
@@ -86,16 +66,6 @@ std::vector<std::size_t> tensor_bytes(const NetworkText& network) {
     at_least(l.output, {l.layer.writes, elements_written(l.layer)});
   }
   return bytes;
-}
-
-// The layer after which nobody needs a tensor; results that nobody reads are kept to the end.
-std::vector<int> last_reads(const NetworkText& network) {
-  std::vector<int> last(static_cast<std::size_t>(network.tensors), -1);
-  for (const NetworkLayer& l : network.layers)
-    last[static_cast<std::size_t>(l.output)] = static_cast<int>(network.layers.size());
-  for (std::size_t i = 0; i < network.layers.size(); ++i)
-    for (int tensor : network.layers[i].inputs) last[static_cast<std::size_t>(tensor)] = static_cast<int>(i);
-  return last;
 }
 
 // The smallest free buffer that is large enough, else a new one.
@@ -143,16 +113,10 @@ bool in_place(const NetworkLayer& l, std::size_t index, const std::vector<int>& 
 }  // namespace
 
 NetworkText parse_network(const Json& json) {
-  const Json& list = member(json, "layers", "network");
-  if (!list.is_array() || list.empty() || list.size() > kMostLayers)
-    throw Error(Code::bad_json, fmt::format("\"layers\" must be an array of 1 to {}", kMostLayers),
-                "network");
   NetworkText network;
-  for (const Json& one : list) {
+  for (const Json& one : serving::listed_layers(json))
     network.layers.push_back(parse_one(one, network.layers.size()));
-    for (int tensor : network.layers.back().inputs) network.tensors = std::max(network.tensors, tensor + 1);
-    network.tensors = std::max(network.tensors, network.layers.back().output + 1);
-  }
+  network.tensors = serving::count_tensors(network.layers);
   check_order(network);
   return network;
 }
@@ -160,7 +124,7 @@ NetworkText parse_network(const Json& json) {
 NetworkText as_network(Layer layer) {
   NetworkText network;
   const auto inputs = static_cast<int>(inputs_of(layer));
-  NetworkLayer one{std::move(layer), {}, inputs};
+  NetworkLayer one{{{}, inputs}, std::move(layer)};
   for (int i = 0; i < inputs; ++i) one.inputs.push_back(i);
   network.layers.push_back(std::move(one));
   network.tensors = inputs + 1;
@@ -169,7 +133,7 @@ NetworkText as_network(Layer layer) {
 
 TensorPlaces place_tensors(const NetworkText& network) {
   const std::vector<std::size_t> bytes = tensor_bytes(network);
-  const std::vector<int> last = last_reads(network);
+  const std::vector<int> last = serving::last_reads(network.layers);
   const std::vector<bool> written = written_tensors(network);
   TensorPlaces places;
   places.buffer_of.assign(bytes.size(), -1);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runners/onednn/operation.h"
+#include "runners/serving/layer_list.h"
 #include "tailor/base/json.h"
 
 #include <memory>
@@ -10,10 +11,9 @@
 
 namespace tailor::onednn {
 
-struct NetworkLayer {
+/// Its tensors: tensors: x; then the residual.
+struct NetworkLayer : serving::Wiring {
   Layer layer;
-  std::vector<int> inputs;  // tensors: x; then the residual
-  int output = 0;
 };
 struct NetworkText {
   std::vector<NetworkLayer> layers;
