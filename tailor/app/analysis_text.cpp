@@ -34,12 +34,14 @@ std::string step_text(const std::optional<pipeline::WidthStep>& step, int decima
                      -100 * step->saved_share);
 }
 
-std::vector<std::size_t> ranking(const std::vector<std::pair<double, double>>& keys) {
-  std::vector<std::size_t> order(keys.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return keys[a] > keys[b]; });
-  return order;
+std::string ranked_table(Table table, std::vector<LayerRow> rows, std::size_t most, std::size_t width) {
+  std::stable_sort(rows.begin(), rows.end(), [](const LayerRow& a, const LayerRow& b) {
+    return std::pair(a.recoverable_us, a.us) > std::pair(b.recoverable_us, b.us);
+  });
+  rows.resize(most);
+  std::vector<std::string> notes;
+  for (LayerRow& row : rows) table.row(std::move(row.cells)), notes.push_back(std::move(row.note));
+  return with_notes(table.text({}, width), notes, width);
 }
 
 std::string edges_text(const std::vector<pipeline::GroupSweep>& sweeps) {

@@ -1,6 +1,7 @@
 /// \file What the two halves of `analyze`, measured and modelled, say in the same words. Private.
 #pragma once
 
+#include "tailor/base/table.h"
 #include "tailor/pipeline/analyze.h"
 #include "tailor/pipeline/base_comparison.h"
 #include "tailor/pipeline/free_channels.h"
@@ -8,7 +9,6 @@
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace tailor::app {
@@ -19,8 +19,14 @@ inline constexpr std::size_t kBar = 6;
 /// "16 (-21 us, -19 %)", "-" for none. @param decimals of the microseconds
 std::string step_text(const std::optional<pipeline::WidthStep>& step, int decimals);
 
-/// Layers by what could be recovered, then by time, both falling. @param keys those two, in us, one pair per layer
-std::vector<std::size_t> ranking(const std::vector<std::pair<double, double>>& keys);
+/// A layer as a row of a table.
+struct LayerRow {
+  double recoverable_us = 0, us = 0;
+  std::vector<std::string> cells;
+  std::string note;  // below the row
+};
+/// The layers by what could be recovered, then by time, both falling: `most` rows with their notes. @pre most <= rows
+std::string ranked_table(Table table, std::vector<LayerRow> rows, std::size_t most, std::size_t width);
 
 /// "/stem/Conv 18 -> 16, ..." for the groups past an edge, eight at most; "" if there are none.
 std::string edges_text(const std::vector<pipeline::GroupSweep>& sweeps);

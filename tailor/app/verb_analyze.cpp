@@ -23,12 +23,6 @@ using pipeline::InPlace;
 
 constexpr double kMostDifference = 0.05;  // of the layers' sum from the network
 
-std::vector<std::size_t> ranked(const Analysis& analysis) {
-  std::vector<std::pair<double, double>> keys;
-  for (const AnalyzedLayer& layer : analysis.layers) keys.emplace_back(layer.recoverable_us, layer.us);
-  return ranking(keys);
-}
-
 // The rate stands in the table already.
 std::string note(const AnalyzedLayer& layer) {
   return layer.why == fmt::format("{:.0f} GFLOP/s", layer.gflops) ? std::string() : layer.why;
@@ -46,22 +40,21 @@ std::string layer_table(const Analysis& analysis, std::size_t rows, std::size_t 
                {"verdict"},
                {"narrower (group)"},
                {"free up to"}});
-  std::vector<std::size_t> order = ranked(analysis);
-  order.resize(rows);
-  std::vector<std::string> notes;
-  double most = 0;
-  for (const AnalyzedLayer& layer : analysis.layers) most = std::max(most, layer.us);
-  for (std::size_t i : order) {
-    const AnalyzedLayer& l = analysis.layers[i];
-    notes.push_back(note(l));
-    table.row({l.name, width_text(l.workload), fmt::format("{:.1f}{}", l.us, l.in_place ? "" : "*"),
-               fmt::format("{:.1f} %", 100 * l.share), bar_text(l.us, most, kBar),
-               fmt::format("{:.2f}", static_cast<double>(latency::macs(l.workload)) / 1e6),
-               fmt::format("{:.0f}", l.gflops),
-               l.recoverable_us == 0 ? "-" : fmt::format("{:.1f}", l.recoverable_us),
-               pipeline::name(l.verdict), step_text(l.down, 0), l.up ? std::to_string(l.up->width) : "-"});
-  }
-  return with_notes(table.text({}, width), notes, width);
+  double longest = 0;
+  for (const AnalyzedLayer& layer : analysis.layers) longest = std::max(longest, layer.us);
+  std::vector<LayerRow> all;
+  for (const AnalyzedLayer& l : analysis.layers)
+    all.push_back(
+        {l.recoverable_us,
+         l.us,
+         {l.name, width_text(l.workload), fmt::format("{:.1f}{}", l.us, l.in_place ? "" : "*"),
+          fmt::format("{:.1f} %", 100 * l.share), bar_text(l.us, longest, kBar),
+          fmt::format("{:.2f}", static_cast<double>(latency::macs(l.workload)) / 1e6),
+          fmt::format("{:.0f}", l.gflops),
+          l.recoverable_us == 0 ? "-" : fmt::format("{:.1f}", l.recoverable_us), pipeline::name(l.verdict),
+          step_text(l.down, 0), l.up ? std::to_string(l.up->width) : "-"},
+         note(l)});
+  return ranked_table(std::move(table), std::move(all), rows, width);
 }
 
 // Nodes that are no layer, one row per operator.

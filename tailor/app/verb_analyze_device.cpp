@@ -17,12 +17,6 @@ using pipeline::DeviceAnalysis;
 using pipeline::DeviceLayer;
 using pipeline::DeviceVerdict;
 
-std::vector<std::size_t> ranked(const DeviceAnalysis& analysis) {
-  std::vector<std::pair<double, double>> keys;
-  for (const DeviceLayer& layer : analysis.layers) keys.emplace_back(layer.recoverable_us, layer.model.us);
-  return ranking(keys);
-}
-
 std::vector<std::string> row_of(const DeviceLayer& l, double most) {
   const latency::ModelledLayer& m = l.model;
   return {l.name,
@@ -52,16 +46,12 @@ std::string layer_table(const DeviceAnalysis& analysis, std::size_t rows, std::s
                {"verdict"},
                {"narrower (group)"},
                {"free up to"}});
-  std::vector<std::size_t> order = ranked(analysis);
-  order.resize(rows);
-  std::vector<std::string> notes;
-  double most = 0;
-  for (const DeviceLayer& layer : analysis.layers) most = std::max(most, layer.model.us);
-  for (std::size_t i : order) {
-    table.row(row_of(analysis.layers[i], most));
-    notes.push_back(analysis.layers[i].why);
-  }
-  return with_notes(table.text({}, width), notes, width);
+  double longest = 0;
+  for (const DeviceLayer& layer : analysis.layers) longest = std::max(longest, layer.model.us);
+  std::vector<LayerRow> all;
+  for (const DeviceLayer& layer : analysis.layers)
+    all.push_back({layer.recoverable_us, layer.model.us, row_of(layer, longest), layer.why});
+  return ranked_table(std::move(table), std::move(all), rows, width);
 }
 
 std::string header_text(const DeviceAnalysis& a) {

@@ -20,12 +20,6 @@ using pipeline::DeviceVerdict;
 using pipeline::GpuAnalysis;
 using pipeline::GpuLayer;
 
-std::vector<std::size_t> ranked(const GpuAnalysis& analysis) {
-  std::vector<std::pair<double, double>> keys;
-  for (const GpuLayer& layer : analysis.layers) keys.emplace_back(layer.recoverable_us, layer.us);
-  return ranking(keys);
-}
-
 std::string layer_table(const GpuAnalysis& analysis, std::size_t rows, std::size_t width) {
   Table table({{"layer", Align::left, true},
                {"us", Align::right},
@@ -34,17 +28,15 @@ std::string layer_table(const GpuAnalysis& analysis, std::size_t rows, std::size
                {"verdict"},
                {"narrower (group)"},
                {"free up to"}});
-  std::vector<std::size_t> order = ranked(analysis);
-  order.resize(rows);
-  std::vector<std::string> notes;
-  for (std::size_t i : order) {
-    const GpuLayer& l = analysis.layers[i];
-    table.row({l.name, fmt::format("{:.1f}", l.us), fmt::format("{:.1f} %", 100 * l.share),
-               l.waves > 0 ? fmt::format("{:.2f}", l.waves) : "-", pipeline::name(l.verdict),
-               step_text(l.down, 1), l.up ? std::to_string(l.up->width) : "-"});
-    notes.push_back(l.kernel);
-  }
-  return with_notes(table.text({}, width), notes, width);
+  std::vector<LayerRow> all;
+  for (const GpuLayer& l : analysis.layers)
+    all.push_back({l.recoverable_us,
+                   l.us,
+                   {l.name, fmt::format("{:.1f}", l.us), fmt::format("{:.1f} %", 100 * l.share),
+                    l.waves > 0 ? fmt::format("{:.2f}", l.waves) : "-", pipeline::name(l.verdict),
+                    step_text(l.down, 1), l.up ? std::to_string(l.up->width) : "-"},
+                   l.kernel});
+  return ranked_table(std::move(table), std::move(all), rows, width);
 }
 
 std::string verdicts_text(const GpuAnalysis& a) {
