@@ -43,13 +43,16 @@ export function drawTurnFront({documents, width}) {
   const chosen = d.chosen ? [point(d.chosen, "chosen")] : [];
   const whole = [...baselines, ...chosen].filter((p) => p.measured);
   if (!front.length && !baselines.length) return null;
+  const times = [...front, ...whole].map((p) => p.us).filter((t) => t > 0);
+  // A precision that the processor only imitates would push all others into a corner.
+  const far = Math.max(...times) > 4 * Math.min(...times);
   const title = (p) => `${p.kind}: ${short(p.name, 60)}\n${p.measured ? `measured ${us(p.us)}, ` : ""}predicted ${us(p.predicted)}\nloss ${number(p.loss)}`;
   const chart = Plot.plot({
     width,
     height: 320,
     marginLeft: 70,
     marginRight: 120,
-    x: {label: "us", grid: true, nice: true},
+    x: {type: far ? "log" : "linear", label: far ? "us, each step as many times the last" : "us", grid: true, nice: !far, tickFormat: (t) => number(t)},
     y: {label: "loss", grid: true, zero: true, tickFormat: (v) => number(v)},
     marks: [
       d.budget_us !== null ? Plot.ruleX([d.budget_us], {stroke: colours.idle, strokeWidth: 2}) : null,
