@@ -52,7 +52,7 @@ export function drawTurnFront({documents, width}) {
     height: 320,
     marginLeft: 70,
     marginRight: 120,
-    x: {type: far ? "log" : "linear", label: far ? "us, each step as many times the last" : "us", grid: true, nice: !far, tickFormat: (t) => number(t)},
+    x: {type: far ? "log" : "linear", label: far ? "us (logarithmic)" : "us", grid: true, nice: !far, tickFormat: (t) => number(t)},
     y: {label: "loss", grid: true, zero: true, tickFormat: (v) => number(v)},
     marks: [
       d.budget_us !== null ? Plot.ruleX([d.budget_us], {stroke: colours.idle, strokeWidth: 2}) : null,
