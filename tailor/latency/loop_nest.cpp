@@ -49,34 +49,38 @@ double swept(const Dataflow& flow, const LayerLoops& layer, Loops loops, const P
   return loops.product() * (whole + (loop.bound - 1) * (elements(layer, Tensor::inputs, two) - whole));
 }
 
-// The array's inputs where neighbours along oh and ow pass them on.
-double sent_once(const Dataflow& flow, const LayerLoops& layer, const Tiling& tiling, Loops loops,
+// The array's inputs where neighbours pass them on: each different one once, along the axes where they do.
+double sent_once(const Accelerator& a, const LayerLoops& layer, const Tiling& tiling, Loops loops,
                  PerDimension<double> tile) {
-  const PerDimension<double> sweeps = tap_sweeps(flow, tiling);
+  const Passing passed = passing(a, layer, tiling);
+  const PerDimension<double> sweeps = tap_sweeps(a.dataflow, tiling);
   for (double turns = sweeps[Dimension::kh] * sweeps[Dimension::kw]; turns > 1; loops.pop())
     turns /= loops.innermost().bound;
-  for (Dimension d : {Dimension::kh, Dimension::kw}) tile[d] *= sweeps[d];
-  for (Dimension d : {Dimension::oh, Dimension::ow}) tile[d] *= tiling.at(Level::array, d);
-  double others = 1;
-  for (Dimension d : {Dimension::mb, Dimension::ic, Dimension::kh, Dimension::kw})
-    others *= tiling.at(Level::array, d);
+  double others = tiling.at(Level::array, Dimension::mb) * tiling.at(Level::array, Dimension::ic) *
+                  tiling.at(Level::array, Dimension::kh) * tiling.at(Level::array, Dimension::kw);
+  const auto spread_over = [&](Dimension pixel, Dimension tap, bool passes) {
+    const double pes = tiling.at(Level::array, pixel);
+    if (passes)
+      tile[pixel] *= pes, tile[tap] *= sweeps[tap];
+    else
+      others *= pes * sweeps[tap];
+  };
+  spread_over(Dimension::oh, Dimension::kh, passed.down);
+  spread_over(Dimension::ow, Dimension::kw, passed.across);
   return loops.product() * elements(layer, Tensor::inputs, tile) * others;
 }
 
 Taken taken(const Accelerator& a, const LayerLoops& layer, const Tiling& tiling, Tensor tensor) {
-  const Dataflow& flow = a.dataflow;
-  const Loops loops = loops_outside_registers(flow, tiling, tensor);
-  const PerDimension<double> tile = register_extents(flow, tiling, tensor);
+  const Loops loops = loops_outside_registers(a.dataflow, tiling, tensor);
+  const PerDimension<double> tile = register_extents(a.dataflow, tiling, tensor);
   const double related = spread(tiling, tensor).related;
   if (tensor != Tensor::inputs) {
     const double all = loops.product() * elements(layer, tensor, tile) * related;
     return {all, all};
   }
-  if (passes_inputs_on(a, tiling))
-    return {sent_once(flow, layer, tiling, loops, tile),
-            loops.product() * elements(layer, tensor, tile) * related};
-  const double all = swept(flow, layer, loops, tile) * related;
-  return {all, all};
+  const double all = swept(a.dataflow, layer, loops, tile) * related;
+  if (!a.forward.carries[tensor]) return {all, all};
+  return {std::min(all, sent_once(a, layer, tiling, loops, tile)), all};
 }
 
 // Inputs and weights. A factor of `groups` follows later.

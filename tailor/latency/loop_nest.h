@@ -19,7 +19,9 @@
 /// different, where d and s are dilation and stride over their greatest common divisor and negative factors are 0: a tile
 /// holds these. With `reuse_windows`, the loop over oh, ow, kh or kw just outside the tile of a PE is a sweep: it loads the
 /// first tile whole and then what is new in each next one, tile(two turns) - tile(one turn). Where PEs forward inputs, the
-/// array as a whole is what sweeps over kh and kw: the buffer sends each different input once, neighbours pass on the rest.
+/// array as a whole is what sweeps over the loops kh and kw that the dataflow lists just outside the tile: the buffer sends each different
+/// input once, neighbours pass on the rest. That needs room: a PE keeps an input until its neighbour's turn, along a row as many
+/// tiles as the stride, down a column as many rows of taps. Along an axis without that room every PE takes its own.
 ///
 /// Cycles = max(product of all temporal loops, bytes over bandwidth of DRAM, buffers, network, registers): transfers and arithmetic
 /// overlap fully. Loops that reach over the layer's edge cost their full time: utilisation = MACs / (cycles x PEs). Groups are

@@ -15,21 +15,6 @@ using device::Memory;
 using device::PerTensor;
 using device::Tensor;
 
-// Elements that a PE keeps of each input that it was given, for neighbours that need it later: along a row after as many taps as
-// the stride, along a column after as many rows of taps.
-double kept_for_neighbours(const Accelerator& a, const LayerLoops& layer, const Tiling& tiling) {
-  if (!passes_inputs_on(a, tiling)) return 1;
-  const auto sweeps = tap_sweeps(a.dataflow, tiling);
-  const double across = sweeps[Dimension::kw], down = sweeps[Dimension::kh];
-  if (down > 1 && tiling.at(Level::array, Dimension::oh) > 1) return across * std::min(layer.stride_h, down);
-  return tiling.at(Level::array, Dimension::ow) > 1 ? std::min(layer.stride_w, across) : 1;
-}
-
-double bytes_of(const Accelerator& a, Tensor tensor, bool partial) {
-  if (tensor == Tensor::weights) return a.weights;
-  return tensor == Tensor::outputs && partial ? a.partial_sums : a.activations;
-}
-
 // Whether a buffer gets sums in parts: over several turns of the loops, or from PEs that do not forward theirs.
 bool in_parts(const Accelerator& a, const Tiling& tiling) {
   const Loops loops = loops_outside_registers(a.dataflow, tiling, Tensor::outputs);
@@ -37,10 +22,6 @@ bool in_parts(const Accelerator& a, const Tiling& tiling) {
   for (Dimension d : {Dimension::ic, Dimension::kh, Dimension::kw}) alike *= tiling.at(Level::array, d);
   return loops.product() > loops.product_of(Tensor::outputs) ||
          (alike > 1 && !a.forward.carries[Tensor::outputs]);
-}
-
-double products_per_sum(const LayerLoops& layer) {
-  return layer.extent[Dimension::ic] * layer.extent[Dimension::kh] * layer.extent[Dimension::kw];
 }
 
 template <class Holds>
@@ -107,12 +88,9 @@ NestSizes nest_sizes(const Accelerator& a, const LayerLoops& layer, const Tiling
   const Dataflow& flow = a.dataflow;
   NestSizes sizes;
   const bool in_buffer = in_parts(a, tiling);
-  const bool in_registers = products_per_sum(layer) > 1;
-  for (Tensor t : device::kTensors) {
+  for (Tensor t : device::kTensors)
     sizes.buffer[t] = elements(layer, t, buffer_extents(flow, tiling, t)) * bytes_of(a, t, in_buffer);
-    sizes.registers[t] = elements(layer, t, register_extents(flow, tiling, t)) * bytes_of(a, t, in_registers);
-  }
-  sizes.registers[Tensor::inputs] *= kept_for_neighbours(a, layer, tiling);
+  sizes.registers = register_bytes(a, layer, tiling);
   for (Dimension d : flow.rows) sizes.rows *= tiling.at(Level::array, d);
   for (Dimension d : flow.columns) sizes.columns *= tiling.at(Level::array, d);
   for (Dimension d : device::kDimensions) sizes.pes *= tiling.at(Level::array, d);

@@ -2,6 +2,7 @@
 #include "tailor/latency/tiles.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace tailor::latency {
 namespace {
@@ -10,6 +11,7 @@ using device::Accelerator;
 using device::Dataflow;
 using device::Dimension;
 using device::PerDimension;
+using device::PerTensor;
 using device::Tensor;
 
 double greatest_common_divisor(double a, double b) {
@@ -40,6 +42,17 @@ std::span<const Dimension> outside(const device::Order& order, Tensor tensor) {
 
 bool is_tap(Dimension d) { return d == Dimension::kh || d == Dimension::kw; }
 bool is_pixel(Dimension d) { return d == Dimension::oh || d == Dimension::ow; }
+
+// How many tiles of inputs the registers can hold beside the other tensors' tiles.
+double room_for_inputs(const Accelerator& a, const LayerLoops& layer, const Tiling& tiling) {
+  const PerTensor<double> bytes = register_bytes(a, layer, tiling);
+  const std::size_t file = a.register_of[Tensor::inputs];
+  double room = a.registers[file].bytes;
+  if (room == 0) return std::numeric_limits<double>::infinity();
+  for (Tensor t : {Tensor::outputs, Tensor::weights})
+    if (a.register_of[t] == file) room -= bytes[t];
+  return room / bytes[Tensor::inputs];
+}
 
 }  // namespace
 
@@ -125,10 +138,18 @@ Loops loops_outside_registers(const Dataflow& flow, const Tiling& tiling, Tensor
   return loops;
 }
 
-bool passes_inputs_on(const Accelerator& a, const Tiling& tiling) {
-  const auto listed = outside(a.dataflow.registers, Tensor::inputs);
-  return a.forward.carries[Tensor::inputs] && std::none_of(listed.begin(), listed.end(), is_pixel) &&
-         tiling.at(Level::array, Dimension::oh) * tiling.at(Level::array, Dimension::ow) > 1;
+double bytes_of(const Accelerator& a, Tensor tensor, bool partial) {
+  if (tensor == Tensor::weights) return a.weights;
+  return tensor == Tensor::outputs && partial ? a.partial_sums : a.activations;
+}
+
+PerTensor<double> register_bytes(const Accelerator& a, const LayerLoops& layer, const Tiling& tiling) {
+  const double products =
+      layer.extent[Dimension::ic] * layer.extent[Dimension::kh] * layer.extent[Dimension::kw];
+  PerTensor<double> bytes;
+  for (Tensor t : device::kTensors)
+    bytes[t] = elements(layer, t, register_extents(a.dataflow, tiling, t)) * bytes_of(a, t, products > 1);
+  return bytes;
 }
 
 PerDimension<double> tap_sweeps(const Dataflow& flow, const Tiling& tiling) {
@@ -138,6 +159,19 @@ PerDimension<double> tap_sweeps(const Dataflow& flow, const Tiling& tiling) {
   for (std::size_t i = listed.size(); i > 0 && is_tap(listed[i - 1]); --i)
     sweeps[listed[i - 1]] = tiling.at(Level::registers, listed[i - 1]);
   return sweeps;
+}
+
+Passing passing(const Accelerator& a, const LayerLoops& layer, const Tiling& tiling) {
+  const auto listed = outside(a.dataflow.registers, Tensor::inputs);
+  if (!a.forward.carries[Tensor::inputs] || std::any_of(listed.begin(), listed.end(), is_pixel)) return {};
+  Tiling cut = tiling;  // what is not yet cut takes no room
+  cut.bounds[static_cast<std::size_t>(Level::inside)].fill(1);
+  const PerDimension<double> sweeps = tap_sweeps(a.dataflow, tiling);
+  const double row = sweeps[Dimension::kw], rows = sweeps[Dimension::kh];
+  const auto can_keep = [&](double times) { return room_for_inputs(a, layer, cut) >= times; };
+  return {tiling.at(Level::array, Dimension::ow) > 1 && can_keep(std::min(layer.stride_w, row)),
+          tiling.at(Level::array, Dimension::oh) > 1 &&
+              can_keep(rows > 1 ? row * std::min(layer.stride_h, rows) : 1)};
 }
 
 }  // namespace tailor::latency

@@ -48,10 +48,20 @@ class Loops {
 Loops loops_outside_buffer(const device::Dataflow& flow, const Tiling& tiling, device::Tensor tensor);
 Loops loops_outside_registers(const device::Dataflow& flow, const Tiling& tiling, device::Tensor tensor);
 
-/// Whether neighbours in the array pass inputs on: they compute neighbouring pixels at the same time.
-bool passes_inputs_on(const device::Accelerator& accelerator, const Tiling& tiling);
+/// Of an element; `partial`: outputs are sums that are not finished.
+double bytes_of(const device::Accelerator& accelerator, device::Tensor tensor, bool partial);
+/// Bytes of the tiles in a PE.
+device::PerTensor<double> register_bytes(const device::Accelerator& accelerator, const LayerLoops& layer,
+                                         const Tiling& tiling);
+
 /// Bounds of the loops over kh and kw that the dataflow lists just outside the inputs' tile: the array sweeps over them. 1 of the
 /// other dimensions.
 device::PerDimension<double> tap_sweeps(const device::Dataflow& flow, const Tiling& tiling);
+/// Along which axes of the output neighbours pass inputs on: those that lie over the array, if a PE's registers can keep an input
+/// until the neighbour needs it. That is after as many taps as the stride across, after as many rows of taps down.
+struct Passing {
+  bool across = false, down = false;  // ow, oh
+};
+Passing passing(const device::Accelerator& accelerator, const LayerLoops& layer, const Tiling& tiling);
 
 }  // namespace tailor::latency

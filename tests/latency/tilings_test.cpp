@@ -82,7 +82,7 @@ TEST(Tilings, TheBestOneIsFoundOnEyeriss) {
 TEST(Tilings, TheBestOneIsFoundWhereEverythingIsTight) {
   Random random(4);
   for (const char* name : {"eyeriss", "shidiannao", "i-flatcam"})
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 25; ++i) {
       Accelerator a = device::find_accelerator(name);
       a.rows = static_cast<double>(1 + random.below(4)), a.columns = static_cast<double>(1 + random.below(4));
       for (device::Memory& buffer : a.buffers) buffer.bytes = static_cast<double>(60 + random.below(300));
