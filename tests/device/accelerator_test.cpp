@@ -97,7 +97,10 @@ TEST(Accelerator, AllMembersAreRead) {
 
 TEST(Accelerator, TextIsReadBack) {
   std::vector<Accelerator> all = {parse_accelerator(kSmall, "test.toml")};
-  for (const auto& [name, toml] : accelerator_presets()) all.push_back(find_accelerator(std::string(name)));
+  for (const auto& [name, toml] : accelerator_presets()) {
+    all.push_back(find_accelerator(std::string(name)));
+    EXPECT_EQ(all.back().name, name);
+  }
   ASSERT_EQ(all.size(), 4u);
   for (const Accelerator& a : all) EXPECT_EQ(parse_accelerator(to_toml(a), "again"), a) << to_toml(a);
 }
