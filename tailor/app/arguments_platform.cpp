@@ -1,5 +1,5 @@
-// The command line of platform: descriptions of systems on chip and accelerators, one whose costs are fitted to timings, and a network
-// on an accelerator.
+// The command line of platform: descriptions of systems on chip and accelerators, one whose costs are fitted to timings,
+// and a network on an accelerator.
 #include "tailor/app/arguments.h"
 #include "tailor/app/platform.h"
 

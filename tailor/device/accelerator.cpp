@@ -1,4 +1,5 @@
-// An accelerator out of TOML: memories, then who lies where, networks, and the dataflow, whose lists hold loops and refresh points.
+// An accelerator out of TOML: memories, then who lies where, networks, and the dataflow, whose lists hold loops and
+// refresh points.
 #include "tailor/device/accelerator.h"
 
 #include "tailor/base/error.h"

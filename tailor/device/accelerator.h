@@ -1,9 +1,10 @@
-/// \file A convolution accelerator, described in TOML: an array of processing elements (PEs) under a hierarchy of memories, and the
-/// dataflow, which says in what order the loops of a convolution run and where each tensor is loaded anew.
+/// \file A convolution accelerator, described in TOML: an array of processing elements (PEs) under a hierarchy of
+/// memories, and the dataflow, which says in what order the loops of a convolution run and where each tensor is loaded
+/// anew.
 ///
-/// The hierarchy is that of DNN-Chip Predictor (Zhao et al., arXiv:2002.11270): DRAM > buffers > network on chip > register files
-/// of a PE. tailor/latency/loop_nest.h says what a layer costs on it. devices/accelerators/*.toml are built in. Letters of
-/// dimensions are oneDNN's, as in tailor/latency/workload.h.
+/// The hierarchy is that of DNN-Chip Predictor (Zhao et al., arXiv:2002.11270): DRAM > buffers > network on chip >
+/// register files of a PE. tailor/latency/loop_nest.h says what a layer costs on it. devices/accelerators/*.toml are
+/// built in. Letters of dimensions are oneDNN's, as in tailor/latency/workload.h.
 #pragma once
 
 #include <array>
@@ -57,8 +58,8 @@ struct Network {
   friend bool operator==(const Network&, const Network&) = default;
 };
 
-/// Temporal loops of a level, outermost first. `refresh` of a tensor: how many of them lie outside the point where its tile of
-/// this level is loaded; all the loops from there on, and those of lower levels, walk over that tile.
+/// Temporal loops of a level, outermost first. `refresh` of a tensor: how many of them lie outside the point where its
+/// tile of this level is loaded; all the loops from there on, and those of lower levels, walk over that tile.
 struct Order {
   std::vector<Dimension> loops;
   PerTensor<std::size_t> refresh = {};
@@ -91,8 +92,8 @@ struct Accelerator {
 };
 
 /// @param place names the text in messages
-/// @throws Error bad_toml: syntax, a missing or unknown key, a value out of range, a tensor that lies nowhere or in two places, a
-/// loop that stands twice in a level; the line is in the place
+/// @throws Error bad_toml: syntax, a missing or unknown key, a value out of range, a tensor that lies nowhere or in two
+/// places, a loop that stands twice in a level; the line is in the place
 Accelerator parse_accelerator(std::string_view toml, const std::string& place);
 /// @throws Error file_missing, bad_toml (also for more than 1 MiB)
 Accelerator read_accelerator(const std::filesystem::path& path);
@@ -104,7 +105,8 @@ const std::vector<std::pair<std::string_view, std::string_view>>& accelerator_pr
 /// A built-in accelerator by its name, or a file: a name with a '/' or with ".toml" at its end.
 /// @throws Error unknown_device naming those that are built in; as read_accelerator
 Accelerator find_accelerator(const std::string& name);
-/// Whether the name is that of a built-in accelerator, or of a file that says it describes one. @throws Error as read_accelerator
+/// Whether the name is that of a built-in accelerator, or of a file that says it describes one. @throws Error as
+/// read_accelerator
 bool names_accelerator(const std::string& name);
 
 }  // namespace tailor::device

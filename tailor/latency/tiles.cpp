@@ -152,6 +152,13 @@ PerTensor<double> register_bytes(const Accelerator& a, const LayerLoops& layer, 
   return bytes;
 }
 
+double step_between(const LayerLoops& layer, Dimension d) {
+  const bool rows = d == Dimension::oh || d == Dimension::kh;
+  const double stride = rows ? layer.stride_h : layer.stride_w;
+  const double dilation = rows ? layer.dilation_h : layer.dilation_w;
+  return stride >= dilation && greatest_common_divisor(stride, dilation) == dilation ? stride / dilation : 0;
+}
+
 PerDimension<double> tap_sweeps(const Dataflow& flow, const Tiling& tiling) {
   PerDimension<double> sweeps = {};
   sweeps.fill(1);
@@ -169,9 +176,10 @@ Passing passing(const Accelerator& a, const LayerLoops& layer, const Tiling& til
   const PerDimension<double> sweeps = tap_sweeps(a.dataflow, tiling);
   const double row = sweeps[Dimension::kw], rows = sweeps[Dimension::kh];
   const auto can_keep = [&](double times) { return room_for_inputs(a, layer, cut) >= times; };
-  return {tiling.at(Level::array, Dimension::ow) > 1 && can_keep(std::min(layer.stride_w, row)),
-          tiling.at(Level::array, Dimension::oh) > 1 &&
-              can_keep(rows > 1 ? row * std::min(layer.stride_h, rows) : 1)};
+  const double across = step_between(layer, Dimension::ow), down = step_between(layer, Dimension::oh);
+  return {across > 0 && tiling.at(Level::array, Dimension::ow) > 1 && can_keep(std::min(across, row)),
+          down > 0 && tiling.at(Level::array, Dimension::oh) > 1 &&
+              can_keep(rows > 1 ? row * std::min(down, rows) : 1)};
 }
 
 }  // namespace tailor::latency

@@ -54,11 +54,15 @@ double bytes_of(const device::Accelerator& accelerator, device::Tensor tensor, b
 device::PerTensor<double> register_bytes(const device::Accelerator& accelerator, const LayerLoops& layer,
                                          const Tiling& tiling);
 
-/// Bounds of the loops over kh and kw that the dataflow lists just outside the inputs' tile: the array sweeps over them. 1 of the
-/// other dimensions.
+/// How many taps lie between the same input in neighbouring windows, along the axis of oh and kh or that of ow and kw:
+/// the stride; over the dilation if that divides it. 0 otherwise: neighbouring windows share nothing.
+double step_between(const LayerLoops& layer, device::Dimension d);
+/// Bounds of the loops over kh and kw that the dataflow lists just outside the inputs' tile: the array sweeps over them.
+/// 1 of the other dimensions.
 device::PerDimension<double> tap_sweeps(const device::Dataflow& flow, const Tiling& tiling);
-/// Along which axes of the output neighbours pass inputs on: those that lie over the array, if a PE's registers can keep an input
-/// until the neighbour needs it. That is after as many taps as the stride across, after as many rows of taps down.
+/// Along which axes of the output neighbours pass inputs on: those that lie over the array, if a PE's registers can keep
+/// an input until the neighbour needs it. That is after as many taps as the stride across, after as many rows of taps
+/// down.
 struct Passing {
   bool across = false, down = false;  // ow, oh
 };

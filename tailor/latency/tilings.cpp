@@ -1,5 +1,6 @@
 // Splits of each dimension -> branch and bound over their combinations. A node of the search is a tiling of some of the
-// dimensions. The others lie whole inside when it is priced, and are 1 when its sizes are looked at: both only grow further down.
+// dimensions. The others lie whole inside when it is priced, and are 1 when its sizes are looked at: both only grow
+// further down.
 #include "tailor/latency/tilings.h"
 
 #include "tailor/base/error.h"

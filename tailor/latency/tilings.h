@@ -1,11 +1,11 @@
 /// \file The best way to cut a layer's loops for an accelerator, among all ways.
 ///
-/// A dimension is split over the levels at which the dataflow has a loop for it, by rounding up: a split is looked at if no bound of
-/// it could be smaller, which leaves the best one in, because no cost and no size falls when a bound grows. Splits of the
-/// dimensions are combined by depth-first branch and bound: what a partial tiling costs with the other dimensions whole inside the innermost
-/// loops, and its turns times the turns that the rest needs on the PEs that are left, are lower bounds of what follows.
-/// Deterministic. The worst case is the product of the numbers of splits (of a dimension n over k levels, at most about
-/// (2 sqrt n)^(k-1)); layers of common networks take milliseconds.
+/// A dimension is split over the levels at which the dataflow has a loop for it, by rounding up: a split is looked at if
+/// no bound of it could be smaller, which leaves the best one in, because no cost and no size falls when a bound grows.
+/// Splits of the dimensions are combined by depth-first branch and bound: what a partial tiling costs with the other
+/// dimensions whole inside the innermost loops, and its turns times the turns that the rest needs on the PEs that are
+/// left, are lower bounds of what follows. Deterministic. The worst case is the product of the numbers of splits (of a
+/// dimension n over k levels, at most about (2 sqrt n)^(k-1)); layers of common networks take milliseconds.
 #pragma once
 
 #include "tailor/latency/loop_nest.h"

@@ -70,8 +70,8 @@ std::vector<latency::LayerWorkload> wanted(const Subject& subject, const std::st
     if (names.back().find(part) != std::string::npos) layers.push_back(layer);
   }
   if (names.empty())
-    throw Error(Code::nothing_to_map, "the model has no convolution or product with weights",
-                subject.path.string());
+    throw Error(Code::nothing_to_map, "the model has no convolution or product with weights, of known shape",
+                subject.path.string(), "--shape gives the size of an input that the file leaves open");
   if (layers.empty())
     throw Error(Code::unknown_name,
                 fmt::format("no layer's name has '{}' in it{}", part, did_you_mean(part, names)), "--layer",

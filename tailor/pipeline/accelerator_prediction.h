@@ -1,6 +1,6 @@
-/// \file A network on an accelerator that is only described: every layer with its best tiling, what that costs, and the widths that
-/// cost the same. All numbers are modelled (tailor/latency/loop_nest.h); nothing is run. After DNN-Chip Predictor (arXiv:2002.11270),
-/// with the tiling searched for.
+/// \file A network on an accelerator that is only described: every layer with its best tiling, what that costs, and the
+/// widths that cost the same. All numbers are modelled (tailor/latency/loop_nest.h); nothing is run. After DNN-Chip
+/// Predictor (arXiv:2002.11270), with the tiling searched for.
 #pragma once
 
 #include "tailor/base/json.h"
@@ -17,8 +17,8 @@
 
 namespace tailor::pipeline {
 
-/// Output widths whose fastest tilings take as many cycles as the present width's, and the next narrower one, which takes fewer.
-/// Of a depthwise layer all channels count.
+/// Output widths whose fastest tilings take as many cycles as the present width's, and the next narrower one, which takes
+/// fewer. Of a depthwise layer all channels count.
 struct WidthTread {
   std::int64_t narrowest = 0, widest = 0;  // the latter up to twice the present width
   double cycles = 0;                       // of the fastest tiling, whatever its energy
@@ -61,8 +61,8 @@ struct PredictionOptions {
 AcceleratorPrediction predict_on(const Subject& subject, const device::Accelerator& accelerator,
                                  const PredictionOptions& options);
 
-/// The widths around the present one. @param cycles of the fastest tiling of so many times `unit` output channels, infinite where
-/// there is none; never falling @pre it is finite for the present width
+/// The widths around the present one. @param cycles of the fastest tiling of so many times `unit` output channels,
+/// infinite where there is none; never falling @pre it is finite for the present width
 WidthTread width_tread(std::int64_t present, std::int64_t unit,
                        const std::function<double(std::int64_t)>& cycles);
 

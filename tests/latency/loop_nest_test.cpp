@@ -1,5 +1,5 @@
-// Costs of loop nests: against the figures that the released program prints for its examples, against a walk through the loops, and
-// what is wrong with a tiling.
+// Costs of loop nests: against the figures that the released program prints for its examples, against a walk through the
+// loops, and what is wrong with a tiling.
 #include "tailor/latency/loop_nest.h"
 
 #include "tailor/base/error.h"
@@ -88,8 +88,8 @@ void compare(const Example& example, const std::array<std::array<double, 3>, kRo
     }
 }
 
-// 430 of 495 figures are equal. The other 65 are what is taken of inputs out of the buffer, on Eyeriss and ShiDianNao: bytes of
-// the buffer, the network and the registers, and their energy. The two tests below say what is wrong with them.
+// 430 of 495 figures are equal. The other 65 are what is taken of inputs out of the buffer, on Eyeriss and ShiDianNao:
+// bytes of the buffer, the network and the registers, and their energy. The two tests below say what is wrong with them.
 TEST(LoopNest, IsWhatTheReleasedProgramPrintsBesideItsSlidingWindows) {
   int equal = 0, different = 0;
   for (const Released& released : kReleased) {
@@ -110,8 +110,8 @@ TEST(LoopNest, IsWhatTheReleasedProgramPrintsBesideItsSlidingWindows) {
   EXPECT_EQ(different, 65);
 }
 
-// A sweep over ow loads kw columns first and then as many as the stride. The released program adds first load and increment at every one of
-// the columns, and leaves the innermost DRAM loop (rows) out of the count.
+// A sweep over ow loads kw columns first and then as many as the stride. The released program adds first load and
+// increment at every one of the columns, and leaves the innermost DRAM loop (rows) out of the count.
 TEST(LoopNest, EyerissLoadsTheFirstWindowOnce) {
   for (const Released& released : kReleased) {
     if (std::string(released.accelerator) != "eyeriss") continue;
@@ -130,9 +130,10 @@ TEST(LoopNest, EyerissLoadsTheFirstWindowOnce) {
   EXPECT_EQ(first.cost.buffer[kIn], 10067904);
 }
 
-// The array as a whole needs (P-1) stride + taps rows and columns of a channel, each input once. The released program counts the
-// whole region as the first load and adds increments for taps that the region has already, forwards 2 P (kh kw + kh - 1 + kw - 1)
-// whatever the array's other side is, and leaves the innermost DRAM loop (output channels) out of both.
+// The array as a whole needs (P-1) stride + taps rows and columns of a channel, each input once. The released program
+// counts the whole region as the first load and adds increments for taps that the region has already, forwards 2 P (kh kw
+// + kh - 1 + kw - 1) whatever the array's other side is, and leaves the innermost DRAM loop (output channels) out of
+// both.
 TEST(LoopNest, ShiDianNaoSendsEachInputOnce) {
   using D = Dimension;
   for (const Released& released : kReleased) {
@@ -168,8 +169,8 @@ TEST(LoopNest, CyclesAreTurnsOfTheLoopsNotMultiplications) {
   }
 }
 
-// The small Eyeriss-only predictor of the same authors: cycles = M3 M2 M0 C3 C2 C0 E3 F S, for output channels M, input channels C, rows E
-// and columns F of the output, and S columns of the kernel; M1, C1 and E1 lie over the array.
+// The small Eyeriss-only predictor of the same authors: cycles = M3 M2 M0 C3 C2 C0 E3 F S, for output channels M, input
+// channels C, rows E and columns F of the output, and S columns of the kernel; M1, C1 and E1 lie over the array.
 TEST(LoopNest, CyclesAreThoseOfTheEyerissOnlyPredictor) {
   const Accelerator a = device::find_accelerator("eyeriss");
   const LayerLoops layer =

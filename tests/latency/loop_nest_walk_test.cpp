@@ -60,6 +60,8 @@ Nest random_nest(Random& random) {
   for (Dimension d : device::kDimensions) nest.layer.extent[d] = nest.tiling.covered(d);
   nest.layer.stride_h = static_cast<double>(1 + random.below(3));
   nest.layer.stride_w = static_cast<double>(1 + random.below(3));
+  nest.layer.dilation_h = static_cast<double>(1 + random.below(3));
+  nest.layer.dilation_w = static_cast<double>(1 + random.below(3));
   return nest;
 }
 
@@ -114,9 +116,12 @@ std::set<Element> elements_of(const Nest& nest, Tensor tensor, const PerDimensio
     if (i == device::kDimensions.size()) {
       using D = Dimension;
       const auto sh = static_cast<std::int64_t>(nest.layer.stride_h),
-                 sw = static_cast<std::int64_t>(nest.layer.stride_w);
+                 sw = static_cast<std::int64_t>(nest.layer.stride_w),
+                 dh = static_cast<std::int64_t>(nest.layer.dilation_h),
+                 dw = static_cast<std::int64_t>(nest.layer.dilation_w);
       if (tensor == Tensor::inputs)
-        found.insert({at[D::mb], at[D::ic], at[D::oh] * sh + at[D::kh], at[D::ow] * sw + at[D::kw]});
+        found.insert(
+            {at[D::mb], at[D::ic], at[D::oh] * sh + at[D::kh] * dh, at[D::ow] * sw + at[D::kw] * dw});
       else if (tensor == Tensor::outputs)
         found.insert({at[D::mb], at[D::oc], at[D::oh], at[D::ow]});
       else

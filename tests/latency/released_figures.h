@@ -1,5 +1,5 @@
-// What the program that DNN-Chip Predictor (arXiv:2002.11270) was released with prints for its own examples: AlexNet on Eyeriss (batch 4)
-// and ShiDianNao, five layers of i-FlatCam. Layers and tilings are those of the examples.
+// What the program that DNN-Chip Predictor (arXiv:2002.11270) was released with prints for its own examples: AlexNet on
+// Eyeriss (batch 4) and ShiDianNao, five layers of i-FlatCam. Layers and tilings are those of the examples.
 #pragma once
 
 #include <array>

@@ -94,6 +94,8 @@ TEST(Tilings, TheBestOneIsFoundWhereEverythingIsTight) {
       for (Dimension d : device::kDimensions) layer.extent[d] = static_cast<double>(1 + random.below(4));
       layer.stride_h = static_cast<double>(1 + random.below(2)),
       layer.stride_w = static_cast<double>(1 + random.below(2));
+      layer.dilation_h = static_cast<double>(1 + random.below(3));
+      layer.dilation_w = static_cast<double>(1 + random.below(3));
       expect_best(a, layer);
     }
 }
