@@ -27,7 +27,7 @@ TEST(WidthTread, IsWhatAWalkFinds) {
     EXPECT_EQ(tread.narrowest, low);
     EXPECT_EQ(tread.widest, high);
     EXPECT_EQ(tread.next.has_value(), low > unit);
-    if (tread.next) EXPECT_EQ(tread.next_cycles, at(low - unit));
+    EXPECT_EQ(tread.next_cycles, tread.next ? at(low - unit) : 0);
   }
 }
 
