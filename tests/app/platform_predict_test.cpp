@@ -40,7 +40,8 @@ TEST_F(PlatformPredict, TheDocumentIsValidAndItsSumsAreRight) {
       }
       EXPECT_DOUBLE_EQ(json["cycles"].get<double>(), cycles);
       EXPECT_DOUBLE_EQ(json["pj"].get<double>(), pj);
-      EXPECT_EQ(json["refused"], std::string(accelerator) == "i-flatcam" ? 1 : 0) << "40 KiB of inputs in the second";
+      EXPECT_EQ(json["refused"], std::string(accelerator) == "i-flatcam" ? 1 : 0)
+          << "40 KiB of inputs in the second";
       EXPECT_EQ(json["other_nodes"], 3);
     }
 }
