@@ -1,4 +1,5 @@
-// The command line of platform: descriptions of systems on chip, and one whose costs are fitted to timings.
+// The command line of platform: descriptions of systems on chip and accelerators, one whose costs are fitted to timings,
+// and a network on an accelerator.
 #include "tailor/app/arguments.h"
 #include "tailor/app/platform.h"
 
@@ -11,10 +12,29 @@ constexpr const char* CLI::detail::type_name<std::filesystem::path>() {
 }
 
 namespace tailor::app {
+namespace {
+
+void add_predict(CLI::App& platform, Invocation& invocation) {
+  auto [predict, p] = verb<PlatformPredictArguments>(
+      platform, invocation, "predict",
+      "cycles, energy and use of every layer on an accelerator, modelled from its description",
+      platform_predict);
+  predict->add_option("NAME", p->name, "accelerator: a name of platform list, or FILE.toml")->required();
+  predict->add_option("MODEL", p->model, "ONNX file")->required();
+  predict->add_option("--shape", p->shapes, kShapeHelp);
+  predict
+      ->add_option("--objective", p->objective,
+                   "of the tilings that are searched for: latency, energy or product")
+      ->capture_default_str();
+  predict->add_option("--layer", p->layer, "only layers whose names have this part");
+}
+
+}  // namespace
 
 void add_platform(CLI::App& app, Invocation& invocation) {
   CLI::App* platform = app.add_subcommand(
-      "platform", "systems on chip that map knows: list, show, or calibrate a unit from timings of its own");
+      "platform",
+      "systems on chip that map knows, and accelerators: list, show, calibrate a unit, predict a network");
   platform->require_subcommand(1);
   verb<PlatformArguments>(*platform, invocation, "list", "the descriptions that come with the program",
                           platform_list);
@@ -37,6 +57,7 @@ void add_platform(CLI::App& app, Invocation& invocation) {
   calibrate->add_option("--seed", c->seed, "of the layers that are drawn, and of the order")
       ->capture_default_str();
   calibrate->add_option("-o,--output", c->out, "file to write (default: stdout)");
+  add_predict(*platform, invocation);
 }
 
 }  // namespace tailor::app

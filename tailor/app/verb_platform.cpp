@@ -3,11 +3,15 @@
 #include "tailor/base/file.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
+#include "tailor/base/text.h"
+#include "tailor/device/accelerator.h"
 #include "tailor/device/platform.h"
 #include "tailor/pipeline/calibrate_unit.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
 
 namespace tailor::app {
 namespace {
@@ -38,9 +42,56 @@ Json platform_json(const Platform& platform) {
           {"units", std::move(units)}};
 }
 
-int print_platforms(Json list) {
-  print_document({{"schema", "tailor/platforms/1"}, {"platforms", std::move(list)}});
+Json accelerator_json(const device::Accelerator& a) {
+  return {{"name", a.name},
+          {"title", a.title},
+          {"how", "modelled"},
+          {"pes", a.pes()},
+          {"frequency_mhz", a.frequency_mhz > 0 ? Json(a.frequency_mhz) : Json()}};
+}
+
+int print_platforms(Json platforms, Json accelerators) {
+  print_document({{"schema", "tailor/platforms/1"},
+                  {"platforms", std::move(platforms)},
+                  {"accelerators", std::move(accelerators)}});
   return 0;
+}
+
+// Those that are built in.
+std::vector<device::Accelerator> accelerators() {
+  std::vector<device::Accelerator> all;
+  for (const auto& [name, text] : device::accelerator_presets())
+    all.push_back(device::find_accelerator(std::string(name)));
+  return all;
+}
+
+std::string accelerator_table() {
+  Table table({{"accelerator"}, {"PEs", Align::right}, {"costs"}, {"title"}});
+  for (const device::Accelerator& a : accelerators())
+    table.row({a.name, fmt::format("{:.0f}", a.pes()), "modelled", a.title});
+  return table.text({}, output_width());
+}
+
+int show_accelerator(const Global& global, const std::string& name) {
+  const device::Accelerator accelerator = device::find_accelerator(name);
+  if (global.json) return print_platforms(Json::array(), Json::array({accelerator_json(accelerator)}));
+  for (const auto& [known, text] : device::accelerator_presets())
+    if (known == name) return print(std::string(text)), 0;
+  print(device::to_toml(accelerator));
+  return 0;
+}
+
+// @throws Error unknown_device that knows accelerators too
+Platform shown_platform(const std::string& name) {
+  const bool file = name.find('/') != std::string::npos || name.ends_with(".toml");
+  std::vector<std::string> names;
+  for (const auto* presets : {&device::presets(), &device::accelerator_presets()})
+    for (const auto& [known, text] : *presets) names.emplace_back(known);
+  if (!file && std::find(names.begin(), names.end(), name) == names.end())
+    throw Error(Code::unknown_device,
+                fmt::format("there is no platform or accelerator '{}'{}", name, did_you_mean(name, names)),
+                "NAME", fmt::format("built in are {}; or give a file NAME.toml", fmt::join(names, ", ")));
+  return device::find_platform(name);
 }
 
 std::string error_text(const char* name, const latency::RelativeError& error) {
@@ -79,16 +130,23 @@ int platform_list(const Global& global, const PlatformArguments&) {
     table.row(
         {platform.name, units_text(platform), platform.measured() ? "measured" : "modelled", platform.title});
   }
-  if (global.json) return print_platforms(std::move(list));
-  print(
-      table.text({}, output_width()) +
-      "tailor platform show NAME prints a description; a changed copy is given to --platform by its path.\n");
+  if (global.json) {
+    Json known = Json::array();
+    for (const device::Accelerator& a : accelerators()) known.push_back(accelerator_json(a));
+    return print_platforms(std::move(list), std::move(known));
+  }
+  print(table.text({}, output_width()) +
+        "tailor platform show NAME prints a description; a changed copy is given to --platform by its "
+        "path.\n\n" +
+        accelerator_table() +
+        "tailor platform predict NAME MODEL says what a network costs on one of these.\n");
   return 0;
 }
 
 int platform_show(const Global& global, const PlatformArguments& arguments) {
-  const Platform platform = device::find_platform(arguments.name);
-  if (global.json) return print_platforms(Json::array({platform_json(platform)}));
+  if (device::names_accelerator(arguments.name)) return show_accelerator(global, arguments.name);
+  const Platform platform = shown_platform(arguments.name);
+  if (global.json) return print_platforms(Json::array({platform_json(platform)}), Json::array());
   for (const auto& [name, text] : device::presets())
     if (name == arguments.name) return print(std::string(text)), 0;
   print(device::to_toml(platform));
