@@ -14,23 +14,11 @@ namespace {
 
 using latency::Workload;
 using serving::Letters, serving::Size, serving::split;
-// Longer names first where one begins another.
-constexpr std::array<Letters, 16> kLetters = {{{"mb", &Workload::mb},
-                                               {"ih", &Workload::ih},
-                                               {"iw", &Workload::iw},
-                                               {"oh", &Workload::oh},
-                                               {"ow", &Workload::ow},
-                                               {"kh", &Workload::kh},
-                                               {"kw", &Workload::kw},
-                                               {"sh", &Workload::sh},
-                                               {"sw", &Workload::sw},
-                                               {"ph", &Workload::pt},
-                                               {"pw", &Workload::pl},
-                                               {"b", &Workload::g},
-                                               {"m", &Workload::mb},
-                                               {"k", &Workload::ic},
-                                               {"n", &Workload::oc},
-                                               {"c", &Workload::ic}}};
+constexpr std::array<Letters, 5> kLetters = {{{"b", &Workload::g},
+                                              {"m", &Workload::mb},
+                                              {"k", &Workload::ic},
+                                              {"n", &Workload::oc},
+                                              {"c", &Workload::ic}}};
 constexpr std::int64_t kMost = std::int64_t{1} << 28;
 
 const std::set<std::string, std::less<>> kWords = {"bias",        "bn",        "add",     "relu",

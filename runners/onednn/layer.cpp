@@ -14,21 +14,8 @@ namespace {
 
 using latency::Workload;
 using serving::Letters, serving::Size, serving::split;
-constexpr std::array<Letters, 15> kLetters = {{{"mb", &Workload::mb},
-                                               {"ih", &Workload::ih},
-                                               {"iw", &Workload::iw},
-                                               {"oh", &Workload::oh},
-                                               {"ow", &Workload::ow},
-                                               {"kh", &Workload::kh},
-                                               {"kw", &Workload::kw},
-                                               {"sh", &Workload::sh},
-                                               {"sw", &Workload::sw},
-                                               {"ph", &Workload::pt},
-                                               {"pw", &Workload::pl},
-                                               {"h", &Workload::ih},
-                                               {"w", &Workload::iw},
-                                               {"n", &Workload::ic},
-                                               {"c", &Workload::ic}}};
+constexpr std::array<Letters, 4> kLetters = {
+    {{"h", &Workload::ih}, {"w", &Workload::iw}, {"n", &Workload::ic}, {"c", &Workload::ic}}};
 constexpr std::int64_t kMostSize = std::int64_t{1} << 26;
 constexpr double kMostElements = std::int64_t{1} << 28;  // of one operand
 constexpr std::size_t kMostWords = 8, kLongest = 500;

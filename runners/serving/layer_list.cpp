@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace tailor::serving {
@@ -20,9 +21,22 @@ int tensor_number(const Json& json, std::size_t layer) {
   return json.get<int>();
 }
 
-// Takes one name with its number off the front.
-void take_size(std::string_view& rest, std::span<const Letters> names, std::int64_t most,
-               latency::Workload& sizes, const std::string& line) {
+using latency::Workload;
+// What every runner knows; all of two letters, so none hides one of a runner's own.
+constexpr std::array<Letters, 11> kCommon = {{{"mb", &Workload::mb},
+                                              {"ih", &Workload::ih},
+                                              {"iw", &Workload::iw},
+                                              {"oh", &Workload::oh},
+                                              {"ow", &Workload::ow},
+                                              {"kh", &Workload::kh},
+                                              {"kw", &Workload::kw},
+                                              {"sh", &Workload::sh},
+                                              {"sw", &Workload::sw},
+                                              {"ph", &Workload::pt},
+                                              {"pw", &Workload::pl}}};
+
+// Takes a name with its number off the front, if one of `names` stands there.
+bool take_size(std::string_view& rest, std::span<const Letters> names, std::int64_t most, Workload& sizes) {
   for (const Letters& name : names) {
     if (!rest.starts_with(name.letters)) continue;
     const char* from = rest.data() + name.letters.size();
@@ -31,9 +45,9 @@ void take_size(std::string_view& rest, std::span<const Letters> names, std::int6
     if (error != std::errc{} || value < 0 || value > most) continue;
     sizes.*name.size = value;
     rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
-    return;
+    return true;
   }
-  not_a_layer(line, fmt::format("unknown field at '{}'", rest.substr(0, 20)));
+  return false;
 }
 
 }  // namespace
@@ -60,11 +74,13 @@ std::vector<std::string> split(std::string_view text, char at) {
   return parts;
 }
 
-void read_sizes(std::span<const std::string> groups, std::span<const Letters> letters, std::int64_t most,
-                latency::Workload& sizes, const std::string& line) {
+void read_sizes(std::span<const std::string> groups, std::span<const Letters> own, std::int64_t most,
+                Workload& sizes, const std::string& line) {
   for (const std::string& group : groups) {
     if (group.empty()) not_a_layer(line, "an empty group");
-    for (std::string_view rest = group; !rest.empty();) take_size(rest, letters, most, sizes, line);
+    for (std::string_view rest = group; !rest.empty();)
+      if (!take_size(rest, kCommon, most, sizes) && !take_size(rest, own, most, sizes))
+        not_a_layer(line, fmt::format("unknown field at '{}'", rest.substr(0, 20)));
   }
 }
 

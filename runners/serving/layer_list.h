@@ -27,9 +27,10 @@ struct Letters {
 
 /// The pieces between, one more than there are of `at`.
 std::vector<std::string> split(std::string_view text, char at);
-/// Reads groups such as "c64ih56iw56" into sizes. @param letters names of which one begins another: the longer first
-/// @param most largest size @throws Error bad_value at the line
-void read_sizes(std::span<const std::string> groups, std::span<const Letters> letters, std::int64_t most,
+/// Reads groups such as "c64ih56iw56" into sizes: mb, ih, iw, oh, ow, kh, kw, sh, sw, ph, pw and what the runner adds.
+/// @param own names of which one begins another: the longer first @param most largest size
+/// @throws Error bad_value at the line
+void read_sizes(std::span<const std::string> groups, std::span<const Letters> own, std::int64_t most,
                 latency::Workload& sizes, const std::string& line);
 
 /// The tensors of a layer: x, then its second operand; what it writes.
