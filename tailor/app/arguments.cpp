@@ -226,12 +226,12 @@ void add_optimize(CLI::App& app, Invocation& invocation) {
   console::add_preparation(*sub, o->preparation);
   sub->add_option("--label-offset", o->label_offset, "added to each label (1: class 0 is the background)");
   sub->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
-  sub->add_option("-d,--device", o->devices,
-                  "cpu or cuda (an NVIDIA GPU that is there, or with --runner elsewhere), which are "
-                  "measured; or a GPU that "
-                  "is modelled from its description (tailor devices list, or a TOML file); that several "
-                  "times: one model "
-                  "for all of them, with the mean of their shares as its latency")
+  sub->add_option(
+         "-d,--device", o->devices,
+         "cpu or cuda (an NVIDIA GPU that is there, or with --runner elsewhere), which are "
+         "measured; or a GPU or an accelerator that is modelled from its description (tailor devices "
+         "list, tailor platform list, or a TOML file); that several times: one model "
+         "for all of them, with the mean of their shares as its latency")
       ->allow_extra_args(false)
       ->capture_default_str();
   sub->add_option("--precision", o->precision, "of GPUs: f32 (default), tf32, f16, bf16 or i8");

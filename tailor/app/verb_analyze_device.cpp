@@ -3,6 +3,7 @@
 #include "tailor/app/app.h"
 #include "tailor/base/table.h"
 #include "tailor/base/text.h"
+#include "tailor/device/accelerator.h"
 #include "tailor/pipeline/device_analysis.h"
 
 #include <fmt/format.h>
@@ -121,6 +122,10 @@ std::string text_of(const DeviceAnalysis& analysis, const AnalyzeArguments& argu
 
 int analyze_described(const Global& global, const AnalyzeArguments& arguments) {
   const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
+  if (device::names_accelerator(arguments.device))
+    throw Error(Code::usage,
+                fmt::format("{} is no GPU but an accelerator with loops of its own", arguments.device),
+                "--device", "tailor platform predict prices layers on it; optimize -d takes both");
   const device::Device device = device::find_device(arguments.device);
   pipeline::DeviceAnalysisOptions options;
   options.layer = arguments.layer, options.free = arguments.free, options.base = arguments.base;

@@ -166,8 +166,14 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
     refuse("--output", "the output would overwrite the model");
 }
 
+// A GPU or an accelerator, built in or a file.
+pipeline::DescribedDevice described(const std::string& name, const std::string& precision) {
+  if (device::names_accelerator(name)) return pipeline::described_accelerator(device::find_accelerator(name));
+  return pipeline::described_gpu(device::find_device(name), precision.empty() ? "f32" : precision);
+}
+
 // Devices that are described; none for what is measured. @throws Error usage for both kinds at once
-std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipeline::Goal& goal) {
+std::vector<pipeline::DescribedDevice> devices_of(const OptimizeArguments& a, const pipeline::Goal& goal) {
   const bool cpu = std::find(a.devices.begin(), a.devices.end(), "cpu") != a.devices.end();
   if ((cpu || on_gpu(a)) && a.devices.size() > 1)
     throw Error(
@@ -187,8 +193,12 @@ std::vector<device::Device> devices_of(const OptimizeArguments& a, const pipelin
   if (a.fresh || a.resume || !a.profile.empty() || a.time != OptimizeArguments().time)
     throw Error(Code::usage, "nothing is timed for a described device",
                 "--fresh, --resume, --profile, --time", "leave them out");
-  std::vector<device::Device> devices;
-  for (const std::string& name : a.devices) devices.push_back(device::find_device(name));
+  std::vector<pipeline::DescribedDevice> devices;
+  for (const std::string& name : a.devices) devices.push_back(described(name, a.precision));
+  if (!a.precision.empty() && std::all_of(devices.begin(), devices.end(),
+                                          [](const auto& device) { return device.precision.empty(); }))
+    throw Error(Code::usage, "the description of an accelerator says its bytes itself", "--precision",
+                "only for a GPU");
   return devices;
 }
 
@@ -204,7 +214,6 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.journal = journal_of(a.fresh, a.resume);
   o.label_offset = a.label_offset;
   o.devices = devices_of(a, o.goal);
-  if (!a.precision.empty()) o.precision = a.precision;
   o.overrides = parse_shapes(a.shapes);
   o.calibration.path = a.calib;
   o.calibration.preparation = preparation_of(a.preparation);
@@ -269,15 +278,16 @@ std::string regret_text(const pipeline::DeviceLatency& d) {
              : "";
 }
 
-std::string describe(const pipeline::OptimizeResult& r, const std::string& precision) {
+std::string describe(const pipeline::OptimizeResult& r) {
   const pipeline::BenchModel &a = r.proof.speed.models[0], &b = r.proof.speed.models[1];
   std::string text = plan_text(r.plan) + "\n";
   if (!r.proof.speed.precision.empty())
     text += fmt::format("measured  speed on {}; accuracy by {} on the processor, in the file's own types\n",
                         r.timed_on, r.proof.samples.front().by);
   for (const pipeline::DeviceLatency& d : r.devices)
-    text += fmt::format("latency   {} -> {}   {:.3f}x  MODELLED on {}, {}{}\n", duration(d.before_us),
-                        duration(d.after_us), d.ratio(), d.title, precision, regret_text(d));
+    text += fmt::format("latency   {} -> {}   {:.3f}x  MODELLED on {}{}{}\n", duration(d.before_us),
+                        duration(d.after_us), d.ratio(), d.title,
+                        d.precision.empty() ? "" : ", " + d.precision, regret_text(d));
   if (r.devices.empty())
     text += fmt::format("latency   {} -> {}   {:.3f}x [{:.3f}, {:.3f}]  {}\n", duration(a.summary.median),
                         duration(b.summary.median), b.to_first.ratio, b.to_first.lo, b.to_first.hi,
@@ -316,7 +326,7 @@ int optimize(const Global& global, const OptimizeArguments& arguments) {
     result = pipeline::optimize(options);
   }
   const Json document = to_json(result);
-  global.json ? print_document(document) : print(describe(result, options.precision));
+  global.json ? print_document(document) : print(describe(result));
   write_page(global, arguments.page, document);
   if (result.goal_met) return 0;
   print_error(global, Error(Code::goal_not_met, result.why_not, arguments.model.string(),

@@ -40,7 +40,7 @@ struct Workshop {
   runtime::Runner runner;
   runtime::Profile profile;
   std::unique_ptr<Described> described;              // of devices that are described
-  std::vector<latency::WaveModel> each;              // of them, where there are several
+  std::vector<Described> each;                       // of them, where there are several
   std::unique_ptr<GpuClock> gpu;                     // of the GPU that is there
   std::unique_ptr<runtime::MeasuringOracle> oracle;  // of this processor: absent where there is another
   Counted counted;
@@ -55,8 +55,7 @@ struct Workshop {
         original(read_subject(o.model, o.overrides)),
         runner(o.bench.runner),
         profile(o.profile.empty() ? cache_folder() / "profile.jsonl" : o.profile),
-        described(o.devices.empty() ? nullptr
-                                    : std::make_unique<Described>(o.devices, o.precision, original)),
+        described(o.devices.empty() ? nullptr : std::make_unique<Described>(o.devices, original)),
         gpu(o.gpu && !described ? std::make_unique<GpuClock>(*o.gpu, original, profile, gpu_timing(o))
                                 : nullptr),
         oracle(described || gpu
@@ -65,7 +64,7 @@ struct Workshop {
         book(price()),
         rule(name(o.rule)) {
     if (o.devices.size() > 1)
-      for (const device::Device& device : o.devices) each.emplace_back(device, o.precision);
+      for (const DescribedDevice& device : o.devices) each.emplace_back(std::vector{device}, original);
   }
 
   latency::LatencyOracle& price() {
@@ -90,7 +89,7 @@ struct Workshop {
       r.yardstick = {[this](const graph::Model& model) { return described->ratio(model); }, "modelled",
                      "latency", true};
     r.table.kernels = r.table.kernels && !gpu;
-    for (latency::WaveModel& device : each) r.each.push_back(&device);
+    for (Described& device : each) r.each.push_back(&device);
     return r;
   }
 
@@ -246,7 +245,7 @@ Searched search(Workshop& shop, const Calibration& calibration) {
 }
 
 std::string runtime_text(const Workshop& shop) {
-  if (shop.described) return "wave model, " + shop.described->text();
+  if (shop.described) return shop.described->models() + ", " + shop.described->text();
   if (shop.gpu) return shop.gpu->text();
   const runtime::Hello& hello = shop.runner.hello();
   return fmt::format("{} {}, {} thread{}, {}", hello.runtime, hello.version, shop.options.bench.threads,
@@ -352,7 +351,7 @@ Verification outputs_proved(Workshop& shop, const fs::path& written, const graph
   for (const DeviceLatency& d : result.devices)
     before += d.before_us / static_cast<double>(result.devices.size());
   const double ratio = shop.described->ratio(model);
-  proof.speed.runtime = "wave model", proof.speed.processor = shop.described->text(),
+  proof.speed.runtime = shop.described->models(), proof.speed.processor = shop.described->text(),
   proof.speed.clock = "modelled";
   proof.speed.models = {modelled(o.model, before), modelled(written, before * ratio)};
   proof.speed.models[1].to_first.ratio = proof.speed.models[1].to_first.lo =

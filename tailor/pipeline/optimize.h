@@ -44,8 +44,7 @@ struct OptimizeOptions {
   graph::ShapeOverrides overrides;
   /// Empty: this processor, measured. Else latency is modelled on these, and what is written is compared with the
   /// original by its outputs only.
-  std::vector<device::Device> devices = {};
-  std::string precision = "f32";  // of the devices
+  std::vector<DescribedDevice> devices = {};
   /// If set (and no `devices`), layers and networks are timed on this GPU, the proof too. Kernels keep their taps: cuDNN is
   /// not known to take unlike paddings of a side. Samples are run by the runner of `bench`.
   std::optional<GpuTarget> gpu = {};

@@ -102,6 +102,12 @@ TEST(AnalyzeDescribed, OptionsOfTheOtherHalfAreRefused) {
   EXPECT_NE(run({"analyze", model, "-d", "t4", "--precision", "bf16"}).err.find("E2002"), std::string::npos);
 }
 
+TEST(AnalyzeDescribed, AcceleratorsAreAnotherVerbs) {
+  const Finished f = run({"analyze", "x.onnx", "-d", "eyeriss"});
+  EXPECT_EQ(f.exit, 2);
+  EXPECT_NE(f.err.find("platform predict"), std::string::npos) << f.err;
+}
+
 TEST(OptimizeDescribed, OneModelForTwoDevices) {
   TAILOR_NEEDS_RUNTIME();
   TemporaryFolder folder;
@@ -135,12 +141,50 @@ TEST(OptimizeDescribed, OneModelForTwoDevices) {
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "profile.jsonl")) << "nothing was measured";
 }
 
+// An accelerator's stairs are those of its array: what the layers cost afterwards is what platform predict says.
+TEST(OptimizeDescribed, WidthsFitAnAccelerator) {
+  TAILOR_NEEDS_RUNTIME();
+  TemporaryFolder folder;
+  const std::string model = write_free(folder.path(), 34);
+  const std::string out = (folder.path() / "out.onnx").string();
+  const Finished f = run({"optimize",
+                          model,
+                          "-o",
+                          out,
+                          "-d",
+                          "eyeriss",
+                          "--calib",
+                          write_cifar(folder.path(), 64).string(),
+                          "--latency",
+                          "0.9x",
+                          "--rounds",
+                          "1",
+                          "--fit",
+                          "32",
+                          "--judge",
+                          "16",
+                          "--refit",
+                          "32",
+                          "--best-effort",
+                          "--json"},
+                         {.environment = {{"TAILOR_CACHE", folder.path().string()}}});
+  ASSERT_TRUE(f.exit == 0 || f.exit == 4) << f.err;
+  const Json json = document(f);
+  expect_valid("optimize", json);
+  ASSERT_EQ(json["devices"].size(), 1u);
+  EXPECT_EQ(json["devices"][0]["device"], "eyeriss");
+  const Json predicted = document(run({"platform", "predict", "eyeriss", out, "--json"}));
+  EXPECT_NEAR(json["devices"][0]["after_us"].get<double>(), predicted["us"].get<double>(), 1e-6);
+  EXPECT_EQ(json["proof"]["speed"]["runtime"], "loop nests");
+}
+
 TEST(OptimizeDescribed, KindsAreNotMixed) {
   for (const std::vector<std::string>& more :
        std::vector<std::vector<std::string>>{{"-d", "cpu", "-d", "t4", "--latency", "0.5x"},
                                              {"-d", "t4", "-d", "a100", "--latency", "5ms"},
                                              {"--precision", "f16", "--latency", "0.5x"},
                                              {"-d", "t4", "--fresh", "--latency", "0.5x"},
+                                             {"-d", "eyeriss", "--precision", "f16", "--latency", "0.5x"},
                                              {"-d", "t4", "--time", "9s", "--latency", "0.5x"}}) {
     std::vector<std::string> arguments = {"optimize", "x.onnx", "-o", "y.onnx", "--calib", "z"};
     arguments.insert(arguments.end(), more.begin(), more.end());

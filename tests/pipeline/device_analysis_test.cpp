@@ -3,6 +3,8 @@
 #include "tailor/pipeline/device_analysis.h"
 
 #include "tailor/base/error.h"
+#include "tailor/latency/tilings.h"
+#include "tailor/latency/wave_model.h"
 #include "tailor/pipeline/described.h"
 #include "tests/app/models.h"
 #include "tests/testing.h"
@@ -158,7 +160,7 @@ TEST(DeviceAnalysis, RealModels) {
 
 TEST(Described, OneDeviceIsItsWaveModel) {
   const Subject subject = small(18);
-  Described described({find_device("a100")}, "f32", subject);
+  Described described({described_gpu(find_device("a100"), "f32")}, subject);
   latency::WaveModel model(find_device("a100"), "f32");
   std::vector<latency::Workload> workloads;
   for (const auto& l : subject.layers) workloads.push_back(l.workload);
@@ -170,7 +172,9 @@ TEST(Described, OneDeviceIsItsWaveModel) {
 // The oracle's sum over a model's layers, over the original's, is the mean of the devices' ratios.
 TEST(Described, SeveralDevicesCountAlike) {
   const Subject subject = small(64), narrow = small(24);
-  Described described({find_device("nano"), find_device("h200"), find_device("t4")}, "f32", subject);
+  std::vector<DescribedDevice> devices;
+  for (const char* name : {"nano", "h200", "t4"}) devices.push_back(described_gpu(find_device(name), "f32"));
+  Described described(devices, subject);
   auto sum = [&](const Subject& s) {
     std::vector<latency::Workload> workloads;
     for (const auto& l : s.layers) workloads.push_back(l.workload);
@@ -187,6 +191,38 @@ TEST(Described, SeveralDevicesCountAlike) {
     mean += l.ratio() / 3;
   }
   EXPECT_NEAR(mean, described.ratio(narrow.model), 1e-12);
+}
+
+// The sum over layers of the fastest tilings; a GPU beside it counts alike.
+TEST(Described, AnAcceleratorIsItsFastestTilings) {
+  const Subject subject = small(40), narrow = small(24);
+  const device::Accelerator eyeriss = device::find_accelerator("eyeriss");
+  const DescribedDevice device = described_accelerator(eyeriss);
+  Described alone({device}, subject);
+  double cycles = 0;
+  for (const auto& l : subject.layers)
+    cycles += latency::least_cycles(eyeriss, latency::layer_loops(l.workload)).value();
+  EXPECT_NEAR(alone.latencies(subject.model)[0].before_us, cycles / eyeriss.frequency_mhz, 1e-9 * cycles);
+  EXPECT_LT(alone.ratio(narrow.model), 1);
+  EXPECT_EQ(alone.models(), "loop nests");
+  Described both({device, described_gpu(find_device("t4"), "f32")}, subject);
+  EXPECT_NEAR(both.ratio(narrow.model),
+              (alone.ratio(narrow.model) + both.latencies(narrow.model)[1].ratio()) / 2, 1e-12);
+  EXPECT_EQ(both.models(), "loop nests, wave model");
+}
+
+TEST(Described, WhatAnAcceleratorCannotComputeIsRefused) {
+  device::Accelerator tiny = device::find_accelerator("eyeriss");
+  tiny.registers[0].bytes = 1;  // less than one activation
+  const Subject subject = small(40);
+  try {
+    Described described({described_accelerator(tiny)}, subject);
+    FAIL() << "nothing fits";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::runtime_refused);
+  }
+  tiny.frequency_mhz = 0;
+  EXPECT_THROW(described_accelerator(tiny), Error);
 }
 
 }  // namespace
