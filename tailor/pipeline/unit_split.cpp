@@ -238,11 +238,12 @@ rewrite::Orders unit_orders(const graph::Model& model, const graph::Channels& ch
     }
   }
   rewrite::Orders orders;
-  for (const auto& [group, key] : keys) {
+  for (const auto& entry : keys) {
+    const auto& key = entry.second;
     std::vector<int> order(key.size());
     std::iota(order.begin(), order.end(), 0);
     std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return key[index(a)] < key[index(b)]; });
-    if (!std::is_sorted(order.begin(), order.end())) orders[group] = std::move(order);
+    if (!std::is_sorted(order.begin(), order.end())) orders[entry.first] = std::move(order);
   }
   return orders;
 }
