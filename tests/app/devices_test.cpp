@@ -103,7 +103,8 @@ TEST(AnalyzeDescribed, OptionsOfTheOtherHalfAreRefused) {
 }
 
 TEST(AnalyzeDescribed, AcceleratorsAreAnotherVerbs) {
-  const Finished f = run({"analyze", "x.onnx", "-d", "eyeriss"});
+  TemporaryFolder folder;
+  const Finished f = run({"analyze", write_free(folder.path(), 34), "-d", "eyeriss"});
   EXPECT_EQ(f.exit, 2);
   EXPECT_NE(f.err.find("platform predict"), std::string::npos) << f.err;
 }
