@@ -21,7 +21,6 @@ using device::Dimension;
 using device::Tensor;
 
 constexpr auto kIn = Tensor::inputs;
-constexpr auto kOut = Tensor::outputs;
 
 // "dram mb4 oc1 buffer ic3" -> bounds.
 Tiling parse_tiling(const std::string& text) {
