@@ -10,7 +10,6 @@ namespace tailor::saliency {
 namespace {
 
 using Kind = Step::Kind;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 std::vector<float> noise(std::size_t count, Random& random, double size = 1) {
   std::vector<float> values(count);
