@@ -208,7 +208,8 @@ std::vector<std::string> limits_of(const Json& document, const std::string& plac
 }
 
 Section devices_section(const Json& document, const std::string& place) {
-  Section section{"Devices", "Latency as models of the described devices say; nothing was run there.", {"devices"}};
+  Section section{
+      "Devices", "Latency as models of the described devices say; nothing was run there.", {"devices"}};
   Table table{"Modelled latency",
               {{"device"},
                {"before us", true},

@@ -19,18 +19,13 @@ namespace {
 
 constexpr Content (*kPatterns)(const Json&, const std::string&) = &patterns_content;
 
-constexpr std::array kPages = {std::pair{"analysis", &analysis_content},
-                               std::pair{"device-analysis", &device_content},
-                               std::pair{"gpu-analysis", &gpu_content},
-                               std::pair{"bench", &bench_content},
-                               std::pair{"verify", &verify_content},
-                               std::pair{"optimize", &optimize_content},
-                               std::pair{"map", &map_content},
-                               std::pair{"map-turns", &turns_content},
-                               std::pair{"plan", &plan_content},
-                               std::pair{"tune", &tune_content},
-                               std::pair{"patterns", kPatterns},
-                               std::pair{"tune-interference", &interference_content}};
+constexpr std::array kPages = {
+    std::pair{"analysis", &analysis_content}, std::pair{"device-analysis", &device_content},
+    std::pair{"gpu-analysis", &gpu_content},  std::pair{"bench", &bench_content},
+    std::pair{"verify", &verify_content},     std::pair{"optimize", &optimize_content},
+    std::pair{"map", &map_content},           std::pair{"map-turns", &turns_content},
+    std::pair{"plan", &plan_content},         std::pair{"tune", &tune_content},
+    std::pair{"patterns", kPatterns},         std::pair{"tune-interference", &interference_content}};
 
 int nibble(char digit) { return digit <= '9' ? digit - '0' : digit - 'a' + 10; }
 
