@@ -222,9 +222,9 @@ std::optional<pipeline::UnitSplit> carry_out(const MapArguments& a, const pipeli
 int map(const Global& global, const MapArguments& arguments) {
   pipeline::MapOptions options = options_of(global, arguments);
   if (!arguments.out.empty()) check_target(arguments.out);
+  check_page(arguments.page);
   if (device::find_platform(options.platform).measured()) return map_in_turns(global, arguments, options);
   check_targets(arguments);
-  check_page(arguments.page);
   check_trace(arguments.trace);
   MapResult result;
   std::optional<pipeline::UnitSplit> split;

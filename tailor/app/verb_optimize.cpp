@@ -4,6 +4,7 @@
 #include "tailor/base/file.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
+#include "tailor/base/text.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/optimize.h"
 
@@ -169,7 +170,18 @@ void check(const OptimizeArguments& a, const pipeline::Goal& goal) {
 // A GPU or an accelerator, built in or a file.
 pipeline::DescribedDevice described(const std::string& name, const std::string& precision) {
   if (device::names_accelerator(name)) return pipeline::described_accelerator(device::find_accelerator(name));
-  return pipeline::described_gpu(device::find_device(name), precision.empty() ? "f32" : precision);
+  try {
+    return pipeline::described_gpu(device::find_device(name), precision.empty() ? "f32" : precision);
+  } catch (const Error& error) {
+    if (error.code() != Code::unknown_device) throw;
+    std::vector<std::string> names;
+    for (const auto& [known, toml] : device::device_texts()) names.emplace_back(known);
+    for (const auto& [known, toml] : device::accelerator_presets()) names.emplace_back(known);
+    throw Error(
+        Code::unknown_device, fmt::format("there is no device '{}'{}", name, did_you_mean(name, names)),
+        "--device",
+        "tailor devices list and tailor platform list name them; a file of your own is given by its path");
+  }
 }
 
 // Devices that are described; none for what is measured. @throws Error usage for both kinds at once

@@ -22,13 +22,6 @@ using latency::Level;
 using latency::NestCost;
 using latency::Workload;
 
-// What a search needs of a layer: no type, nothing that is fused.
-Workload shape_of(const Workload& workload) {
-  Workload shape = workload;
-  shape.post.clear(), shape.type = graph::DataType::f32;
-  return shape;
-}
-
 double fastest(const Accelerator& accelerator, const Workload& workload) {
   return latency::least_cycles(accelerator, latency::layer_loops(workload))
       .value_or(std::numeric_limits<double>::infinity());
@@ -201,6 +194,12 @@ double AcceleratorPrediction::macs() const {
 
 std::optional<double> AcceleratorPrediction::us(double cycles) const {
   return accelerator.frequency_mhz > 0 ? std::optional(cycles / accelerator.frequency_mhz) : std::nullopt;
+}
+
+Workload shape_of(const Workload& workload) {
+  Workload shape = workload;
+  shape.post.clear(), shape.type = graph::DataType::f32;
+  return shape;
 }
 
 WidthTread width_tread(std::int64_t present, std::int64_t unit,

@@ -26,6 +26,9 @@ struct WidthTread {
   double next_cycles = 0;
 };
 
+/// What a search for tilings needs of a layer: no type, nothing that is fused.
+latency::Workload shape_of(const latency::Workload& workload);
+
 struct PredictedLayer {
   std::string name, op;
   latency::Workload workload;

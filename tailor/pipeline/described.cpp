@@ -5,6 +5,7 @@
 #include "tailor/latency/extract.h"
 #include "tailor/latency/tilings.h"
 #include "tailor/latency/wave_model.h"
+#include "tailor/pipeline/accelerator_prediction.h"
 
 #include <fmt/format.h>
 
@@ -23,10 +24,10 @@ class FastestTilings {
   explicit FastestTilings(device::Accelerator accelerator) : accelerator_(std::move(accelerator)) {}
 
   double us(const Workload& workload) {
-    Workload shape = workload;
-    shape.post.clear(), shape.type = graph::DataType::f32;
-    auto [known, fresh] = cycles_.try_emplace(shape, std::nullopt);
-    if (fresh) known->second = latency::least_cycles(accelerator_, latency::layer_loops(shape));
+    const Workload shape = shape_of(workload);
+    auto known = cycles_.find(shape);
+    if (known == cycles_.end())
+      known = cycles_.emplace(shape, latency::least_cycles(accelerator_, latency::layer_loops(shape))).first;
     return known->second ? *known->second / accelerator_.frequency_mhz : kNever;
   }
 

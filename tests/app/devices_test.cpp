@@ -179,6 +179,13 @@ TEST(OptimizeDescribed, WidthsFitAnAccelerator) {
   EXPECT_EQ(json["proof"]["speed"]["runtime"], "loop nests");
 }
 
+TEST(OptimizeDescribed, MisspeltAcceleratorsAreNamed) {
+  const Finished f =
+      run({"optimize", "x.onnx", "-o", "y.onnx", "--calib", "z", "-d", "eyeris", "--latency", "0.5x"});
+  EXPECT_EQ(f.exit, 2) << f.err;
+  EXPECT_NE(f.err.find("did you mean 'eyeriss'?"), std::string::npos) << f.err;
+}
+
 TEST(OptimizeDescribed, KindsAreNotMixed) {
   for (const std::vector<std::string>& more :
        std::vector<std::vector<std::string>>{{"-d", "cpu", "-d", "t4", "--latency", "0.5x"},

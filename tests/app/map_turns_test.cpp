@@ -120,6 +120,14 @@ scale = "layer"
          "error[E600");
 }
 
+// A page that cannot be written is refused before anything is measured: no runner is needed to be told.
+TEST_F(MapTurns, APageWithoutAFolderIsRefusedFirst) {
+  const Finished f =
+      run(map({"--report", (folder.path() / "nowhere" / "page.html").string(), "--runner", "false"}));
+  EXPECT_EQ(f.exit, 8) << f.err;
+  EXPECT_NE(f.err.find("nowhere"), std::string::npos) << f.err;
+}
+
 TEST_F(MapTurns, PlatformsAreListedAndShown) {
   const Json list = document(run({"platform", "list", "--json"}));
   expect_valid("platforms", list);

@@ -395,9 +395,9 @@ Json interference_document() {
 }
 
 std::vector<Json> all_documents() {
-  return {analysis_document(12), device_document(),   gpu_document(7),        bench_document(),
-          verify_document(),     optimize_document(), map_document(),         turns_document(),
-          plan_document(),       tune_document(),     patterns_document(),    interference_document()};
+  return {analysis_document(12), device_document(),   gpu_document(7),     bench_document(),
+          verify_document(),     optimize_document(), map_document(),      turns_document(),
+          plan_document(),       tune_document(),     patterns_document(), interference_document()};
 }
 
 }  // namespace tailor::testing
