@@ -5,6 +5,7 @@
 #include "tailor/base/json.h"
 #include "tailor/console/console.h"
 #include "tailor/data/dataset.h"
+#include "tailor/graph/overrides.h"
 #include "tailor/graph/shapes.h"
 #include "tailor/pipeline/bench.h"
 #include "tailor/pipeline/gpu_target.h"
@@ -196,9 +197,6 @@ void write_exports(const Global& global, const AnalyzeArguments& arguments, cons
 /// --trace of other verbs. @throws Error write_failed
 void check_trace(const std::filesystem::path& path);
 void write_trace(const Global& global, const std::filesystem::path& path, const Json& document);
-
-/// Every --shape. @throws Error bad_value, also for a name given twice
-graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts);
 
 /// "1x3x224x224" of a value, "?" if nothing is known
 std::string shape_text(const graph::Shapes& shapes, const std::string& value);

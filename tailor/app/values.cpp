@@ -19,15 +19,6 @@ runtime::Journal journal_of(bool fresh, bool resume) {
   return fresh ? runtime::Journal::fresh : resume ? runtime::Journal::resume : runtime::Journal::go_on;
 }
 
-graph::ShapeOverrides parse_shapes(const std::vector<std::string>& texts) {
-  graph::ShapeOverrides overrides;
-  for (const std::string& text : texts)
-    if (!overrides.insert(graph::parse_shape_override(text)).second)
-      throw Error(Code::bad_value, fmt::format("'{}' gives the shape of an input a second time", text),
-                  "--shape");
-  return overrides;
-}
-
 std::string shape_text(const graph::Shapes& shapes, const std::string& value) {
   const graph::Shape* shape = shapes.shape(value);
   return shape ? graph::to_string(*shape) : "?";

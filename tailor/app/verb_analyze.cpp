@@ -235,7 +235,8 @@ int analyze(const Global& global, const AnalyzeArguments& arguments) {
   check_page(arguments.page), check_exports(arguments);
   if (arguments.device == "cuda") return analyze_on_gpu(global, arguments);
   if (arguments.device != "cpu") return analyze_described(global, arguments);
-  const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
+  const pipeline::Subject subject =
+      pipeline::read_subject(arguments.model, graph::parse_shape_overrides(arguments.shapes));
   const Analysis analysis = analyzed(subject, options_of(global, arguments));
   const Json document = to_json(analysis);
   global.json ? print_document(document) : print(text_of(analysis, arguments));

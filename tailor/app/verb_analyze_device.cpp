@@ -121,7 +121,8 @@ std::string text_of(const DeviceAnalysis& analysis, const AnalyzeArguments& argu
 }  // namespace
 
 int analyze_described(const Global& global, const AnalyzeArguments& arguments) {
-  const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
+  const pipeline::Subject subject =
+      pipeline::read_subject(arguments.model, graph::parse_shape_overrides(arguments.shapes));
   if (device::names_accelerator(arguments.device))
     throw Error(Code::usage,
                 fmt::format("{} is no GPU but an accelerator with loops of its own", arguments.device),

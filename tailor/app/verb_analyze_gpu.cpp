@@ -90,7 +90,8 @@ std::string text_of(const GpuAnalysis& a, const AnalyzeArguments& arguments) {
 }  // namespace
 
 int analyze_on_gpu(const Global& global, const AnalyzeArguments& arguments) {
-  const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
+  const pipeline::Subject subject =
+      pipeline::read_subject(arguments.model, graph::parse_shape_overrides(arguments.shapes));
   pipeline::GpuAnalysisOptions options;
   if (!arguments.precision.empty()) options.precision = arguments.precision;
   options.seed = arguments.seed, options.runner = global.runner, options.free = arguments.free;

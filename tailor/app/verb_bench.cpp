@@ -112,8 +112,8 @@ std::vector<runtime::Job> gpu_jobs(const Global& global, const BenchArguments& a
   std::vector<runtime::Job> jobs;
   for (const std::filesystem::path& model : arguments.models) {
     std::map<std::string, int> left_out;
-    jobs.push_back(
-        pipeline::network_job(model, parse_shapes(arguments.shapes), arguments.precision, &left_out));
+    jobs.push_back(pipeline::network_job(model, graph::parse_shape_overrides(arguments.shapes),
+                                         arguments.precision, &left_out));
     if (!left_out.empty())
       say(global, 0,
           fmt::format("{}: its time lacks {}, which the runner for GPUs does not compute", model.string(),
@@ -128,10 +128,10 @@ std::vector<runtime::Job> jobs_of(const Global& global, const BenchArguments& ar
   if (!gpu && arguments.device != "cpu")
     throw Error(Code::unknown_device,
                 fmt::format("bench measures on cpu or cuda, not on '{}'", arguments.device), "--device",
-                "a described device is modelled: tailor analyze -d NAME");
+                "described devices are modelled: tailor analyze -d GPU, tailor platform predict ACCELERATOR");
   if (!gpu && !arguments.precision.empty())
     throw Error(Code::usage, "only for a GPU: the file says it here", "--precision", "tailor bench --help");
-  if (!gpu) return pipeline::timing_jobs(arguments.models, parse_shapes(arguments.shapes));
+  if (!gpu) return pipeline::timing_jobs(arguments.models, graph::parse_shape_overrides(arguments.shapes));
   options.runner = pipeline::gpu_runner(options.runner, arguments.precision);
   options.precision = arguments.precision.empty() ? "f32" : arguments.precision;
   return gpu_jobs(global, arguments);

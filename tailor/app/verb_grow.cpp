@@ -18,7 +18,7 @@ pipeline::GrowOptions options_of(const Global& global, const GrowArguments& a) {
   if (!limit.ratio)
     throw Error(Code::bad_value, "a share of the model's latency: 1.0x for instance", "--latency");
   o.ratio = *limit.ratio, o.most = parse_factor(a.most, "--most");
-  o.widths = a.widths, o.seed = a.seed, o.overrides = parse_shapes(a.shapes);
+  o.widths = a.widths, o.seed = a.seed, o.overrides = graph::parse_shape_overrides(a.shapes);
   o.journal = journal_of(a.fresh, a.resume), o.profile = a.profile;
   BenchArguments timing;
   timing.threads = a.threads, timing.seed = a.seed, timing.time = a.time;

@@ -364,7 +364,7 @@ int conclude(const Global& global, const Subject& subject, const std::optional<p
 }  // namespace
 
 int inspect(const Global& global, const InspectOptions& options) {
-  Subject subject = pipeline::read_subject(options.model, parse_shapes(options.shapes));
+  Subject subject = pipeline::read_subject(options.model, graph::parse_shape_overrides(options.shapes));
   std::optional<pipeline::CutCheck> check = checked(global, options, subject);
   if (global.json) {
     Json json = to_json(subject);

@@ -167,7 +167,7 @@ pipeline::MapOptions options_of(const Global& global, const MapArguments& a) {
   options.calib_limit = a.calib_limit, options.recover = pipeline::parse_recover(a.recover);
   options.samples.preparation = preparation_of(a.preparation);
   options.samples.label_offset = a.label_offset, options.samples.limit = a.limit;
-  options.samples.overrides = parse_shapes(a.shapes);
+  options.samples.overrides = graph::parse_shape_overrides(a.shapes);
   options.samples.bench.threads = a.threads;
   options.samples.bench.runner = global.runner;
   return options;

@@ -226,7 +226,7 @@ pipeline::OptimizeOptions options_of(const Global& global, const OptimizeArgumen
   o.journal = journal_of(a.fresh, a.resume);
   o.label_offset = a.label_offset;
   o.devices = devices_of(a, o.goal);
-  o.overrides = parse_shapes(a.shapes);
+  o.overrides = graph::parse_shape_overrides(a.shapes);
   o.calibration.path = a.calib;
   o.calibration.preparation = preparation_of(a.preparation);
   o.calibration.fit = a.fit, o.calibration.finish = a.refit, o.calibration.judge = a.judge,

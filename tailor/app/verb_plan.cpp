@@ -141,8 +141,8 @@ int plan_apply(const Global& global, const ApplyArguments& arguments) {
       throw Error(Code::bad_value, "the output would overwrite what it is made from", "--output",
                   "give another file to write");
   check_target(arguments.out);
-  pipeline::Applied applied =
-      pipeline::apply_plan({arguments.model, arguments.plan, arguments.out, parse_shapes(arguments.shapes)});
+  pipeline::Applied applied = pipeline::apply_plan(
+      {arguments.model, arguments.plan, arguments.out, graph::parse_shape_overrides(arguments.shapes)});
   global.json ? print_document(to_json(applied)) : print(applied_text(applied));
   return 0;
 }

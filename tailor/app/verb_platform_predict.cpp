@@ -114,7 +114,8 @@ std::string text_of(const AcceleratorPrediction& p) {
 
 int platform_predict(const Global& global, const PlatformPredictArguments& arguments) {
   const device::Accelerator accelerator = device::find_accelerator(arguments.name);
-  const pipeline::Subject subject = pipeline::read_subject(arguments.model, parse_shapes(arguments.shapes));
+  const pipeline::Subject subject =
+      pipeline::read_subject(arguments.model, graph::parse_shape_overrides(arguments.shapes));
   pipeline::PredictionOptions options;
   options.objective = arguments.objective, options.layer = arguments.layer;
   AcceleratorPrediction prediction;

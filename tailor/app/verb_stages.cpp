@@ -75,7 +75,7 @@ void check_arguments(const PlaceArguments& a) {
 int place_model(const Global& global, const PlaceArguments& arguments) {
   check_arguments(arguments);
   const pipeline::Subject subject =
-      pipeline::read_subject(arguments.workload, parse_shapes(arguments.shapes));
+      pipeline::read_subject(arguments.workload, graph::parse_shape_overrides(arguments.shapes));
   runtime::Runner runner(global.runner);
   pipeline::StagingOptions options;
   options.stages = arguments.stages, options.seed = arguments.seed;

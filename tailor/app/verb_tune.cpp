@@ -134,7 +134,7 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   const int threads =
       arguments.threads > 0 ? arguments.threads : static_cast<int>(tune::usable_cores().size());
   const graph::Model model = onnx::read(arguments.model);
-  const graph::Shapes shapes = graph::infer_shapes(model, parse_shapes(arguments.shapes));
+  const graph::Shapes shapes = graph::infer_shapes(model, graph::parse_shape_overrides(arguments.shapes));
   const pipeline::TuningPlan plan =
       pipeline::plan_tuning(model, shapes, parse_shares(arguments.share), threads);
   tune::RecordFile file(arguments.db);

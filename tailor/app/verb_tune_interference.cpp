@@ -31,7 +31,7 @@ struct Layers {
 
 Layers layers_of_model(const TuneInterferenceArguments& a) {
   const graph::Model model = onnx::read(a.layers.front());
-  const graph::Shapes shapes = graph::infer_shapes(model, parse_shapes(a.shapes));
+  const graph::Shapes shapes = graph::infer_shapes(model, graph::parse_shape_overrides(a.shapes));
   const pipeline::TuningPlan plan = pipeline::plan_tuning(model, shapes, {1}, 1);
   Layers layers;
   for (const tune::TuneTask& task : plan.tasks)

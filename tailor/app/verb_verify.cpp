@@ -29,13 +29,13 @@ pipeline::VerifyOptions options_of(const Global& global, const VerifyArguments& 
   options.label_offset = a.label_offset;
   options.limit = a.limit;
   options.gates = gates_of(a);
-  options.overrides = parse_shapes(a.bench.shapes);
+  options.overrides = graph::parse_shape_overrides(a.bench.shapes);
   options.bench = bench_options(global, a.bench);
   const bool gpu = a.bench.device == "cuda";
   if (!gpu && a.bench.device != "cpu")
     throw Error(Code::unknown_device,
                 fmt::format("verify measures on cpu or cuda, not on '{}'", a.bench.device), "--device",
-                "a described device is modelled: tailor analyze -d NAME");
+                "described devices are modelled: tailor analyze -d GPU, tailor platform predict ACCELERATOR");
   if (!gpu && !a.bench.precision.empty())
     throw Error(Code::usage, "only for a GPU: the file says it here", "--precision", "tailor verify --help");
   if (gpu) options.gpu = gpu_target(a.bench.precision, a.bench.threads, options.bench);

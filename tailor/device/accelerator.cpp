@@ -16,6 +16,10 @@ namespace {
 
 constexpr const char* kSchema = "tailor/accelerator/1";
 constexpr const char* kHelp = "docs/devices.md describes accelerators; the built-in ones are examples";
+// Of a file that may describe something else.
+constexpr const char* kHelpForAny =
+    "docs/devices.md describes GPUs and accelerators; tailor devices show and tailor platform show print "
+    "examples";
 constexpr double kLargest = 1e15;         // of any number in a description
 constexpr double kMostElements = 1e6;     // of a row or a column of PEs
 constexpr std::size_t kMostMemories = 3;  // as many as there are tensors
@@ -219,7 +223,7 @@ Accelerator find_accelerator(const std::string& name) {
 }
 
 bool names_accelerator(const std::string& name) {
-  if (is_file(name)) return read_settings(name, kHelp).text("schema").value_or("") == kSchema;
+  if (is_file(name)) return read_settings(name, kHelpForAny).text("schema").value_or("") == kSchema;
   const auto& known = accelerator_presets();
   return std::any_of(known.begin(), known.end(), [&](const auto& preset) { return preset.first == name; });
 }

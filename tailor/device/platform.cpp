@@ -3,6 +3,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/text.h"
+#include "tailor/device/accelerator.h"
 #include "tailor/device/settings.h"
 
 #include <fmt/format.h>
@@ -221,8 +222,12 @@ Platform find_platform(const std::string& name) {
     if (known == name) return parse_platform(toml, fmt::format("built-in platform {}", name));
     names.emplace_back(known);
   }
+  if (names_accelerator(name))
+    throw Error(Code::unknown_device,
+                fmt::format("{} is one accelerator, not a platform of several units", name), "platform",
+                fmt::format("tailor platform predict {} MODEL.onnx says what a network costs there", name));
   throw Error(Code::unknown_device,
-              fmt::format("there is no platform '{}'{}", name, did_you_mean(name, names)), "--platform",
+              fmt::format("there is no platform '{}'{}", name, did_you_mean(name, names)), "platform",
               fmt::format("built in are {}; or give a file NAME.toml", fmt::join(names, ", ")));
 }
 

@@ -4,6 +4,7 @@
 #include "tailor/base/file.h"
 #include "tailor/base/parallel.h"
 #include "tailor/base/progress.h"
+#include "tailor/graph/overrides.h"
 #include "tailor/learn/batches.h"
 #include "tailor/learn/parameter.h"
 #include "tailor/learn/supernet.h"
@@ -61,15 +62,6 @@ Split split(const data::Dataset& data, const SearchFile& file) {
           part(data, order, 0, std::min(file.statistics, left))};
 }
 
-graph::ShapeOverrides shapes_of(const std::vector<std::string>& texts) {
-  graph::ShapeOverrides overrides;
-  for (const std::string& text : texts)
-    if (!overrides.insert(graph::parse_shape_override(text)).second)
-      throw Error(Code::bad_value, fmt::format("'{}' gives the shape of an input a second time", text),
-                  "--shape");
-  return overrides;
-}
-
 // The largest network as it begins.
 graph::Model beginning(const SearchFile& file) {
   graph::Model model = learn::with_own_vectors(onnx::read(file.model));
@@ -86,7 +78,7 @@ class Search {
       : voice_(voice),
         a_(a),
         file_(read_search_file(a.space)),
-        whole_(pipeline::make_subject(beginning(file_), shapes_of(a.shapes))),
+        whole_(pipeline::make_subject(beginning(file_), graph::parse_shape_overrides(a.shapes))),
         space_(pipeline::resolve(file_.space, whole_)),
         orders_(orders_of(whole_)),
         numbers_(pipeline::make_subject(learn::numbered(whole_.model), whole_.overrides)),

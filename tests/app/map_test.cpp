@@ -124,6 +124,7 @@ TEST_F(Map, MistakesHaveCodes) {
     EXPECT_NE(finished.err.find(code), std::string::npos) << finished.err;
   };
   expect({"--platform", "dianna"}, 2, "E2108");
+  expect({"--platform", "eyeriss"}, 2, "tailor platform predict eyeriss MODEL.onnx");
   expect({"--platform", "/nowhere.toml"}, 2, "E2101");
   expect({"--platform", "diana", "--objective", "speed"}, 2, "E2001");
   expect({"--platform", "gap8", "--objective", "energy"}, 2, "E2000");
