@@ -4,6 +4,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/json.h"
+#include "tailor/latency/post.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <span>
 #include <string_view>
 
 namespace tailor::pipeline {
@@ -29,22 +31,6 @@ const std::set<std::string> kViews = {"Reshape", "Flatten",   "Identity", "Dropo
                                       "Squeeze", "Unsqueeze", "Cast"};
 // They compute shapes, or nothing at run time.
 const std::set<std::string> kFree = {"Constant", "ConstantOfShape", "Shape", "Gather", "Range"};
-
-std::vector<std::string> words_of(const std::string& post) {
-  std::vector<std::string> words;
-  for (std::size_t at = 0; at < post.size();) {
-    const std::size_t end = std::min(post.find('+', at), post.size());
-    words.push_back(post.substr(at, end - at));
-    at = end + 1;
-  }
-  return words;
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : "+") + word;
-  return text;
-}
 
 class Lister {
  public:
@@ -104,14 +90,14 @@ class Lister {
     if (w.kind == latency::Kind::conv_transpose) return leave_out(node);
     w.type = type_;
     std::vector<int> inputs = {tensor(node.input(0))};
-    std::vector<std::string> words = words_of(w.post);
+    const std::vector<std::string> words = latency::post_words(w.post);
     std::string value = node.output(0);
     const bool own_bias = !node.input(2).empty();
     for (std::size_t i = 0; i < words.size(); ++i) {
       if (i == 0 && own_bias) continue;
       if (words[i] == "add" && inputs.size() > 1) {
         // One residual sum per launch: the rest is launched by itself.
-        w.post = joined({words.begin(), words.begin() + static_cast<std::ptrdiff_t>(i)});
+        w.post = latency::joined_post(std::span(words).first(i));
         break;
       }
       const int next = uses_.consumers(value).front();

@@ -3,6 +3,7 @@
 #include "tailor/pipeline/turn_network.h"
 
 #include "tailor/base/error.h"
+#include "tailor/latency/post.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace tailor::pipeline {
@@ -21,14 +23,10 @@ std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
 bool has_weights(const std::string& text) { return text.starts_with("conv_") || text.starts_with("gemm_"); }
 
+// What is fused into the step of a line.
 std::vector<std::string> words_of(const std::string& text) {
-  std::vector<std::string> words;
-  for (std::size_t at = text.find('+'); at != std::string::npos;) {
-    const std::size_t end = std::min(text.find('+', at + 1), text.size());
-    words.push_back(text.substr(at + 1, end - at - 1));
-    at = end < text.size() ? end : std::string::npos;
-  }
-  return words;
+  const std::size_t plus = std::min(text.find('+'), text.size());
+  return latency::post_words(std::string_view(text).substr(std::min(plus + 1, text.size())));
 }
 
 bool computed_in_levels(const std::string& text) {

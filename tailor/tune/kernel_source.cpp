@@ -2,6 +2,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
+#include "tailor/latency/post.h"
 
 #include <fmt/format.h>
 
@@ -22,18 +23,8 @@ Product product_of(const Workload& w) {
   return {w.mb * w.oh * w.ow, w.oc, w.ic, 1};
 }
 
-// The words of "bias+bn+relu".
-std::vector<std::string> words_of(const std::string& post) {
-  std::vector<std::string> words;
-  for (std::size_t at = 0; at < post.size();) {
-    const std::size_t end = std::min(post.find('+', at), post.size());
-    words.push_back(post.substr(at, end - at));
-    at = end + 1;
-  }
-  return words;
-}
 bool has(const Workload& w, std::string_view word) {
-  const std::vector<std::string> words = words_of(w.post);
+  const std::vector<std::string> words = latency::post_words(w.post);
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
@@ -84,7 +75,7 @@ std::string no_kernel(const Workload& w) {
   if (w.kind == Kind::conv_transpose) return "transposed convolution";
   if (w.type != graph::DataType::f32) return "not f32";
   if (w.kind == Kind::conv && w.g != 1) return "grouped convolution";
-  for (const std::string& word : words_of(w.post))
+  for (const std::string& word : latency::post_words(w.post))
     if (word != "bias" && word != "bn" && word != "add" && word != "relu" && word != "clip")
       return fmt::format("followed by '{}'", word);
   const Product p = product_of(w);

@@ -2,6 +2,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/random.h"
+#include "tailor/latency/post.h"
 
 #include <gtest/gtest.h>
 
@@ -26,6 +27,14 @@ TEST(Workload, PrintsAsDocumented) {
   EXPECT_EQ(parse_workload(to_string(w)), w);
   EXPECT_EQ(macs(w), 64 * 64 * 9 * 56 * 56);
   EXPECT_EQ(bytes(w), 4 * (64 * 64 * 9 + 2 * 64 * 56 * 56));
+}
+
+TEST(Workload, WhatIsFusedIsAListOfWords) {
+  EXPECT_TRUE(post_words("").empty());
+  EXPECT_EQ(post_words("bias"), (std::vector<std::string>{"bias"}));
+  EXPECT_EQ(post_words("bias+bn+relu"), (std::vector<std::string>{"bias", "bn", "relu"}));
+  EXPECT_EQ(joined_post(post_words("bias+add+clip")), "bias+add+clip");
+  EXPECT_EQ(joined_post({}), "");
 }
 
 TEST(Workload, Gemm) {
