@@ -159,12 +159,17 @@ class World {
     fake.inbox.pop_front();
     if (std::holds_alternative<farm::Wait>(message)) fake.orders.clear();
     if (std::holds_alternative<farm::TrialOrder>(message)) fake.orders.push_back(message);
-    if (!std::holds_alternative<farm::ContestOrder>(message)) return;
-    fake.orders.push_back(message);
-    for (const Fake& other : fakes_)
-      if (&other != &fake && other.hello.host == fake.hello.host && !other.troubled) {
-        EXPECT_TRUE(other.orders.empty()) << "a neighbour works beside a contest";
-      }
+    const bool contest = std::holds_alternative<farm::ContestOrder>(message);
+    if (contest) fake.orders.push_back(message);
+    for (const Fake& other : fakes_) {
+      if (&other == &fake || other.hello.host != fake.hello.host || other.troubled) continue;
+      EXPECT_FALSE(contest && !other.orders.empty()) << "a neighbour works beside a contest";
+      EXPECT_FALSE(!fake.troubled && !fake.orders.empty() && in_contest(other))
+          << "work is ordered beside a contest";
+    }
+  }
+  static bool in_contest(const Fake& fake) {
+    return !fake.orders.empty() && std::holds_alternative<farm::ContestOrder>(fake.orders.front());
   }
   void answer(int rank, Fake& fake) {
     const farm::ToWorker order = fake.orders.front();

@@ -3,6 +3,7 @@
 #include "tailor/base/error.h"
 #include "tests/farm/fake_workers.h"
 
+#include <deque>
 #include <fstream>
 
 namespace tailor::farm {
@@ -121,6 +122,45 @@ TEST_F(Masters, KindsOfMachineAreApart) {
   expect_all_tried(portions, file, "d");
   expect_all_tried(portions, file, "e");
   EXPECT_EQ(master.result(world.now()).tasks.size(), 2 * portions.size());
+}
+
+// Two kinds on one host, as of two compilers: the finals of one wait until the other does nothing, and the other way round.
+TEST_F(Masters, ContestsAreAloneOnTheirHost) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    std::filesystem::remove(db);
+    tune::RecordFile file(db);
+    Master master(portions, file, exhaustive(), 3);
+    World world(master, {hello_of("a"), hello_of("a", 8, "e"), hello_of("a", 8, "e")}, {}, seed);
+    ASSERT_TRUE(world.run(40000));
+    expect_all_tried(portions, file, "d");
+    expect_all_tried(portions, file, "e");
+  }
+}
+
+// Who comes while finals are held on the host is given nothing until they are over.
+TEST_F(Masters, WhoComesDuringAContestWaits) {
+  tune::RecordFile file(db);
+  Master master(testing::portions_of_layers({kLayers[1]}), file, exhaustive(), 2);
+  std::deque<Letter> letters;
+  auto say = [&](int rank, const std::string& line) {
+    for (Letter& letter : master.receive(rank, line, 0)) letters.push_back(std::move(letter));
+  };
+  std::optional<ContestOrder> contest;
+  for (say(1, to_text(FromWorker(hello_of()))); !letters.empty(); letters.pop_front()) {
+    const ToWorker message = read_to_worker(letters.front().line);
+    if (const auto* trial = std::get_if<TrialOrder>(&message)) say(1, testing::answer_to(*trial));
+    if (const auto* order = std::get_if<ContestOrder>(&message)) contest = *order;
+  }
+  ASSERT_TRUE(contest);
+  auto trials_for_2 = [&] {
+    return std::count_if(letters.begin(), letters.end(), [](const Letter& letter) {
+      return letter.rank == 2 && std::holds_alternative<TrialOrder>(read_to_worker(letter.line));
+    });
+  };
+  say(2, to_text(FromWorker(hello_of("a", 8, "e"))));
+  EXPECT_EQ(trials_for_2(), 0);
+  say(1, testing::answer_to(*contest));
+  EXPECT_EQ(trials_for_2(), 2);
 }
 
 TEST_F(Masters, AnotherBuildIsRefused) {
