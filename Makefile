@@ -7,13 +7,14 @@
 #   make gallery  pages of every verb that has one, of the demonstration's network, in build/gallery; also of
 #                 MODEL=net.onnx, optimized where CALIB=samples (and EVAL=labelled samples) are given
 #   make learn    installs libtorch and builds tailor-learn: train, finetune, distill, evaluate
+#   make farm     installs Open MPI and builds tailor-farm with it: tuning over many machines
 #   make format   clang-format on every source
 #   make clean    removes the build (not the downloads in deps/)
 PRESET ?= release
 BUILD  := build/$(PRESET)
 JOBS   ?= $(shell nproc)
 
-.PHONY: all demo test compare gallery docs learn format clean ready
+.PHONY: all demo test compare gallery docs learn farm format clean ready
 all: ready
 	cmake --build $(BUILD) -j $(JOBS)
 
@@ -45,6 +46,12 @@ learn:
 	@scripts/configure $(PRESET)
 	cmake $(BUILD)
 	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-learn
+
+farm:
+	@TAILOR_FARM=1 scripts/bootstrap
+	@scripts/configure $(PRESET)
+	cmake $(BUILD)
+	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-farm
 
 format:
 	git ls-files '*.cpp' '*.h' | xargs clang-format -i

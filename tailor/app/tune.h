@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/app/app.h"
+#include "tailor/console/shares.h"
 #include "tailor/tune/records.h"
 
 #include <cstdint>
@@ -10,6 +11,8 @@
 #include <vector>
 
 namespace tailor::app {
+
+using console::parse_shares;
 
 struct TuneArguments {
   std::filesystem::path model, db;
@@ -68,9 +71,6 @@ struct TuneReplayArguments {
 
 /// Says how many lines were damaged. @throws Error file_missing; unknown_name for a file without a record
 tune::RecordFile read_records(const Global& global, const std::filesystem::path& path);
-
-/// "25,50,100" -> 0.25, 0.5, 1. @throws Error bad_value naming --share
-std::vector<double> parse_shares(const std::string& text);
 
 int tune_model(const Global& global, const TuneArguments& arguments);
 int tune_audit(const Global& global, const TuneAuditArguments& arguments);

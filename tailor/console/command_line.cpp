@@ -87,7 +87,7 @@ std::string operands_of(const CLI::App& app) {
 
 std::string help_line(const CLI::App& app) {
   const CLI::App& verb = spoken(app);
-  if (&verb == &app) return app.get_name() + " --help lists the verbs";
+  if (&verb == &app && !verbs_of(app).empty()) return app.get_name() + " --help lists the verbs";
   return fmt::format("{0}{1} [OPTIONS]; {0} --help has examples", path_of(verb), operands_of(verb));
 }
 

@@ -112,7 +112,9 @@ std::vector<TunedTask::Elsewhere> across_shares(const TunedTask& tuned, const st
                                                 const Rankings& rankings) {
   std::vector<TunedTask::Elsewhere> list;
   for (const TaskResult& other : tasks) {
-    if (other.key.op != tuned.result.key.op) continue;
+    const tune::RecordKey& key = tuned.result.key;
+    if (other.key.op != key.op || other.key.device != key.device || other.key.versions != key.versions)
+      continue;
     list.push_back({other.task.share});
     const auto ranking = rankings.find(other.key);
     if (!tuned.own || ranking == rankings.end()) continue;
@@ -175,6 +177,7 @@ Json to_json(const tune::TuneResult& result, const std::vector<TunedTask>& tasks
          {"layers", r.task.layers},
          {"share", r.task.share},
          {"threads", r.task.workers},
+         {"device", r.key.device},
          {"trials", r.trials},
          {"trials_before", r.before},
          {"stopped", r.stopped},

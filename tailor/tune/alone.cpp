@@ -15,6 +15,8 @@
 namespace tailor::tune {
 namespace {
 
+constexpr int kMoreTries = 2;  // where the runner was killed from outside
+
 std::string processor() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
@@ -37,15 +39,24 @@ int workers_of(double share, int threads) {
 
 }  // namespace
 
-RecordKey key_of(const TuneTask& task, const CompilerOptions& compiler) {
+MachineClass class_of_this_machine(const CompilerOptions& compiler) {
+  return {fmt::format("{}, {}", processor(), vector_unit().name),
+          fmt::format("{}; {}", compiler_version(compiler), compiler.flags), kernel_hash()};
+}
+
+RecordKey key_of(const TuneTask& task, const MachineClass& machine) {
   const bool conv = task.workload.kind == latency::Kind::conv;
   return {latency::to_string(task.workload),
           "f32",
           conv ? "nchw" : "row-major",
-          fmt::format("{}, {}", processor(), vector_unit().name),
+          machine.device,
           task.share,
-          fmt::format("{}; {}", compiler_version(compiler), compiler.flags),
-          kernel_hash()};
+          machine.versions,
+          machine.source};
+}
+
+RecordKey key_of(const TuneTask& task, const CompilerOptions& compiler) {
+  return key_of(task, class_of_this_machine(compiler));
 }
 
 std::string now_text() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }
@@ -65,8 +76,12 @@ TimedAlone time_alone(const latency::Workload& workload, int workers, const Spac
   }
   TimedAlone timed;
   auto measure = [&](const Configuration& configuration, int samples) {
-    if (configuration != kLibraryKernel)
-      return runner.time(libraries.at(configuration), workload, workers, samples).us;
+    if (configuration != kLibraryKernel) {
+      KernelTiming own = runner.time(libraries.at(configuration), workload, workers, samples);
+      for (int i = 0; i < kMoreTries && was_killed(own); ++i)
+        own = runner.time(libraries.at(configuration), workload, workers, samples);
+      return own.us;
+    }
     const KernelTiming timing = runner.time_onednn(*onednn, workload, samples);
     if (timing.outcome == Outcome::ok) timed.library = timing.kernel, timed.refused.clear();
     if (timing.outcome != Outcome::ok)

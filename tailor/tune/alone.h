@@ -19,6 +19,18 @@ struct TuneTask {
   int layers = 1;   // of the network that are this operator
 };
 
+/// What the keys of all tasks on a machine have in common.
+struct MachineClass {
+  std::string device;    // processor and instruction set
+  std::string versions;  // compiler and its flags
+  std::string source;    // SHA-256 of the kernels' text
+  friend auto operator<=>(const MachineClass&, const MachineClass&) = default;
+  friend bool operator==(const MachineClass&, const MachineClass&) = default;
+};
+/// Of this machine. @throws Error runtime_missing (no compiler)
+MachineClass class_of_this_machine(const CompilerOptions& compiler);
+/// The key of a task's records on such a machine.
+RecordKey key_of(const TuneTask& task, const MachineClass& machine);
 /// The key of a task's records on this machine. @throws Error runtime_missing (no compiler)
 RecordKey key_of(const TuneTask& task, const CompilerOptions& compiler);
 /// This moment, as records have it: "2026-11-21T20:00:00Z".

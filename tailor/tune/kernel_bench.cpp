@@ -82,6 +82,10 @@ std::string compiler_version(const CompilerOptions& options) {
               "CXX", "install a C++ compiler, or name one in the environment variable CXX");
 }
 
+bool was_killed(const KernelTiming& timing) {
+  return timing.outcome == Outcome::invalid && timing.message.starts_with("signal 9");
+}
+
 struct KernelRunner::Process {
   int core;
   std::string command;

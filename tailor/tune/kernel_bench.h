@@ -42,6 +42,10 @@ struct KernelTiming {
   std::string kernel = {};  // of a library: its version and what it chose
 };
 
+/// The runner was killed by somebody else (signal 9): an administrator, or a system short of memory. That says nothing of the
+/// kernel.
+bool was_killed(const KernelTiming& timing);
+
 /// Runs of a kernel during a window, in the order taken.
 struct KernelWindow {
   std::vector<double> us;                // processor time of one run, of the thread that takes longest

@@ -46,16 +46,6 @@ RecordKey key_from(const Json& json, const std::string& place) {
   return key;
 }
 
-std::vector<std::pair<std::string, Value>> configuration_from(const Json& json, const std::string& place) {
-  if (!json.is_object()) fail("\"configuration\" must be an object", place);
-  if (json.empty() || json.size() > kMostParameters)
-    fail(fmt::format("a configuration has 1 to {} parameters", kMostParameters), place);
-  std::vector<std::pair<std::string, Value>> configuration;
-  for (const auto& [name, value] : json.items())
-    configuration.emplace_back(name, value_from(value, name, place));
-  return configuration;
-}
-
 std::vector<double> samples_from(const Json& json, const std::string& place) {
   if (!json.is_array()) fail("\"us\" must be an array of times", place);
   std::vector<double> us;
@@ -90,14 +80,28 @@ double least(const std::vector<double>& us) {
 
 }  // namespace
 
+Json configuration_json(const std::vector<std::pair<std::string, Value>>& configuration) {
+  Json json = Json::object();
+  for (const auto& [name, value] : configuration) json[name] = to_json(value);
+  return json;
+}
+
+std::vector<std::pair<std::string, Value>> configuration_from(const Json& json, const std::string& place) {
+  if (!json.is_object()) fail("\"configuration\" must be an object", place);
+  if (json.empty() || json.size() > kMostParameters)
+    fail(fmt::format("a configuration has 1 to {} parameters", kMostParameters), place);
+  std::vector<std::pair<std::string, Value>> configuration;
+  for (const auto& [name, value] : json.items())
+    configuration.emplace_back(name, value_from(value, name, place));
+  return configuration;
+}
+
 const char* name(Tier tier) { return tier == Tier::parallel ? "parallel" : "exclusive"; }
 
 double Record::time_us() const { return least(us); }
 double Standing::time_us() const { return least(us); }
 
 Json to_json(const Record& r) {
-  Json configuration = Json::object();
-  for (const auto& [name, value] : r.configuration) configuration[name] = to_json(value);
   return {{"schema", kSchema},
           {"key",
            {{"op", r.key.op},
@@ -107,7 +111,7 @@ Json to_json(const Record& r) {
             {"share", r.key.share},
             {"versions", r.key.versions},
             {"source", r.key.source}}},
-          {"configuration", std::move(configuration)},
+          {"configuration", configuration_json(r.configuration)},
           {"outcome", name(r.outcome)},
           {"us", r.us},
           {"clock", r.clock},

@@ -63,6 +63,11 @@ Json to_json(const Record& record);
 /// finite and positive, an ok trial without samples or a failed one with some
 Record record_from_json(const Json& json, const std::string& place);
 
+/// The parameters of a configuration as an object, in their order, and back. @throws Error bad_json: no object, no parameter,
+/// more than 64, a value that is neither number nor string
+Json configuration_json(const std::vector<std::pair<std::string, Value>>& configuration);
+std::vector<std::pair<std::string, Value>> configuration_from(const Json& json, const std::string& place);
+
 /// A file of records. A last line that kill -9 tore, or any other that is no JSON, is counted and passed over; the
 /// next append begins a line of its own.
 class RecordFile {

@@ -1,0 +1,30 @@
+#include "tailor/farm/record_lock.h"
+
+#include "tailor/base/error.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace tailor::farm {
+
+RecordLock::RecordLock(const std::filesystem::path& path)
+    : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+  if (fd_ < 0)
+    throw Error(Code::write_failed, fmt::format("cannot be opened: {}", std::strerror(errno)), path.string());
+  if (::flock(fd_, LOCK_EX | LOCK_NB) == 0) return;
+  const int reason = errno;
+  ::close(fd_);
+  if (reason == EWOULDBLOCK)
+    throw Error(Code::write_failed, "another farm writes these records", path.string(),
+                "wait until it ends, or give each job a file of its own and merge them");
+  throw Error(Code::write_failed, fmt::format("cannot be locked: {}", std::strerror(reason)), path.string());
+}
+
+RecordLock::~RecordLock() { ::close(fd_); }
+
+}  // namespace tailor::farm
