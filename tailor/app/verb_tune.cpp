@@ -5,6 +5,7 @@
 #include "tailor/base/table.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/tune_model.h"
+#include "tailor/tune/record_lock.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -126,6 +127,7 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   const graph::Shapes shapes = graph::infer_shapes(model, graph::parse_shape_overrides(arguments.shapes));
   const pipeline::TuningPlan plan =
       pipeline::plan_tuning(model, shapes, parse_shares(arguments.share), threads);
+  const tune::RecordLock lock(arguments.db);
   tune::RecordFile file(arguments.db);
   if (file.damaged() > 0)
     say(global, 0, fmt::format("{}: {} damaged lines passed over", arguments.db.string(), file.damaged()));

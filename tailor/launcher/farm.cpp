@@ -5,12 +5,12 @@
 #include "tailor/base/table.h"
 #include "tailor/console/shares.h"
 #include "tailor/farm/ranks.h"
-#include "tailor/farm/record_lock.h"
 #include "tailor/graph/overrides.h"
 #include "tailor/launcher/launcher.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/tune_model.h"
 #include "tailor/tune/partition.h"
+#include "tailor/tune/record_lock.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -107,7 +107,7 @@ using Drive = std::function<double(Master&, const std::function<void(const farm:
 int direct(const Voice& voice, const FarmArguments& a, const farm::Shard& shard, int workers,
            const Drive& drive, bool& lost) {
   const Work work = work_of(a, shard);
-  const farm::RecordLock lock(a.db);
+  const tune::RecordLock lock(a.db);
   tune::RecordFile file(a.db);
   if (file.damaged() > 0)
     console::say(voice, 0, fmt::format("{}: {} damaged lines passed over", a.db.string(), file.damaged()));

@@ -2,6 +2,7 @@
 #include "tailor/base/file.h"
 #include "tailor/tune/kernel_source.h"
 #include "tailor/tune/partition.h"
+#include "tailor/tune/record_lock.h"
 #include "tailor/tune/records.h"
 #include "tests/app/models.h"
 #include "tests/app/program.h"
@@ -297,6 +298,16 @@ TEST_F(Tune, CtrlCKeepsTheRecords) {
   EXPECT_EQ(finished.exit, 130) << finished.err;
   EXPECT_EQ(finished.err.find("LEFT BEHIND"), std::string::npos) << finished.err;
   EXPECT_EQ(tune::RecordFile(db).damaged(), 0);
+}
+
+TEST_F(Tune, TwoRunsDoNotWriteOneFile) {
+  const std::string model = write_small(folder.path(), "small.onnx", 6).string(), db = table();
+  const Bytes before = map_file(db);
+  const tune::RecordLock lock(db);
+  const Finished finished = run({"tune", model, "--db", db, "--time", "1s"});
+  EXPECT_EQ(finished.exit, 8) << finished.err;
+  EXPECT_NE(finished.err.find("error[E8002]: another tuning run"), std::string::npos) << finished.err;
+  EXPECT_EQ(map_file(db).view(), before.view());
 }
 
 TEST_F(Tune, MistakesHaveCodes) {

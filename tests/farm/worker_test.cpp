@@ -1,8 +1,8 @@
 // A worker with a real compiler and a real runner process, which is killed; and master and workers as threads.
 #include "tailor/base/error.h"
 #include "tailor/farm/post.h"
-#include "tailor/farm/record_lock.h"
 #include "tailor/tune/partition.h"
+#include "tailor/tune/record_lock.h"
 #include "tests/farm/fake_workers.h"
 #include "tests/tune/spaces.h"
 
@@ -120,11 +120,11 @@ TEST(Locks, OneWriterPerFile) {
   TemporaryFolder folder;
   const std::filesystem::path path = folder.path() / "trials.jsonl";
   {
-    const RecordLock lock(path);
-    EXPECT_EQ(code_of([&] { RecordLock again(path); }), Code::write_failed);
+    const tune::RecordLock lock(path);
+    EXPECT_EQ(code_of([&] { tune::RecordLock again(path); }), Code::write_failed);
   }
-  const RecordLock free(path);
-  EXPECT_EQ(code_of([&] { RecordLock nowhere(folder.path() / "none" / "trials.jsonl"); }),
+  const tune::RecordLock free(path);
+  EXPECT_EQ(code_of([&] { tune::RecordLock nowhere(folder.path() / "none" / "trials.jsonl"); }),
             Code::write_failed);
 }
 

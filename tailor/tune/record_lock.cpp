@@ -1,4 +1,4 @@
-#include "tailor/farm/record_lock.h"
+#include "tailor/tune/record_lock.h"
 
 #include "tailor/base/error.h"
 
@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-namespace tailor::farm {
+namespace tailor::tune {
 
 RecordLock::RecordLock(const std::filesystem::path& path)
     : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
@@ -20,11 +20,11 @@ RecordLock::RecordLock(const std::filesystem::path& path)
   const int reason = errno;
   ::close(fd_);
   if (reason == EWOULDBLOCK)
-    throw Error(Code::write_failed, "another farm writes these records", path.string(),
+    throw Error(Code::write_failed, "another tuning run writes these records", path.string(),
                 "wait until it ends, or give each job a file of its own and merge them");
   throw Error(Code::write_failed, fmt::format("cannot be locked: {}", std::strerror(reason)), path.string());
 }
 
 RecordLock::~RecordLock() { ::close(fd_); }
 
-}  // namespace tailor::farm
+}  // namespace tailor::tune
