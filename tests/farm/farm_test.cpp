@@ -214,7 +214,7 @@ TEST_F(Farm, IsKilledAndGoesOn) {
       job.wait(0.5);
       EXPECT_TRUE(job.runs()) << "without its runner the job ended: " << job.words();
     } else {
-      EXPECT_NE(job.end(30), 0) << "without a rank the job went on";
+      EXPECT_GT(job.end(30), 0) << "without a rank the job went on, or ended well: " << job.words();
     }
     job.kill_all();
     const std::string now = whole_lines(db);
