@@ -149,7 +149,6 @@ Json Service::profile(const Json& request, const Progress& progress) {
                      {"kernel", to_string(layer.kernels)},
                      {"kernels", kernels_json(layer.kernels)}});
   return {{"nodes", std::move(nodes)},
-          {"node_overhead_us", 0.0},
           {"run_us", all.traced_us},
           {"unprofiled_us", all.untraced_us},
           {"clock", kClock}};

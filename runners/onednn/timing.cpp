@@ -127,30 +127,34 @@ Run run_by_layers(const Network& network, double clock_us) {
   });
 }
 
-// The runs in which least was lost: those below 3 %, but at least a quarter.
-std::vector<const Run*> undisturbed(const std::vector<Run>& runs) {
-  constexpr double kFewest = 0.25, kLost = 0.03;
-  std::vector<const Run*> order;
-  for (const Run& run : runs) order.push_back(&run);
-  std::stable_sort(order.begin(), order.end(), [](const Run* a, const Run* b) { return a->lost < b->lost; });
-  const auto fewest = static_cast<std::size_t>(std::ceil(kFewest * static_cast<double>(order.size())));
-  while (order.size() > fewest && order.back()->lost > kLost) order.pop_back();
-  return order;
-}
-
-// Both kinds of runs of a network; kRunsInTurn of each are one round.
+// Both kinds of runs of a network, the i-th of both beside each other; kRunsInTurn of each are one round.
 struct Runs {
   std::vector<Run> by_layers, whole;
+
+  // Of the pair that lost more.
+  double lost(std::size_t i) const { return std::max(by_layers[i].lost, whole[i].lost); }
 };
+
+// The pairs in which least was lost: those below 3 %, but at least a quarter.
+std::vector<std::size_t> undisturbed(const Runs& runs) {
+  constexpr double kFewest = 0.25, kLost = 0.03;
+  std::vector<std::size_t> order(runs.whole.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return runs.lost(a) < runs.lost(b); });
+  const auto fewest = static_cast<std::size_t>(std::ceil(kFewest * static_cast<double>(order.size())));
+  while (order.size() > fewest && runs.lost(order.back()) > kLost) order.pop_back();
+  return order;
+}
 
 InPlace gathered(const Runs& runs, std::size_t layers) {
   InPlace result;
   result.layer_us.resize(layers);
-  for (const Run* run : undisturbed(runs.by_layers)) {
-    for (std::size_t i = 0; i < layers; ++i) result.layer_us[i].push_back(run->layer_us[i]);
-    result.run_us.push_back(run->us);
+  for (std::size_t run : undisturbed(runs)) {
+    for (std::size_t i = 0; i < layers; ++i) result.layer_us[i].push_back(runs.by_layers[run].layer_us[i]);
+    result.run_us.push_back(runs.by_layers[run].us);
+    result.untimed_us.push_back(runs.whole[run].us);
   }
-  for (const Run* run : undisturbed(runs.whole)) result.untimed_us.push_back(run->us);
   for (std::size_t first = 0; first < runs.whole.size(); first += kRunsInTurn) {
     const auto begin = runs.whole.begin() + static_cast<std::ptrdiff_t>(first);
     auto less = [](const Run& a, const Run& b) { return a.lost < b.lost; };

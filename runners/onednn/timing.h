@@ -30,11 +30,11 @@ std::vector<std::vector<double>> measure(const std::vector<Network>& jobs, const
 struct InPlace {
   std::vector<std::vector<double>> layer_us;  // [layer][run]
   std::vector<double> run_us;                 // of those runs, the sum of their layers
-  std::vector<double> untimed_us;             // other runs, with no clock read in between
+  std::vector<double> untimed_us;             // runs beside them, with no clock read in between
   std::vector<double> round_us;               // of each round that one of them that was disturbed least
 };
 /// In each round every network runs `kRunsInTurn` times each way, in turns, after one run that nobody counts; the order of the
-/// networks is a fresh one each round. Wall time. Runs in which the thread did not have the processor to itself (wall time
+/// networks is a fresh one each round. Wall time. Pairs in which the thread did not have the processor to itself (wall time
 /// above its own) are left out, but a quarter is kept. What reading the clock takes is taken off.
 std::vector<InPlace> measure_in_place(const std::vector<Network>& networks, const Measurement& how,
                                       const Progress& progress);

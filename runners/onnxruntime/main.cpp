@@ -59,10 +59,10 @@ class Service {
             {"workloads", true},           {"profiles", true}};
   }
 
-  // What the profiler costs per node, found once.
-  double overhead() {
-    if (!overhead_) overhead_ = profiler_overhead(api());
-    return *overhead_;
+  // Found once.
+  const ProfilerCost& cost_of_profiler() {
+    if (!cost_of_profiler_) cost_of_profiler_ = profiler_cost(api());
+    return *cost_of_profiler_;
   }
   static Json shapes_of(const Json& job) { return job.contains("inputs") ? job["inputs"] : Json(); }
 
@@ -72,7 +72,7 @@ class Service {
       TemporaryFolder folder(true);
       auto file = folder.fresh(".onnx");
       onnx::write(layer_model(workload, how.seed), file);
-      auto trace = std::make_shared<TracedModel>(api(), file, how.threads, overhead());
+      auto trace = std::make_shared<TracedModel>(api(), file, how.threads, cost_of_profiler().node_us);
       auto model = trace->model();
       return {Prepared(model, random_inputs(*model, resolve_shapes(*model, Json()), how.seed)), trace};
     }
@@ -100,8 +100,8 @@ class Service {
 
   Json profile(const Json& request, const Progress& progress) {
     const Json& job = member(request, "job", "request");
-    return profile_in_place(models(), overhead(), text(job, "model", "job"), shapes_of(job),
-                            parse_measurement(request), progress);
+    return profile_in_place(models(), cost_of_profiler().inside_share, text(job, "model", "job"),
+                            shapes_of(job), parse_measurement(request), progress);
   }
 
   static int count(const Json& request, const char* key, int otherwise, int least, int most) {
@@ -137,7 +137,7 @@ class Service {
   std::string library_;
   std::optional<Api> api_;
   std::optional<ModelCache> models_;
-  std::optional<double> overhead_;
+  std::optional<ProfilerCost> cost_of_profiler_;
 };
 
 }  // namespace

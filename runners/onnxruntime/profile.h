@@ -10,9 +10,9 @@
 namespace tailor::ort {
 
 /// Two sessions of one model, one profiled and one not, take turns for `how.rounds` rounds.
-/// @param overhead subtracted from every node's time, see profiler_overhead()
+/// @param inside_share of what profiling adds, see ProfilerCost; passed on in the answer
 /// @return members of the answer, see docs/runner-protocol.md
-Json profile_in_place(ModelCache& cache, double overhead, const std::filesystem::path& path,
+Json profile_in_place(ModelCache& cache, double inside_share, const std::filesystem::path& path,
                       const Json& shapes, const Measurement& how, const Progress& progress);
 
 }  // namespace tailor::ort

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <array>
+#include <numeric>
 #include <utility>
 
 namespace tailor::ort {
@@ -47,37 +49,60 @@ graph::Model chain(int length) {
   return model;
 }
 
-double median_of(std::vector<double> values) {
-  auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
+// A chain with profiler and without.
+class Chain {
+ public:
+  Chain(const Api& api, const TemporaryFolder& folder, int length)
+      : traced_(api, written(folder, length), 1, 0),
+        plain_(std::make_shared<const LoadedModel>(api, written(folder, length), Loading{})),
+        with_(traced_.model(), random_inputs(*plain_, {{4}}, 0)),
+        without_(plain_, random_inputs(*plain_, {{4}}, 0)) {}
 
-struct ChainTime {
-  double whole = 0, nodes = 0;  // us, median of runs: without profiler, and the sum that the profiler reports
+  // Each once to refill the caches, and once for the clock.
+  void take_turn() {
+    without_.run();
+    wholes_.push_back(timed_run(without_).cpu);
+    with_.run();
+    traced_wholes_.push_back(timed_run(with_).cpu);
+  }
+  // us of the turns so far: [0] whole without profiler, [1] whole under it, [2] the sum of its nodes
+  std::array<std::vector<double>, 3> times() const {
+    std::vector<double> sums;
+    std::vector<TracedRun> runs = traced_.read_trace();
+    for (std::size_t i = 1; i < runs.size(); i += 2) {
+      sums.push_back(0);
+      for (const NodeEvent& node : runs[i].nodes) sums.back() += node.us;
+    }
+    return {wholes_, traced_wholes_, sums};
+  }
+
+ private:
+  static std::filesystem::path written(const TemporaryFolder& folder, int length) {
+    auto path = folder.path() / fmt::format("chain{}.onnx", length);
+    onnx::write(chain(length), path);
+    return path;
+  }
+  TracedModel traced_;
+  std::shared_ptr<const LoadedModel> plain_;
+  Prepared with_, without_;
+  std::vector<double> wholes_, traced_wholes_;
 };
 
-ChainTime time_chain(const Api& api, const TemporaryFolder& folder, int length) {
-  constexpr int kRuns = 200;
-  auto path = folder.path() / fmt::format("chain{}.onnx", length);
-  onnx::write(chain(length), path);
-  TracedModel traced(api, path, 1, 0);
-  auto plain = std::make_shared<const LoadedModel>(api, path, Loading{});
-  Prepared with(traced.model(), random_inputs(*plain, {{4}}, 0)),
-      without(plain, random_inputs(*plain, {{4}}, 0));
-  std::vector<double> wholes, sums;
-  for (int i = 0; i < kRuns; ++i) {
-    with.run();  // to refill the caches, as below
-    with.run();
-    without.run();
-    wholes.push_back(timed_run(without).cpu);
-  }
-  std::vector<TracedRun> runs = traced.read_trace();
-  for (std::size_t i = 1; i < runs.size(); i += 2) {
-    sums.push_back(0);
-    for (const NodeEvent& node : runs[i].nodes) sums.back() += node.us;
-  }
-  return {median_of(std::move(wholes)), median_of(std::move(sums))};
+// Means over those turns in which both chains together were fastest, a half of all.
+std::array<double, 3> longer_by(const std::array<std::vector<double>, 3>& longer,
+                                const std::array<std::vector<double>, 3>& shorter) {
+  std::vector<std::size_t> order(longer[0].size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  auto all = [&](std::size_t turn) {
+    return longer[0][turn] + longer[1][turn] + shorter[0][turn] + shorter[1][turn];
+  };
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return all(a) < all(b); });
+  order.resize((order.size() + 1) / 2);
+  std::array<double, 3> means{};
+  for (std::size_t k = 0; k < means.size(); ++k)
+    for (std::size_t turn : order)
+      means[k] += (longer[k][turn] - shorter[k][turn]) / static_cast<double>(order.size());
+  return means;
 }
 
 }  // namespace
@@ -114,12 +139,14 @@ std::vector<TracedRun> TracedModel::read_trace() const {
   return runs;
 }
 
-double profiler_overhead(const Api& api) {
-  constexpr int kShort = 16, kLong = 144;
+ProfilerCost profiler_cost(const Api& api) {
+  constexpr int kShort = 16, kLong = 144, kTurns = 200;
   TemporaryFolder folder;
-  ChainTime shorter = time_chain(api, folder, kShort), longer = time_chain(api, folder, kLong);
-  double per_node = (longer.nodes - shorter.nodes) - (longer.whole - shorter.whole);
-  return std::clamp(per_node / (kLong - kShort), 0.0, 20.0);
+  Chain shorter(api, folder, kShort), longer(api, folder, kLong);
+  for (int i = 0; i < kTurns; ++i) shorter.take_turn(), longer.take_turn();
+  const auto [whole, traced_whole, nodes] = longer_by(longer.times(), shorter.times());
+  return {std::clamp((nodes - whole) / (kLong - kShort), 0.0, 20.0),
+          std::clamp((nodes - whole) / std::max(1.0, traced_whole - whole), 0.0, 1.0)};
 }
 
 }  // namespace tailor::ort

@@ -44,9 +44,16 @@ class TracedModel {
   double overhead_;
 };
 
-/// What the profiler adds to the time of a node that it reports, in us, less what it leaves out between
-/// nodes: found by timing two chains of trivial nodes with and without profiler. Sums of nodes less this are
-/// comparable with whole runs.
-double profiler_overhead(const Api& api);
+/// What profiling costs, found by timing two chains of trivial nodes with and without profiler, in turns.
+struct ProfilerCost {
+  double node_us =
+      0;  // added to the time of a node that it reports, less what it leaves out between nodes; here, where
+          // all stays in the caches. Sums of nodes less this are comparable with whole runs.
+  double inside_share =
+      0;  // of what it adds to a whole run, that part; 0..1. In a network, whose weights and
+          // activations push the profiler out of the caches, the cost is several times
+          // as large, but it is shared out alike.
+};
+ProfilerCost profiler_cost(const Api& api);
 
 }  // namespace tailor::ort

@@ -101,14 +101,14 @@ std::string totals_text(const Analysis& analysis) {
   std::string text = fmt::format(
       "network           {}  (unprofiled, {} runs)\n"
       "sum of nodes      {}  ({:+.1f} %); as the profiler reported them {} ({:+.1f} %)\n"
-      "                  {:.2f} us per node taken off for the profiler's own cost, estimated from the other "
-      "half "
-      "of the runs ({:.2f} us by the runner before)\n"
+      "                  {:.2f} us per node taken off for the profiler's own cost and {:.2f} us for what the "
+      "other "
+      "half of the runs showed to be left\n"
       "                  {}\n"
       "matched           {}\n"
       "verdicts          {}\n",
       duration(p.network_us), p.unprofiled_runs, duration(p.sum_us), 100 * p.difference(),
-      duration(p.reported_us), 100 * p.reported_difference(), p.node_us, p.runner_node_us, kinds_text(p),
+      duration(p.reported_us), 100 * p.reported_difference(), p.profiler_node_us, p.node_us, kinds_text(p),
       matched_text(analysis), verdict_counts(analysis));
   if (analysis.shortcuts > 0)
     text += fmt::format(

@@ -57,7 +57,7 @@ Json in_place_json(const InPlace& in_place) {
                {"reported_us", in_place.reported_us},
                {"reported_difference", in_place.reported_difference()},
                {"profiled_us", in_place.profiled_us},
-               {"runner_node_us", in_place.runner_node_us},
+               {"profiler_node_us", in_place.profiler_node_us},
                {"node_us", in_place.node_us},
                {"runs", in_place.runs},
                {"unprofiled_runs", in_place.unprofiled_runs},
@@ -72,7 +72,7 @@ InPlace read_in_place(const Json& json, const std::string& place) {
                             {"sum_us", &in_place.sum_us},
                             {"reported_us", &in_place.reported_us},
                             {"profiled_us", &in_place.profiled_us},
-                            {"runner_node_us", &in_place.runner_node_us},
+                            {"profiler_node_us", &in_place.profiler_node_us},
                             {"node_us", &in_place.node_us}})
     *field = number(json, key, place);
   in_place.runs = static_cast<int>(integer(json, "runs", place));

@@ -21,18 +21,20 @@ struct ExecutedNode {
   std::string shapes;      // of its inputs, JSON text
 };
 
-/// Times of one run, means over the faster half of the runs. The profiler adds to each node; the runner has
-/// taken off what it found once on chains of trivial nodes. What is left is estimated from half of the runs
-/// of this very profile, as one number per node, from 0 to 1.5 us, by which the sum of the nodes meets the
-/// unprofiled runs. All figures here come from the other half, so `difference` is a test and no identity.
+/// Times of one run, means over the calmer half of the pairs of runs, one profiled and one not, that were taken side by
+/// side: what slows the machine for a while slows both. Profiling adds to each node: what it adds to the whole run times
+/// the share that lies inside the nodes, which the runner found on chains of trivial nodes, over the number of nodes.
+/// What is left is estimated from every second pair of this very profile, as one number per node, from 0 to 1.5 us, by
+/// which the sum of the nodes meets the unprofiled runs. All figures here come from the other pairs, so `difference` is a
+/// test and no identity.
 struct InPlace {
   std::vector<ExecutedNode> nodes;
-  double network_us = 0;      // whole run, unprofiled
-  double profiled_us = 0;     // whole run under the profiler
-  double reported_us = 0;     // sum of the nodes as reported
-  double sum_us = 0;          // sum of the nodes, corrected
-  double runner_node_us = 0;  // taken off each node by the runner
-  double node_us = 0;         // taken off each node here, as far as it lasts longer
+  double network_us = 0;        // whole run, unprofiled
+  double profiled_us = 0;       // whole run under the profiler
+  double reported_us = 0;       // sum of the nodes as reported
+  double sum_us = 0;            // sum of the nodes, corrected
+  double profiler_node_us = 0;  // taken off each node, as far as it lasts longer: what the profiler adds
+  double node_us = 0;           // taken off each node besides: what every second pair showed to be left
   int runs = 0, unprofiled_runs = 0;
 
   /// Sum of the corrected nodes over the network, minus 1.
@@ -43,7 +45,7 @@ struct InPlace {
 };
 
 /// Sums and correction; no node is matched yet. @throws Error runner_failed if the profile holds fewer than
-/// four runs of either kind
+/// four pairs of runs
 InPlace account(const runtime::InPlaceProfile& profile);
 
 /// Matches nodes to the subject's layers: by name (of the layer or of what was fused into it), then by the

@@ -230,7 +230,12 @@ InPlaceProfile read_profile(const Json& answer) {
                              node.value("input_shapes", "")});
   profile.run_us = times(answer, "run_us");
   profile.unprofiled_us = times(answer, "unprofiled_us");
-  profile.node_overhead_us = answer.value("node_overhead_us", 0.0);
+  profile.inside_share = answer.value("inside_share", 0.0);
+  if (!(profile.inside_share >= 0 && profile.inside_share <= 1))
+    throw Error(Code::bad_json, fmt::format("\"inside_share\" is {}, not in 0..1", profile.inside_share));
+  if (profile.unprofiled_us.size() != profile.run_us.size())
+    throw Error(Code::bad_json, fmt::format("{} runs under the profiler, but {} without",
+                                            profile.run_us.size(), profile.unprofiled_us.size()));
   for (const NodeTime& node : profile.nodes)
     if (node.us.size() != profile.run_us.size())
       throw Error(Code::bad_json, "a node has not one time per run");

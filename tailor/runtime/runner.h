@@ -78,13 +78,13 @@ struct NodeTime {
   std::vector<double> us;    // per run
   std::string input_shapes;  // JSON text of the runtime, may be empty
 };
-/// A profile of a whole network: nodes timed in place, and the whole timed in the same run, profiling off,
-/// interleaved.
+/// A profile of a whole network: nodes timed in place, and the whole timed in the same minute, profiling off.
 struct InPlaceProfile {
   std::vector<NodeTime> nodes;
-  std::vector<double> run_us;         // whole run as the profiler saw it, overhead of profiling included
-  std::vector<double> unprofiled_us;  // whole run without profiler, interleaved with the former
-  double node_overhead_us = 0;        // already taken off each node by the runner
+  std::vector<double> run_us;         // whole run under the profiler
+  std::vector<double> unprofiled_us;  // whole run without; the i-th was taken beside the i-th of run_us
+  double inside_share =
+      0;  // of what profiling adds to a run, the part that the times of the nodes contain; 0..1
 };
 
 /// A live runner process. Movable; the destructor ends it. Not thread-safe. After runner_failed or

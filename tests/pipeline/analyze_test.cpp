@@ -2,6 +2,7 @@
 #include "tailor/pipeline/analyze.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/random.h"
 #include "tests/app/models.h"
 #include "tests/testing.h"
 
@@ -59,6 +60,32 @@ TEST(InPlace, DoesNotExplainEverythingAway) {
   EXPECT_LT(shorter.difference(), 0);
 }
 
+TEST(InPlace, TakesOffWhatProfilingAddsToWholeRuns) {
+  runtime::InPlaceProfile profile = made_profile(5, 40, 7);
+  profile.inside_share = 1.0 / 3;  // the rest lies between the nodes
+  const InPlace in_place = account(profile);
+  EXPECT_NEAR(in_place.profiler_node_us, 7, 1e-6);
+  EXPECT_NEAR(in_place.node_us, 0, 1e-6);
+  EXPECT_NEAR(in_place.difference(), 0, 1e-6);
+  EXPECT_NEAR(in_place.reported_difference(), 5 * 7.0 / 150, 1e-9);
+}
+
+// The machine runs at half its speed for a while, again and again: what a neighbour on the same core does to it.
+TEST(InPlace, AChangeOfSpeedFallsOnBothOfAPair) {
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    Random random(seed);
+    runtime::InPlaceProfile profile = made_profile(5, 60, 4);
+    profile.inside_share = 1.0 / 3;
+    double speed = 1;
+    for (std::size_t run = 0; run < 60; ++run) {
+      if (run % 3 == 0 && random.uniform() < 0.3) speed = 1.0 + random.uniform();
+      profile.run_us[run] *= speed, profile.unprofiled_us[run] *= speed;
+      for (runtime::NodeTime& node : profile.nodes) node.us[run] *= speed;
+    }
+    EXPECT_NEAR(account(profile).difference(), 0, 1e-6) << "seed " << seed;
+  }
+}
+
 TEST(InPlace, TheOtherHalfJudges) {
   runtime::InPlaceProfile profile = made_profile(5, 40, 1);
   for (std::size_t i = 1; i < 40; i += 2) profile.unprofiled_us[i] *= 1.2;
@@ -75,6 +102,12 @@ TEST(InPlace, DisturbedRunsDoNotCount) {
 }
 
 TEST(InPlace, TooFewRunsAreRefused) { EXPECT_THROW(account(made_profile(2, 3, 0)), Error); }
+
+TEST(InPlace, RunsWithoutAPartnerAreRefused) {
+  runtime::InPlaceProfile profile = made_profile(2, 8, 0);
+  profile.unprofiled_us.pop_back();
+  EXPECT_THROW(account(profile), Error);
+}
 
 class Analyzing : public ::testing::Test {
  protected:

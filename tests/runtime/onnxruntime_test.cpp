@@ -118,6 +118,9 @@ TEST_F(OnnxRuntime, ProfilesNodesInPlace) {
   InPlaceProfile profile = runner->profile({path, {}, {}}, {.rounds = 5});
   EXPECT_GT(profile.nodes.size(), 20u);
   EXPECT_FALSE(profile.unprofiled_us.empty());
+  EXPECT_EQ(profile.unprofiled_us.size(), profile.run_us.size());
+  EXPECT_GT(profile.inside_share, 0.1) << "the profiler spends time while its nodes are timed";
+  EXPECT_LT(profile.inside_share, 0.95) << "and between them";
   std::size_t convs = 0;
   for (const NodeTime& node : profile.nodes) convs += node.op == "Conv";
   EXPECT_EQ(convs, 19u);

@@ -80,6 +80,27 @@ TEST(FakeRunner, AnswersNonsense) {
         << answer;
 }
 
+// Of what was refused; bug: nothing was.
+Code code_of_profile(const std::string& members) {
+  Runner runner(fake(kHello + R"(read line; echo '{"id":2,"ok":true,)" + members + "}'; read line"));
+  try {
+    runner.profile({"model.onnx", {}, {}}, {});
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return Code::bug;
+}
+
+TEST(FakeRunner, ProfilesAreInPairsAndSharesAreShares) {
+  const std::string nodes = R"("nodes":[{"name":"a","op":"Conv","us":[1,2]}],"run_us":[3,4],)";
+  EXPECT_EQ(code_of_profile(nodes + R"("unprofiled_us":[2,3])"), Code::bug) << "nothing is wrong with it";
+  EXPECT_EQ(code_of_profile(nodes + R"("unprofiled_us":[2,3],"inside_share":0.5)"), Code::bug);
+  for (const char* rest : {R"("unprofiled_us":[2])", R"("unprofiled_us":[2,3],"inside_share":1.5)",
+                           R"("unprofiled_us":[2,3],"inside_share":-1)",
+                           R"("unprofiled_us":[2,3],"inside_share":"half")", R"("unprofiled_us":[2,-3])"})
+    EXPECT_EQ(code_of_profile(nodes + rest), Code::runner_failed) << rest;
+}
+
 TEST(FakeRunner, IsTooSlow) {
   Error error = failure_of(fake(kHello + "read line; sleep 30", 0.3));
   EXPECT_EQ(error.code(), Code::runner_failed);
