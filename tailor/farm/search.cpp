@@ -91,16 +91,10 @@ void Search::put_back(TrialJob job, double now_s) {
   append(job, std::move(record), now_s);
 }
 
-// Nobody who meets again: finalists who were all timed alone, in this run or an earlier one, are not.
 std::vector<tune::Configuration> Search::contestants(std::size_t round) const {
   const std::size_t index = round % desks_.size();
   if (round >= desks_.size()) return guests_of(desks_, index, file_.records());
-  const tune::Desk& d = desks_[index];
-  std::vector<tune::Configuration> list = finalists_of(d, file_.records(), options_.finalists);
-  const bool known = std::all_of(list.begin(), list.end(), [&](const tune::Configuration& configuration) {
-    return was_alone(file_.records(), d.key, named(*d.space, configuration));
-  });
-  return known ? std::vector<tune::Configuration>{} : list;
+  return contestants_of(desks_[index], file_.records(), options_.finalists);
 }
 
 std::optional<ContestJob> Search::next_contest(double now_s) {

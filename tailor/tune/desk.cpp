@@ -80,6 +80,14 @@ std::vector<Configuration> finalists_of(const Desk& desk, const std::vector<Reco
   return finalists;
 }
 
+std::vector<Configuration> contestants_of(const Desk& desk, const std::vector<Record>& records, int most) {
+  std::vector<Configuration> finalists = finalists_of(desk, records, most);
+  const bool met = std::all_of(finalists.begin(), finalists.end(), [&](const Configuration& finalist) {
+    return was_alone(records, desk.key, named(*desk.space, finalist));
+  });
+  return met ? std::vector<Configuration>{} : finalists;
+}
+
 std::vector<Configuration> guests_of(const std::vector<Desk>& desks, std::size_t index,
                                      const std::vector<Record>& records) {
   const Desk& desk = desks[index];

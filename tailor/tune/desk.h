@@ -46,6 +46,9 @@ std::optional<std::size_t> most_promising(const std::vector<Desk>& desks,
 /// The best of a desk as its search found them, at most `most`.
 std::vector<Configuration> finalists_of(const Desk& desk, const std::vector<Record>& records, int most);
 
+/// The finalists, or nobody if all of them were timed alone before: they do not meet again.
+std::vector<Configuration> contestants_of(const Desk& desk, const std::vector<Record>& records, int most);
+
 /// Winners of the same operator at other shares that were not timed alone at this one: a choice made for one share may be
 /// the right one here too, and if not, what it costs here is worth knowing. Nothing if there are none; else the desk's
 /// own winner comes along, so that they meet in the same rounds.

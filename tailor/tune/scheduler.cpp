@@ -8,6 +8,7 @@
 #include "tailor/tune/desk.h"
 #include "tailor/tune/measure_trial.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -40,17 +41,21 @@ class Board {
     for (std::size_t i = 0; i < tasks.size(); ++i)
       desks_.push_back(make_desk(tasks[i], key_of(tasks[i], machine), kernel_space(tasks[i].workload, unit_),
                                  options.searcher, options.seed + i, file.records()));
+    under_way_.resize(tasks.size());
   }
 
   // The next thing to try; nothing when the time is over, or every task is done.
   std::optional<Job> next() {
     std::lock_guard lock(mutex_);
     while (!over()) {
-      const std::optional<std::size_t> desk = most_promising(desks_, [](std::size_t) { return true; });
+      const std::optional<std::size_t> desk =
+          most_promising(desks_, [this](std::size_t index) { return may_ask(index); });
       if (!desk) return std::nullopt;
       Desk& d = desks_[*desk];
-      if (const std::optional<Configuration> configuration = ask(d))
+      if (const std::optional<Configuration> configuration = ask(d)) {
+        ++under_way_[*desk];
         return Job{*desk, *configuration, kernel_source(d.task.workload, unit_, *d.space, *configuration)};
+      }
     }
     return std::nullopt;
   }
@@ -61,7 +66,7 @@ class Board {
     record.key = d.key, record.configuration = named(*d.space, job.configuration), record.when = now_text();
     file_.append(record);
     tell(d, job.configuration, record);
-    ++result_.trials, ++d.state.trials, d.state.seconds = seconds_since(start_);
+    --under_way_[job.desk], ++result_.trials, ++d.state.trials, d.state.seconds = seconds_since(start_);
     if (d.stopped.empty()) d.stopped = reason_to_stop(options_.per_task, d.state);
     if (options_.on_status)
       options_.on_status({result_.trials, seconds_since(start_), latency::to_string(d.task.workload)});
@@ -102,10 +107,17 @@ class Board {
  private:
   bool over() const { return stopped_ || seconds_since(start_) >= options_.seconds * (1 - kForFinalists); }
 
+  // Trials under way count towards the most that are wanted.
+  bool may_ask(std::size_t index) const {
+    const std::uint64_t most = options_.per_task.trials;
+    return most == 0 || desks_[index].state.trials + under_way_[index] < most;
+  }
+
   RecordFile& file_;
   const TuneOptions& options_;
   VectorUnit unit_;
   std::vector<Desk> desks_;
+  std::vector<std::uint64_t> under_way_;  // per desk: asked for and not yet done
   TuneResult result_;
   std::mutex mutex_;
   std::atomic<bool> stopped_ = false;
@@ -207,6 +219,20 @@ void run_alone(Board& board, std::size_t index, const std::vector<Configuration>
   for (const Record& record : contest.records) board.file().append(record);
 }
 
+// Who meets in the final of a desk; also finalists that met before, where the library is wanted and was not there.
+std::vector<Configuration> contestants(const Board& board, std::size_t index,
+                                       const std::vector<Record>& records) {
+  const Desk& desk = board.desk(index);
+  const bool library_came = std::any_of(records.begin(), records.end(), [&](const Record& record) {
+    return record.key == desk.key && record.tier == Tier::exclusive &&
+           !place_of(*desk.space, record.configuration);
+  });
+  const TuneOptions& options = board.options();
+  return options.onednn && desk.task.workers == 1 && !library_came
+             ? finalists_of(desk, records, options.finalists)
+             : contestants_of(desk, records, options.finalists);
+}
+
 }  // namespace
 
 TuneResult tune_kernels(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options) {
@@ -226,8 +252,8 @@ TuneResult tune_kernels(const std::vector<TuneTask>& tasks, RecordFile& file, co
     const int core = partitions.front().cores.front();
     KernelRunner runner(core, options.runner);
     for (std::size_t i = 0; i < board.size(); ++i)
-      run_alone(board, i, finalists_of(board.desk(i), file.records(), options.finalists), runner, core,
-                options.compiler, options.onednn);
+      run_alone(board, i, contestants(board, i, file.records()), runner, core, options.compiler,
+                options.onednn);
     for (std::size_t i = 0; i < board.size(); ++i)
       run_alone(board, i, guests_of(board.desks(), i, file.records()), runner, core, options.compiler,
                 std::nullopt);

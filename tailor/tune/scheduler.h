@@ -63,7 +63,8 @@ struct TuneResult {
   std::string library;  // why a library that was asked for has no time, of one of the tasks; "" if all have
 };
 
-/// Tunes until the time is over or no task has anything left to gain, then times the finalists alone. Every trial is
+/// Tunes until the time is over or no task has anything left to gain, then times the finalists alone, unless all of them
+/// were timed alone before. Every trial is
 /// in `file` when the next one begins. Tasks that were begun before go on from their records.
 /// @pre no_kernel(task.workload) == "" for each
 /// @throws Error interrupted (records are kept), bad_value (more jobs than cores), runtime_missing, runner_failed
