@@ -24,74 +24,6 @@ using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajo
 using View = Eigen::Map<const Rows>;
 using Kind = Step::Kind;
 
-// Columns of an output row that a tap reads within the input: [first, last).
-struct Span {
-  int first = 0, last = 0;
-};
-
-Span span(int outputs, int inputs, int stride, int offset) {
-  int first = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
-  int last = inputs - offset <= 0 ? 0 : (inputs - offset + stride - 1) / stride;
-  return {std::min(first, outputs), std::clamp(last, std::min(first, outputs), outputs)};
-}
-
-// f(row of the patches, sample, output row, input row, span, offset of the input column) for every tap.
-template <class F>
-void over_taps(const Extent& from, const Extent& to, const Geometry& g, int channels, int samples, F f) {
-  for (int c = 0; c < channels; ++c)
-    for (int i = 0; i < g.kh; ++i)
-      for (int j = 0; j < g.kw; ++j) {
-        int row = (c * g.kh + i) * g.kw + j, offset = j * g.dw - g.pl;
-        Span columns = span(to.width, from.width, g.sw, offset);
-        for (int s = 0; s < samples; ++s)
-          for (int oh = 0; oh < to.height; ++oh)
-            f(row, c, s, oh, oh * g.sh - g.pt + i * g.dh, columns, offset);
-      }
-}
-
-// Stride 1 by itself: the compiler makes vectors of it.
-void read_row(float* out, const float* in, Span columns, int stride, int offset) {
-  if (stride == 1)
-    for (int ow = columns.first; ow < columns.last; ++ow) out[ow] = in[ow + offset];
-  else
-    for (int ow = columns.first; ow < columns.last; ++ow) out[ow] = in[ow * stride + offset];
-}
-
-void add_row(float* out, const float* in, Span columns, int stride, int offset) {
-  if (stride == 1)
-    for (int ow = columns.first; ow < columns.last; ++ow) out[ow + offset] += in[ow];
-  else
-    for (int ow = columns.first; ow < columns.last; ++ow) out[ow * stride + offset] += in[ow];
-}
-
-// Patches of `channels` channels from `first` on: (channels * taps + 1) x (samples * plane), the last row 1.
-void unfold(const Rows& x, const Extent& from, const Extent& to, const Geometry& g, int first, int channels,
-            int samples, Rows& patches) {
-  patches.resize(channels * g.taps() + 1, static_cast<Eigen::Index>(samples) * to.plane());
-  over_taps(from, to, g, channels, samples,
-            [&](int row, int c, int s, int oh, int ih, Span columns, int offset) {
-              float* out = patches.row(row).data() + (s * to.height + oh) * to.width;
-              if (ih < 0 || ih >= from.height) return void(std::fill_n(out, to.width, 0.0f));
-              const float* in = x.row(first + c).data() + (s * from.height + ih) * from.width;
-              std::fill(out, out + columns.first, 0.0f);
-              read_row(out, in, columns, g.sw, offset);
-              std::fill(out + columns.last, out + to.width, 0.0f);
-            });
-  patches.bottomRows(1).setOnes();
-}
-
-// The other way: gradients of patches, added to those of the input.
-void fold(const Rows& patches, const Extent& from, const Extent& to, const Geometry& g, int first,
-          int channels, int samples, Rows& x) {
-  over_taps(from, to, g, channels, samples,
-            [&](int row, int c, int s, int oh, int ih, Span columns, int offset) {
-              if (ih < 0 || ih >= from.height) return;
-              const float* in = patches.row(row).data() + (s * to.height + oh) * to.width;
-              float* out = x.row(first + c).data() + (s * from.height + ih) * from.width;
-              add_row(out, in, columns, g.sw, offset);
-            });
-}
-
 // Samples first <= i < first + samples of a tensor, channels x (samples * plane).
 Rows gathered(const graph::Tensor& tensor, const Extent& extent, int first, int samples) {
   auto plane = static_cast<std::size_t>(extent.plane());
@@ -130,12 +62,13 @@ class Chunk {
   // What is wrong at the goal: present less wanted, 0 where that does not matter.
   Rows residual(const Wanted& wanted, int first) const {
     const Rows& now = values_[index(tape_.goal)];
-    Rows wanted_now = gathered(wanted.goal, tape_.values[index(tape_.goal)], first, samples_),
-         r = now - wanted_now;
-    if (std::isfinite(wanted.low))
-      r = (wanted_now.array() < wanted.low && now.array() < wanted.low).select(0.0f, r);
-    if (std::isfinite(wanted.high))
-      r = (wanted_now.array() > wanted.high && now.array() > wanted.high).select(0.0f, r);
+    Rows r = gathered(wanted.goal, tape_.values[index(tape_.goal)], first, samples_);
+    const float low = wanted.low, high = wanted.high;
+    for (Eigen::Index i = 0; i < r.size(); ++i) {
+      const float is = now.data()[i], should_be = r.data()[i];
+      const bool beyond = (is < low && should_be < low) || (is > high && should_be > high);
+      r.data()[i] = beyond ? 0.0f : is - should_be;
+    }
     return r;
   }
 
@@ -206,7 +139,10 @@ class Chunk {
     int in = l.inputs / l.groups, out = l.outputs / l.groups;
     for (int g = 0; g < l.groups; ++g) {
       Rows& patches = patches_[at][index(g)];
-      unfold(values_[index(step.a)], from, to, step.geometry, g * in, in, samples_, patches);
+      patches.resize(in * step.geometry.taps() + 1, y.cols());
+      unfold(values_[index(step.a)].row(g * in).data(), from, to, step.geometry, in, samples_,
+             patches.data());
+      patches.bottomRows(1).setOnes();
       y.middleRows(g * out, out).noalias() = weights(step.layer).middleRows(g * out, out) * patches;
     }
   }
@@ -218,27 +154,28 @@ class Chunk {
     const Rows& slope = slopes_[index(step.out)];
     if (step.kind == Kind::linear) return backward_linear(at, layer_at);
     for (int operand : {step.a, step.b})
-      if (operand >= 0 && moving_[index(operand)]) slopes_[index(operand)] += pulled_back(step, slope);
+      if (operand >= 0 && moving_[index(operand)]) pull_back(step, slope, slopes_[index(operand)]);
   }
 
-  Rows pulled_back(const Step& step, const Rows& slope) const {
-    Rows s = slope;
+  // Adds the slope of a step's result, as it reaches an operand.
+  void pull_back(const Step& step, const Rows& slope, Rows& to) const {
     switch (step.kind) {
       case Kind::affine:
-        for (Eigen::Index c = 0; c < s.rows(); ++c) s.row(c) *= step.scale[index(static_cast<int>(c))];
-        break;
+        for (Eigen::Index c = 0; c < to.rows(); ++c)
+          to.row(c) += step.scale[index(static_cast<int>(c))] * slope.row(c);
+        return;
       case Kind::clip: {
         const Rows& a = values_[index(step.a)];
-        s = (a.array() > step.low && a.array() < step.high).select(s, 0.0f);
-        break;
+        for (Eigen::Index i = 0; i < to.size(); ++i)
+          to.data()[i] += a.data()[i] > step.low && a.data()[i] < step.high ? slope.data()[i] : 0.0f;
+        return;
       }
       case Kind::mean:
-        s = spread(slope, extent(step.a).plane());
-        break;
+        to += spread(slope, extent(step.a).plane());
+        return;
       default:
-        break;
+        to += slope;
     }
-    return s;
   }
 
   Rows spread(const Rows& slope, int plane) const {
@@ -261,8 +198,8 @@ class Chunk {
       if (!moving_[index(step.a)]) continue;
       Rows to_patches =
           weights(step.layer).middleRows(g * out, out).leftCols(l.columns() - 1).transpose() * part;
-      fold(to_patches, extent(step.a), extent(step.out), step.geometry, g * in, in, samples_,
-           slopes_[index(step.a)]);
+      fold(to_patches.data(), extent(step.a), extent(step.out), step.geometry, in, samples_,
+           slopes_[index(step.a)].row(g * in).data());
     }
   }
 

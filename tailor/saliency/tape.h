@@ -7,6 +7,7 @@
 
 #include "tailor/graph/model.h"
 #include "tailor/saliency/normal_equations.h"
+#include "tailor/saliency/unfold.h"
 
 #include <cstddef>
 #include <limits>
@@ -14,12 +15,6 @@
 #include <vector>
 
 namespace tailor::saliency {
-
-struct Extent {
-  int channels = 1, height = 1, width = 1;
-  int plane() const { return height * width; }
-  int size() const { return channels * plane(); }
-};
 
 /// One step: value `out` from value `a` (and `b`).
 struct Step {
