@@ -39,6 +39,30 @@ Rows gathered(const graph::Tensor& tensor, const Extent& extent, int first, int 
   return rows;
 }
 
+// to += slope where low < a < high. Written so that the compiler makes vectors of it: nothing is read under a condition.
+void add_between(const Rows& a, const Rows& slope, float low, float high, Rows& to) {
+  const float* __restrict value = a.data();
+  const float* __restrict from = slope.data();
+  float* __restrict out = to.data();
+  for (Eigen::Index i = 0, n = to.size(); i < n; ++i) {
+    float s = from[i];
+    s = value[i] > low ? s : 0.0f;
+    s = value[i] < high ? s : 0.0f;
+    out[i] += s;
+  }
+}
+
+// r = now - r, 0 where both lie beyond the same bound.
+void subtract_within(const Rows& now, float low, float high, Rows& r) {
+  const float* __restrict is = now.data();
+  float* __restrict out = r.data();
+  for (Eigen::Index i = 0, n = r.size(); i < n; ++i) {
+    const float should_be = out[i], difference = is[i] - should_be;
+    const float within = (is[i] < low ? should_be : low) < low ? 0.0f : difference;
+    out[i] = (is[i] > high ? should_be : high) > high ? 0.0f : within;
+  }
+}
+
 // Values, patches and gradients of one chunk.
 class Chunk {
  public:
@@ -63,12 +87,7 @@ class Chunk {
   Rows residual(const Wanted& wanted, int first) const {
     const Rows& now = values_[index(tape_.goal)];
     Rows r = gathered(wanted.goal, tape_.values[index(tape_.goal)], first, samples_);
-    const float low = wanted.low, high = wanted.high;
-    for (Eigen::Index i = 0; i < r.size(); ++i) {
-      const float is = now.data()[i], should_be = r.data()[i];
-      const bool beyond = (is < low && should_be < low) || (is > high && should_be > high);
-      r.data()[i] = beyond ? 0.0f : is - should_be;
-    }
+    subtract_within(now, wanted.low, wanted.high, r);
     return r;
   }
 
@@ -164,12 +183,8 @@ class Chunk {
         for (Eigen::Index c = 0; c < to.rows(); ++c)
           to.row(c) += step.scale[index(static_cast<int>(c))] * slope.row(c);
         return;
-      case Kind::clip: {
-        const Rows& a = values_[index(step.a)];
-        for (Eigen::Index i = 0; i < to.size(); ++i)
-          to.data()[i] += a.data()[i] > step.low && a.data()[i] < step.high ? slope.data()[i] : 0.0f;
-        return;
-      }
+      case Kind::clip:
+        return add_between(values_[index(step.a)], slope, step.low, step.high, to);
       case Kind::mean:
         to += spread(slope, extent(step.a).plane());
         return;
