@@ -19,14 +19,16 @@ std::string quoted(const std::string& text) {
   return result + "'";
 }
 
+// Every word once, in the order of its first appearance.
 std::string words_of(const VerbOutline& verb, const VerbOutline& program) {
-  std::vector<std::string> words;
-  for (const VerbOutline& inner : verb.verbs) words.push_back(inner.name);
-  for (const OptionOutline& option : verb.options)
-    words.insert(words.end(), option.names.begin(), option.names.end());
-  if (&verb != &program)
-    for (const OptionOutline& option : program.options)
-      words.insert(words.end(), option.names.begin(), option.names.end());
+  std::vector<std::string> words = verb.words;
+  auto add = [&](const std::string& word) {
+    if (std::find(words.begin(), words.end(), word) == words.end()) words.push_back(word);
+  };
+  for (const VerbOutline& inner : verb.verbs) add(inner.name);
+  for (const VerbOutline* of : {&verb, &program})
+    for (const OptionOutline& option : of->options)
+      for (const std::string& name : option.names) add(name);
   return fmt::format("{}", fmt::join(words, " "));
 }
 
@@ -95,6 +97,7 @@ std::string zsh_words(const VerbOutline& verb) {
     for (char c : word) escaped += c == ':' ? std::string("\\:") : std::string(1, c);
     text += " " + quoted(escaped + ":" + help);
   };
+  for (const std::string& word : verb.words) add(word, "");
   for (const VerbOutline& inner : verb.verbs) add(inner.name, inner.help);
   for (const OptionOutline& option : verb.options)
     for (const std::string& name : option.names) add(name, option.help);
@@ -148,6 +151,12 @@ std::string fish_option(const OptionOutline& option, const std::string& program,
   return line + " -d " + quoted(option.help) + "\n";
 }
 
+std::string fish_words(const VerbOutline& verb, const std::string& program, const std::string& condition) {
+  return verb.words.empty() ? std::string()
+                            : fmt::format("complete -c {}{} -a {}\n", program, condition,
+                                          quoted(fmt::format("{}", fmt::join(verb.words, " "))));
+}
+
 std::string fish(const VerbOutline& program) {
   std::string text = fmt::format(
       "# Completion of {0} for fish: put it as {0}.fish into ~/.config/fish/completions.\n", program.name);
@@ -156,15 +165,15 @@ std::string fish(const VerbOutline& program) {
     text += fmt::format("complete -c {} -n __fish_use_subcommand -a {} -d {}\n", program.name, verb.name,
                         quoted(verb.help));
     const std::string condition = fmt::format(" -n '__fish_seen_subcommand_from {}'", verb.name);
+    text += fish_words(verb, program.name, condition);
     for (const OptionOutline& option : verb.options) text += fish_option(option, program.name, condition);
     for (const VerbOutline& inner : verb.verbs) {
       text += fmt::format("complete -c {}{} -a {} -d {}\n", program.name, condition, inner.name,
                           quoted(inner.help));
-      for (const OptionOutline& option : inner.options)
-        text += fish_option(
-            option, program.name,
-            fmt::format(" -n '__fish_seen_subcommand_from {}; and __fish_seen_subcommand_from {}'", verb.name,
-                        inner.name));
+      const std::string both = fmt::format(
+          " -n '__fish_seen_subcommand_from {}; and __fish_seen_subcommand_from {}'", verb.name, inner.name);
+      text += fish_words(inner, program.name, both);
+      for (const OptionOutline& option : inner.options) text += fish_option(option, program.name, both);
     }
   }
   return text;

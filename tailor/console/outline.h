@@ -20,7 +20,8 @@ struct OptionOutline {
 struct VerbOutline {
   std::string name = {}, help = {};
   HelpText text = {};
-  std::string operands = {};  // "MODELS..."
+  std::string operands = {};            // "MODELS..."
+  std::vector<std::string> words = {};  // what an operand may be, if it is a list
   std::vector<OptionOutline> options = {};
   std::vector<VerbOutline> verbs = {};  // second words
 };

@@ -115,6 +115,12 @@ TEST_F(ReportVerb, CompletionCompletes) {
   EXPECT_EQ(completed(file("tailor.bash"), "tailor plan sh"), "show\n");
   EXPECT_EQ(completed(file("tailor.bash"), "tailor --color al"), "always\n");
   EXPECT_EQ(completed(file("tailor.bash"), "tailor analyze m.onnx -d h10"), "h100\n");
+  EXPECT_EQ(completed(file("tailor.bash"), "tailor optimize m.onnx -d eye"), "eyeriss\n");
+  EXPECT_EQ(completed(file("tailor.bash"), "tailor platform predict shi"), "shidiannao\n");
+  EXPECT_EQ(completed(file("tailor.bash"), "tailor devices show h10"), "h100\n");
+  EXPECT_EQ(completed(file("tailor.bash"), "tailor schema optim"), "optimize\n");
+  EXPECT_EQ(completed(file("tailor.bash"), "tailor completion z"), "zsh\n");
+  EXPECT_EQ(completed(file("tailor.bash"), "tailor map m.onnx --platform dia"), "diana\n");
   for (const char* shell : {"zsh", "fish"}) {
     const Finished other = run({"completion", shell});
     EXPECT_EQ(other.exit, 0) << other.err;
