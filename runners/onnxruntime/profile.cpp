@@ -4,7 +4,6 @@
 #include "runners/onnxruntime/profile.h"
 
 #include "runners/onnxruntime/trace.h"
-#include "tailor/base/error.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -84,15 +83,16 @@ std::vector<double> walls(const std::vector<Turn>& turns, const std::vector<std:
   return us;
 }
 
-// Of the traced runs those of these turns. `skipped` runs come first; each round begins with an untimed one.
+// Where the n-th timed run stands in the trace: `skipped` runs come first, and each round begins with an untimed one.
+std::size_t place_in_trace(std::size_t turn, std::size_t skipped) {
+  return skipped + turn + turn / kRunsPerTurn + 1;
+}
+
+// Of the traced runs those of these turns.
 std::vector<TracedRun> runs_of(std::vector<TracedRun> traced, const std::vector<std::size_t>& turns,
                                std::size_t skipped) {
   std::vector<TracedRun> runs;
-  for (std::size_t i : turns) {
-    const std::size_t at = skipped + i + i / kRunsPerTurn + 1;
-    if (at >= traced.size()) throw Error(Code::runner_failed, "the runtime's trace lacks runs");
-    runs.push_back(std::move(traced[at]));
-  }
+  for (std::size_t i : turns) runs.push_back(std::move(traced[place_in_trace(i, skipped)]));
   return runs;
 }
 
@@ -123,8 +123,11 @@ Json profile_in_place(ModelCache& cache, double inside_share, const std::filesys
     progress(static_cast<double>(round) / rounds);
     if (how.time_limit_s > 0 && over((wall.now_us() - start) / 1e6, how, pairs)) break;
   }
-  const std::vector<std::size_t> kept = pairs.kept(how.threads);
-  Json answer = {{"nodes", nodes_of(runs_of(traced.read_trace(), kept, kWarmUps))},
+  std::vector<TracedRun> trace = traced.read_trace();
+  std::vector<std::size_t> kept = pairs.kept(how.threads);
+  // The runtime stops writing after a million events: later runs of a large network are not there.
+  std::erase_if(kept, [&](std::size_t turn) { return place_in_trace(turn, kWarmUps) >= trace.size(); });
+  Json answer = {{"nodes", nodes_of(runs_of(std::move(trace), kept, kWarmUps))},
                  {"run_us", walls(pairs.profiled, kept)},
                  {"unprofiled_us", walls(pairs.plain, kept)},
                  {"inside_share", inside_share}};
