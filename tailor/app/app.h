@@ -121,7 +121,7 @@ struct DeviceNewArguments {
   std::filesystem::path out;                           // empty: stdout
 };
 struct MapArguments {
-  std::filesystem::path model, out, calib, eval, trace, split, quantised;
+  std::filesystem::path model, out, calib, eval, trace, split, quantised, mapping;
   std::string platform, objective = "latency", budget, max_drop, recover = "none", time = "20s";
   PreparationArguments preparation;
   std::int64_t label_offset = 0, limit = 0, calib_limit = 256;

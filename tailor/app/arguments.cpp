@@ -339,6 +339,7 @@ void add_map(CLI::App& app, Invocation& invocation) {
       "--max-drop", o->max_drop,
       "goal: least cost at no more than so many points of top-1 lost (of agreement without --eval), "
       "measured with rounded weights, without retraining");
+  sub->add_option("--mapping", o->mapping, "instead of a goal: the mapping in this document of map --json");
   sub->add_option("--calib", o->calib,
                   "samples: what a layer loses is measured on them, not told from its weights");
   sub->add_option("--calib-limit", o->calib_limit, "how many of them")->capture_default_str();

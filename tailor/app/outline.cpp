@@ -67,7 +67,7 @@ void add_headings(CLI::App& app) {
             {"Compare", {"bench", "verify", "evaluate", "report"}},
             {"Change",
              {"optimize", "plan", "grow", "distill", "finetune", "train", "worth", "patterns", "search"}},
-            {"Fit to other hardware", {"map", "place", "tune"}},
+            {"Fit to other hardware", {"map", "assign", "place", "tune"}},
             {"About the program", {"explain", "schema", "completion", "man"}}});
   console::head_options(
       app, "optimize",

@@ -27,6 +27,7 @@ const std::vector<std::pair<std::string, std::string>>& learning_verbs() {
       {"train", "train a model's graph anew, from random weights"},
       {"finetune", "train a model further on labelled samples"},
       {"distill", "train a model to answer like the one it was made from; no labels needed"},
+      {"assign", "which unit of a chip each channel goes to, learned with the weights (ODiMO), beside map"},
       {"evaluate", "top-1 and loss of a model on labelled samples"},
       {"worth", "what channels are worth by gradients, for optimize --criterion taylor or fisher"},
       {"patterns", "what excites each filter most, as pictures and clusters for optimize --patterns"},

@@ -163,7 +163,7 @@ pipeline::MapOptions options_of(const Global& global, const MapArguments& a) {
   pipeline::MapOptions options;
   options.platform = a.platform;
   set_goals(options, a);
-  options.calib = a.calib, options.eval = a.eval;
+  options.calib = a.calib, options.eval = a.eval, options.mapping = a.mapping;
   options.calib_limit = a.calib_limit, options.recover = pipeline::parse_recover(a.recover);
   options.samples.preparation = preparation_of(a.preparation);
   options.samples.label_offset = a.label_offset, options.samples.limit = a.limit;

@@ -150,6 +150,7 @@ void check_arguments(const MapArguments& a) {
   };
   refuse(!a.split.empty(), "--split", "-o writes the network with a precision per layer");
   refuse(!a.quantised.empty(), "--quantised", "-o writes the network with a precision per layer");
+  refuse(!a.mapping.empty(), "--mapping", "give --max-drop or --budget");
   refuse(!a.trace.empty(), "--trace", "units that take turns have no schedule beside each other");
 }
 

@@ -2,6 +2,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/learn/state.h"
+#include "tailor/learn/unit_shares.h"
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
@@ -66,14 +67,21 @@ std::vector<at::Tensor> Network::State::forward(const Feeds& feeds, const std::v
   const Program& program = program_for(feeds, wanted);
   std::vector<at::Tensor> values = program.values, results;
   for (const auto& [name, place] : program.given) {
-    const at::Tensor* tensor = find(feeds, name) ? find(feeds, name) : find(tensors, name);
-    if (!tensor)
+    const at::Tensor* tensor = find(feeds, name);
+    if (!tensor && !tensors.contains(name))
       throw Error(Code::unknown_name, fmt::format("no value is given for the input '{}'", name), "inputs");
-    values[static_cast<std::size_t>(place)] = *tensor;
+    values[static_cast<std::size_t>(place)] = tensor ? *tensor : seen(name);
   }
   learn::run(program, setting, values);
   for (int at : program.wanted) results.push_back(values[static_cast<std::size_t>(at)]);
   return results;
+}
+
+at::Tensor Network::State::seen(const std::string& name) const {
+  const at::Tensor& tensor = tensors.at(name);
+  auto how = keepings.find(name);
+  if (how != keepings.end()) return straight_through(tensor, how->second);
+  return shares ? shares->seen(name, tensor) : tensor;
 }
 
 std::vector<at::Tensor> Network::State::learned() const {
@@ -104,11 +112,27 @@ Network& Network::operator=(Network&&) noexcept = default;
 
 const std::vector<Parameter>& Network::parameters() const { return state_->parameters; }
 
+void Network::keep(const Keepings& keepings) {
+  for (const auto& [name, how] : keepings) {
+    const at::Tensor* tensor = find(state_->tensors, name);
+    if (!tensor || tensor->dim() < 2 || !tensor->requires_grad())
+      throw Error(Code::not_trainable, fmt::format("'{}' holds no weights that learn", name), name,
+                  "weights that another node makes cannot be trained for a mapping");
+    const std::int64_t channels = tensor->size(how.outputs_last ? -1 : 0);
+    if (channels != static_cast<std::int64_t>(how.way.size()))
+      throw Error(Code::plan_mismatch,
+                  fmt::format("'{}' has {} channels, and {} are assigned", name, channels, how.way.size()),
+                  name, "give the model that the mapping was made for");
+  }
+  state_->keepings = keepings;
+}
+
 graph::Model Network::model() const {
   graph::Uses uses(state_->model.graph);
   NamedTensors values;
   for (const auto& [name, tensor] : state_->tensors)
-    values.emplace_back(name, stored(tensor, graph::constant(state_->model.graph, uses, name)->type));
+    values.emplace_back(name,
+                        stored(state_->seen(name), graph::constant(state_->model.graph, uses, name)->type));
   return with_values(state_->model, values);
 }
 

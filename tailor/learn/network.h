@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tailor/graph/model.h"
+#include "tailor/learn/kept_weights.h"
 #include "tailor/learn/parameter.h"
 
 #include <map>
@@ -41,10 +42,13 @@ class Network {
 
   /// What training may change; statistics among them.
   const std::vector<Parameter>& parameters() const;
-  /// The model with the parameters as they are now. Nothing else differs from the model that was given, but vectors
+  /// From now on runs see these weights as they are kept. Those that learn are the ones that are rounded at each run.
+  /// @throws Error as as_kept
+  void keep(const Keepings& keepings);
+  /// The model with the parameters as they are now, those that are kept coarsely so. Nothing else differs from the model that was given, but vectors
   /// that layers shared (with_own_vectors).
   graph::Model model() const;
-  /// A parameter as it is now, f32 or f64 as the precision is.
+  /// A parameter as it learns now, f32 or f64 as the precision is.
   graph::Tensor value(const std::string& name) const;
   /// @pre a parameter, floating, of its dimensions
   void assign(const std::string& name, const graph::Tensor& value);

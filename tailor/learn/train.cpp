@@ -14,6 +14,7 @@
 #include "tailor/learn/saved.h"
 #include "tailor/learn/state.h"
 #include "tailor/learn/subject.h"
+#include "tailor/learn/unit_shares.h"
 
 #include <fmt/format.h>
 
@@ -45,6 +46,7 @@ class Trainer {
   void learn_from(const Batch& batch);
   void close_epoch();
   std::optional<Evaluation> look();
+  void decide();
   void report(double loss);
   Saved saved();
 
@@ -55,6 +57,7 @@ class Trainer {
   const Batches batches_;
   Subject subject_;
   Optimiser optimiser_;
+  std::optional<UnitShares> shares_;
   std::optional<Average> average_;
   ProgressNotes notes_;
   std::int64_t step_ = 0, resumed_at_ = 0, images_ = 0;
@@ -74,6 +77,9 @@ Trainer::Trainer(const graph::Model& model, const Task& task, const Recipe& reci
       subject_(model, task, recipe, batches_.batch()),
       optimiser_(recipe, subject_.student.parameters(), subject_.student.state().learned()) {
   if (recipe.average > 0) average_.emplace(recipe.average, everything());
+  if (!task.units) return;
+  TAILOR_CHECK(task.keepings.empty());
+  subject_.student.state().shares = &shares_.emplace(*task.units);
 }
 
 std::vector<at::Tensor> Trainer::everything() {
@@ -91,6 +97,8 @@ Saved Trainer::saved() {
     list.emplace_back(fmt::format("moment {}", i), optimiser_.moments()[i]);
   for (std::size_t i = 0; average_ && i < average_->tensors().size(); ++i)
     list.emplace_back(fmt::format("average {}", i), average_->tensors()[i]);
+  if (shares_)
+    for (const auto& entry : shares_->tensors()) list.push_back(entry);
   return list;
 }
 
@@ -106,6 +114,7 @@ void Trainer::restore() {
   notes_ = parse_notes(checkpoint.notes, keeping_.checkpoint.string());
   step_ = resumed_at_ = checkpoint.step;
   optimiser_.set_steps(step_);
+  if (shares_) shares_->set_steps(step_);
 }
 
 void Trainer::save() {
@@ -135,19 +144,28 @@ void Trainer::learn_from(const Batch& batch) {
                   static_cast<double>(recipe_.epochs));
   at::manual_seed(generator(recipe_.seed, kDropoutPurpose, static_cast<std::uint64_t>(step_)).next());
   subject_.student.state().forget_gradients();
+  if (shares_) shares_->set_epoch(step_ / batches_.per_epoch());
   Verdict verdict = subject_.judge(batch, step_);
   double loss = verdict.loss.item().toDouble();
   if (!std::isfinite(loss + verdict.beside))
     throw Error(Code::diverged, fmt::format("the loss of step {} is {}", step_ + 1, loss), "training",
                 "lower --rate, add --warmup, or clip gradients with --clip 1");
-  verdict.loss.backward();
+  (shares_ ? verdict.loss + shares_->cost() : verdict.loss).backward();
   optimiser_.step(rate_);
+  if (shares_) shares_->step();
   subject_.student.state().forget_gradients();
   ++step_;
   if (average_) average_->follow(step_);
   notes_.loss += loss * static_cast<double>(batches_.batch());
   notes_.right += verdict.right;
   notes_.seen += batches_.batch();
+}
+
+// From here on each channel is kept in one way.
+void Trainer::decide() {
+  if (!shares_) return;
+  subject_.student.state().shares = nullptr;
+  subject_.student.keep(shares_->decided());
 }
 
 void Trainer::report(double loss) {
@@ -198,6 +216,7 @@ Training Trainer::run() {
     save_if_due(ends);
   }
   if (average_) average_->exchange();
+  decide();
   std::int64_t weights = 0;
   for (const at::Tensor& tensor : subject_.student.state().learned()) weights += tensor.numel();
   return {subject_.student.model(),
@@ -206,7 +225,8 @@ Training Trainer::run() {
           resumed_at_,
           weights,
           busy_s_,
-          busy_s_ > 0 ? static_cast<double>(images_) / busy_s_ : 0};
+          busy_s_ > 0 ? static_cast<double>(images_) / busy_s_ : 0,
+          subject_.student.state().keepings};
 }
 
 }  // namespace

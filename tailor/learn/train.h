@@ -6,7 +6,9 @@
 
 #include "tailor/data/dataset.h"
 #include "tailor/graph/shapes.h"
+#include "tailor/learn/kept_weights.h"
 #include "tailor/learn/recipe.h"
+#include "tailor/learn/unit_search.h"
 
 #include <filesystem>
 #include <functional>
@@ -42,6 +44,8 @@ struct Task {
   const data::Dataset* eval = nullptr;  // labelled; looked at after each epoch
   std::optional<graph::Model> teacher = {};
   std::optional<Sandwich> sandwich = {};
+  Keepings keepings = {};                // how units keep weights: they learn for that, and are written so
+  std::optional<UnitSearch> units = {};  // without keepings: how each channel is kept is learned too
 };
 
 /// One epoch. `right`: the share of samples seen in training whose largest score is the label's, or, where labels are
@@ -71,6 +75,7 @@ struct Training {
   std::int64_t steps = 0, resumed_at = 0, parameters = 0;
   double seconds = 0;  // of this process, waiting for data included, evaluation not
   double images_per_s = 0;
+  Keepings keepings = {};  // as the task said, or as a search for units decided
 };
 
 /// @throws Error not_trainable, dataset_mismatch, bad_value, diverged, interrupted (after the checkpoint is written),

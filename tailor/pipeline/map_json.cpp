@@ -1,6 +1,7 @@
 // The document of `map`. Channels are named by what they are, so the numbers in it can be carried out
 // elsewhere.
 #include "tailor/pipeline/map_model.h"
+#include "tailor/pipeline/mapping_file.h"
 #include "tailor/pipeline/unit_split.h"
 
 #include <nlohmann/json.hpp>
@@ -19,6 +20,20 @@ std::vector<std::string> unit_names(const MapResult& result) {
   std::vector<std::string> names;
   for (const device::Unit& unit : result.platform.units) names.push_back(unit.name);
   return names;
+}
+
+// How each option keeps weights: all that training for this mapping has to know of the platform.
+Json ways_json(const MapResult& result) {
+  const std::vector<std::string> names = choice_names(result);
+  const std::vector<saliency::Keeping> ways = keepings(result.platform);
+  Json list = Json::array();
+  for (std::size_t w = 0; w < ways.size(); ++w)
+    list.push_back({{"name", names[w]},
+                    {"weights", ways[w].format.name},
+                    {"scale_per_channel", ways[w].format.per_channel},
+                    {"power_of_two", ways[w].format.power_of_two},
+                    {"own_input", ways[w].own_input}});
+  return list;
 }
 
 Json certificate_json(const plan::Certificate& certificate) {
@@ -104,6 +119,7 @@ Json to_json(const MapResult& result) {
           {"loss", result.measured_loss ? "measured divergence of single layers" : "lost energy of weights"},
           {"recover", name(result.recover)},
           {"options", choice_names(result)},
+          {"ways", ways_json(result)},
           {"exact", result.step == 1},
           {"layers", layers_json(result)},
           {"elsewhere", result.elsewhere},

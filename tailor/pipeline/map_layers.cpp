@@ -6,6 +6,7 @@
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/calibration.h"
+#include "tailor/pipeline/mapping_file.h"
 #include "tailor/rewrite/activations.h"
 #include "tailor/rewrite/linear_layer.h"
 #include "tailor/rewrite/repair.h"
@@ -206,6 +207,7 @@ void measure_losses(const Subject& subject, MapResult& result, const MapOptions&
 }
 
 std::vector<int> channel_options(const MapResult& result, std::size_t layer, const plan::Mapping& mapping) {
+  if (!mapping.assignment.empty()) return mapping.assignment[layer];
   plan::SplitProblem problem =
       plan::split_problem(result.platform, result.layers[layer].layer, plan::Objective::latency);
   return plan::assign_channels(problem, mapping.splits[layer].counts);
@@ -215,14 +217,9 @@ graph::Model rounded_model(const Subject& subject, const MapResult& result, cons
   graph::Model model = subject.model;
   for (std::size_t l = 0; l < result.layers.size(); ++l) {
     const MappedLayer& mapped = result.layers[l];
-    const std::vector<int> options = channel_options(result, l, mapping);
-    const std::size_t row = mapped.weights.size() / options.size();
-    std::vector<float> rows(mapped.weights.size());
-    for (std::size_t c = 0; c < options.size(); ++c)
-      std::copy_n(
-          mapped.rounded[static_cast<std::size_t>(options[c])].begin() + static_cast<std::ptrdiff_t>(c * row),
-          row, rows.begin() + static_cast<std::ptrdiff_t>(c * row));
-    set_rows(model, mapped, std::move(rows));
+    const std::vector<saliency::Keeping> ways =
+        keepings_of_layer(keepings(result.platform), mapped.layer.workload.g);
+    set_rows(model, mapped, saliency::kept(mapped.weights, ways, channel_options(result, l, mapping)));
   }
   return model;
 }

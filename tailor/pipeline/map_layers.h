@@ -14,6 +14,10 @@ void find_layers(const Subject& subject, MapResult& result);
 /// rounded, spread over the layer's channels as their weights' errors are.
 void measure_losses(const Subject& subject, MapResult& result, const MapOptions& options);
 
+/// The mapping that a document of `map` holds. @throws Error plan_mismatch, as read_mapping
+plan::Mapping given_mapping(const MapResult& result, const std::vector<plan::LayerToMap>& layers,
+                            const std::filesystem::path& path);
+
 /// The model with statistics of every BatchNormalization from calib alone. @pre options name calib
 graph::Model with_estimated_statistics(const Subject& subject, const graph::Model& model,
                                        const MapOptions& options);

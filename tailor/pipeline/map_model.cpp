@@ -54,6 +54,9 @@ void check(const MapOptions& options, const device::Platform& platform) {
                 "write bn or none");
   if (options.recover == Recover::bn && options.calib.empty())
     throw Error(Code::usage, "--recover bn needs samples", "--recover", "give --calib");
+  if (!options.mapping.empty() && (options.budget || options.budget_ratio || options.max_drop))
+    throw Error(Code::usage, "a mapping that is given has no goal to meet", "--mapping",
+                "leave --budget and --max-drop out");
   if (options.max_drop && options.eval.empty() && options.calib.empty())
     throw Error(Code::usage, "--max-drop needs samples", "--max-drop",
                 "give --eval with labels (top-1) or --calib (agreement)");
@@ -132,6 +135,12 @@ std::optional<NamedMapping> least_cost_within_drop(const Run& run, const std::ve
 }
 
 void choose(Run& run) {
+  if (!run.options.mapping.empty()) {
+    run.result.chosen =
+        NamedMapping{"given", given_mapping(run.result, run.layers, run.options.mapping), {}, {}};
+    if (run.data()) run.result.chosen = with_accuracy(run, *run.result.chosen);
+    return;
+  }
   const std::optional<double> budget = run.result.budget = budget_of(run);
   std::vector<plan::Point> points = run.front.points;
   if (budget) {

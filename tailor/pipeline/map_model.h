@@ -23,9 +23,10 @@ struct MapOptions {
   /// At most so many points of top-1 (with eval) or of agreement (with calib alone) lost when weights are
   /// rounded as the units keep them, without retraining; measured, not predicted.
   std::optional<double> max_drop = {};
-  std::filesystem::path calib = {};  // samples: losses of layers are measured on them
-  std::filesystem::path eval = {};   // labelled samples: top-1 of the mapping
-  std::int64_t calib_limit = 256;    // samples that each layer's loss is measured on
+  std::filesystem::path calib = {};    // samples: losses of layers are measured on them
+  std::filesystem::path eval = {};     // labelled samples: top-1 of the mapping
+  std::int64_t calib_limit = 256;      // samples that each layer's loss is measured on
+  std::filesystem::path mapping = {};  // a document of `map`: that mapping, instead of a goal
   /// bn: the statistics of a mapping's BatchNormalizations are moved as far as rounding moved them on calib, before
   /// it is judged or written.
   Recover recover = Recover::none;
@@ -33,7 +34,7 @@ struct MapOptions {
   std::function<void(const std::string& phase, double done)> progress = {};
 };
 
-/// A layer with its node and its row of rounded weights per way to compute.
+/// A layer with its node, and its weights rounded as if all of it went one way.
 struct MappedLayer {
   int node = 0;
   plan::LayerToMap layer;
@@ -83,7 +84,8 @@ struct MapResult {
 };
 
 /// @pre the platform's costs are modelled (map_turns.h for measured ones)
-/// @throws Error nothing_to_map if no layer has constant float weights that a unit computes; usage if max_drop
+/// @throws Error plan_mismatch if the mapping given is of another platform or other layers; as read_mapping;
+/// nothing_to_map if no layer has constant float weights that a unit computes; usage if max_drop
 /// comes without data, recover without calib (or is lsq: refitted weights would have to be rounded again), or energy
 /// is asked of a platform without power; as read_subject, find_platform, compare_outputs
 MapResult map_model(const std::filesystem::path& model, const MapOptions& options);

@@ -7,6 +7,7 @@
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/activation_ranges.h"
+#include "tailor/pipeline/mapping_file.h"
 #include "tailor/rewrite/quantise_network.h"
 #include "tailor/rewrite/split_layers.h"
 
@@ -23,39 +24,18 @@ constexpr int kMostBits = 8;
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
-// What a unit makes of the layer's weights.
-saliency::Levels levels_on(const device::Platform& platform, latency::UnitChoice choice,
-                           const MappedLayer& mapped) {
-  const device::Unit& unit = platform.units[index(choice.unit)];
-  const device::WeightFormat& format = unit.weights[index(choice.format)];
-  if (format.bits > kMostBits)
-    throw Error(
-        Code::usage,
-        fmt::format("{} keeps weights as {}, and a split network is one of 8 bits", unit.name, format.name),
-        "--split", "choose a platform or a mapping whose units keep 8 bits or fewer");
-  const auto channels = static_cast<std::size_t>(mapped.layer.workload.oc);
-  const bool own = unit.computes == device::Computes::depthwise && mapped.layer.workload.g == 1;
-  return saliency::levels(own ? saliency::own_input_only(mapped.weights, channels) : mapped.weights, channels,
-                          format);
-}
-
 // Each channel as its unit keeps it.
 saliency::Levels levels_of(const device::Platform& platform, const MappedLayer& mapped,
                            const std::vector<int>& options) {
-  const std::vector<latency::UnitChoice> choices = latency::unit_choices(platform);
-  const std::size_t row = mapped.weights.size() / options.size();
-  saliency::Levels result{std::vector<std::int32_t>(mapped.weights.size()),
-                          std::vector<double>(options.size())};
-  for (int option : std::set<int>(options.begin(), options.end())) {
-    const saliency::Levels there = levels_on(platform, choices[index(option)], mapped);
-    for (std::size_t c = 0; c < options.size(); ++c) {
-      if (options[c] != option) continue;
-      std::copy_n(there.level.begin() + static_cast<std::ptrdiff_t>(c * row), row,
-                  result.level.begin() + static_cast<std::ptrdiff_t>(c * row));
-      result.scale[c] = there.scale[c];
-    }
-  }
-  return result;
+  const std::vector<saliency::Keeping> ways = keepings_of_layer(keepings(platform), mapped.layer.workload.g);
+  for (int option : options)
+    if (ways[index(option)].format.bits > kMostBits)
+      throw Error(Code::usage,
+                  fmt::format("{} keeps weights as {}, and a split network is one of 8 bits",
+                              platform.units[index(latency::unit_choices(platform)[index(option)].unit)].name,
+                              ways[index(option)].format.name),
+                  "--split", "choose a platform or a mapping whose units keep 8 bits or fewer");
+  return saliency::kept_levels(mapped.weights, ways, options);
 }
 
 // The nodes that read weights as integers: layers, and what makes their weights.

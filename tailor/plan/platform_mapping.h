@@ -37,6 +37,8 @@ struct Mapping {
   std::vector<Split> splits;
   double latency_us = 0, energy_uj = -1;  // energy < 0: the platform states no power
   double loss = 0;
+  /// Per layer the way to compute of each channel, where more than the numbers is given; empty: those of least loss.
+  std::vector<std::vector<int>> assignment = {};
 };
 /// Latency and energy of splits, with handing over. The loss is the sum of theirs.
 Mapping price_mapping(const device::Platform& platform, const std::vector<LayerToMap>& layers,

@@ -1,5 +1,6 @@
 // levels: ternary by ternary_scale; the rest by the best of a few scales (best_scale). Each works on one range that
 // shares a scale: a channel's row or the whole layer. quantised: f32 unchanged, bf16 by cutting mantissas, else levels as numbers again.
+// kept and kept_levels do that with the channels of one way after the other (Together).
 #include "tailor/saliency/quantise.h"
 
 #include "tailor/base/error.h"
@@ -85,6 +86,42 @@ double levels_of(const device::WeightFormat& format) {
   return format.name == "ternary" ? 1 : std::exp2(format.bits - 1) - 1;
 }
 
+// The channels that are kept in one way, with their rows one after another.
+struct Together {
+  const device::WeightFormat& format;
+  std::vector<std::size_t> channels;
+  std::vector<float> rows;
+};
+
+std::vector<Together> by_way(Row weights, std::span<const Keeping> ways, std::span<const int> way) {
+  TAILOR_CHECK(!way.empty() && weights.size() % way.size() == 0);
+  const std::size_t row = weights.size() / way.size();
+  std::vector<Together> all;
+  for (std::size_t w = 0; w < ways.size(); ++w) {
+    Together some{ways[w].format, {}, {}};
+    for (std::size_t c = 0; c < way.size(); ++c)
+      if (way[c] == static_cast<int>(w)) some.channels.push_back(c);
+    if (some.channels.empty()) continue;
+    const std::vector<float> own =
+        ways[w].own_input ? own_input_only(weights, way.size()) : std::vector<float>{};
+    const Row from = ways[w].own_input ? Row(own) : weights;
+    for (std::size_t c : some.channels)
+      some.rows.insert(some.rows.end(), from.begin() + static_cast<std::ptrdiff_t>(c * row),
+                       from.begin() + static_cast<std::ptrdiff_t>((c + 1) * row));
+    all.push_back(std::move(some));
+  }
+  return all;
+}
+
+// Rows one after another, back to where their channels are.
+template <typename T>
+void put_back(const std::vector<T>& rows, const std::vector<std::size_t>& channels, std::vector<T>& whole) {
+  const std::size_t row = rows.size() / channels.size();
+  for (std::size_t i = 0; i < channels.size(); ++i)
+    std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(i * row), row,
+                whole.begin() + static_cast<std::ptrdiff_t>(channels[i] * row));
+}
+
 }  // namespace
 
 Levels levels(std::span<const float> weights, std::size_t channels, const device::WeightFormat& format) {
@@ -126,6 +163,24 @@ std::vector<float> own_input_only(std::span<const float> weights, std::size_t ch
   for (std::size_t c = 0; c < channels; ++c)
     std::copy_n(weights.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps), taps,
                 result.begin() + static_cast<std::ptrdiff_t>((c * channels + c) * taps));
+  return result;
+}
+
+std::vector<float> kept(std::span<const float> weights, std::span<const Keeping> ways,
+                        std::span<const int> way) {
+  std::vector<float> result(weights.size());
+  for (const Together& some : by_way(weights, ways, way))
+    put_back(quantised(some.rows, some.channels.size(), some.format), some.channels, result);
+  return result;
+}
+
+Levels kept_levels(std::span<const float> weights, std::span<const Keeping> ways, std::span<const int> way) {
+  Levels result{std::vector<std::int32_t>(weights.size()), std::vector<double>(way.size())};
+  for (const Together& some : by_way(weights, ways, way)) {
+    const Levels there = levels(some.rows, some.channels.size(), some.format);
+    put_back(there.level, some.channels, result.level);
+    put_back(there.scale, some.channels, result.scale);
+  }
   return result;
 }
 

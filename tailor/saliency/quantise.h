@@ -31,6 +31,22 @@ std::vector<float> quantised(std::span<const float> weights, std::size_t channel
 /// convolution inside a convolution.
 std::vector<float> own_input_only(std::span<const float> weights, std::size_t channels);
 
+/// How a unit keeps the weights of a channel; `own_input`: only those of the channel's own input (own_input_only).
+struct Keeping {
+  device::WeightFormat format;
+  bool own_input = false;
+  friend bool operator==(const Keeping&, const Keeping&) = default;
+};
+
+/// The weights with each channel kept in a way of its own. A scale that channels of a layer share is that of the channels
+/// kept in that way alone, so keeping them once more changes nothing but the last bit.
+/// @param way index into `ways` of each channel
+/// @pre as quantised; as own_input_only where a way in use asks for it. O(weights x log(row))
+std::vector<float> kept(std::span<const float> weights, std::span<const Keeping> ways,
+                        std::span<const int> way);
+/// The same as integers. @pre as kept and levels
+Levels kept_levels(std::span<const float> weights, std::span<const Keeping> ways, std::span<const int> way);
+
 /// Squared difference per channel, summed over its row.
 std::vector<double> channel_errors(std::span<const float> a, std::span<const float> b, std::size_t channels);
 

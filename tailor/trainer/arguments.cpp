@@ -73,11 +73,31 @@ void add_run(CLI::App& sub, TrainArguments& a) {
   sub.add_flag("--resume", a.resume, "go on from the checkpoint; ends with the same weights, bit by bit");
 }
 
+void add_units(CLI::App& sub, TrainArguments& a) {
+  sub.add_option("--platform", a.units.platform,
+                 "diana, darkside, gap8, mpic, ne16 or a description FILE.toml")
+      ->required();
+  sub.add_option("--mapping-output", a.mapping_output,
+                 "JSON file to write: the mapping, as `tailor map --json`")
+      ->required();
+  sub.add_option("--objective", a.objective, "what the search keeps small: latency or energy")
+      ->check(CLI::IsMember({"latency", "energy"}))
+      ->capture_default_str();
+  sub.add_option("--strength", a.units.strength,
+                 "what the loss gains where everything is on the first unit; 0: cost does not matter")
+      ->capture_default_str();
+  sub.add_option("--share-rate", a.units.rate,
+                 "learning rate (Adam) of the numbers whose softmax are the shares")
+      ->capture_default_str();
+  sub.add_option("--cooling", a.units.cooling, "their temperature falls by exp(-x) after each epoch")
+      ->capture_default_str();
+}
+
 std::shared_ptr<TrainArguments> add_training(CLI::App& app, Call& call, const std::string& name,
                                              const std::string& help) {
   auto a = std::make_shared<TrainArguments>();
   a->verb = name;
-  bool distill = name == "distill", anew = name == "train";
+  bool distill = name == "distill", anew = name == "train", assign = name == "assign";
   learn::Objective& o = a->recipe.objective;
   a->recipe.epochs = anew ? 60 : 10;
   a->recipe.schedule.rate = anew ? 0.1 : 0.01;
@@ -89,6 +109,12 @@ std::shared_ptr<TrainArguments> add_training(CLI::App& app, Call& call, const st
   if (distill) sub->add_option("ORIGINAL", a->original, "ONNX file of the model to learn from")->required();
   sub->add_option("MODEL", a->model, "ONNX file of the model that learns")->required();
   add_run(*sub, *a);
+  if (assign)
+    add_units(*sub, *a);
+  else
+    sub->add_option(
+        "--mapping", a->mapping,
+        "document of `tailor map --json`: learn weights as its units keep them, and write them so");
   add_samples(*sub, *a, !distill);
   add_rule(*sub, *a);
   sub->add_option("--smoothing", o.smoothing, "share of each label that goes to all classes alike")
@@ -213,6 +239,8 @@ int run(int count, char** arguments, Voice& voice) {
   add_training(app, call, "finetune", "train a model further on labelled samples");
   add_training(app, call, "distill",
                "train a model to answer like the one it was made from; no labels needed");
+  add_training(app, call, "assign",
+               "which unit of a chip each channel goes to, learned with the weights (ODiMO), beside map");
   add_evaluate(app, call);
   add_worth(app, call);
   add_patterns(app, call);
@@ -228,7 +256,7 @@ int run(int count, char** arguments, Voice& voice) {
   console::apply(voice);
   if (!call)
     throw Error(Code::usage, "no verb given", "command line",
-                "verbs: train, finetune, distill, evaluate, worth, patterns, search");
+                "verbs: train, finetune, distill, assign, evaluate, worth, patterns, search");
   return call(voice);
 }
 

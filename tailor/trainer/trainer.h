@@ -4,6 +4,7 @@
 #include "tailor/console/console.h"
 #include "tailor/learn/patterns.h"
 #include "tailor/learn/train.h"
+#include "tailor/trainer/mapping.h"
 
 #include <filesystem>
 #include <string>
@@ -21,15 +22,18 @@ struct EvaluateArguments {
 };
 
 struct TrainArguments {
-  std::string verb;                       // train, finetune, distill
+  std::string verb;                       // train, finetune, distill, assign
   std::filesystem::path original, model;  // original: distill only
-  std::filesystem::path out, data, eval, curve, checkpoint;
+  std::filesystem::path out, data, eval, curve, checkpoint, mapping;
   console::PreparationArguments preparation;
   learn::Recipe recipe;
   std::string rule = "sgd", schedule = "cosine", statistics = "batch", checkpoint_every = "60s";
   std::int64_t limit = 0;
   int threads = 0;
   bool resume = false;
+  UnitGoal units;  // assign only, as are the next two
+  std::string objective = "latency";
+  std::filesystem::path mapping_output;
 };
 
 struct WorthArguments {

@@ -1,8 +1,9 @@
-// tailor train, finetune and distill: one run, which differs only in what is learned from.
+// tailor train, finetune, distill and assign: one run, which differs only in what is learned from.
 #include "tailor/base/file.h"
 #include "tailor/base/parallel.h"
 #include "tailor/base/progress.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/trainer/mapping.h"
 #include "tailor/trainer/trainer.h"
 
 #include <fmt/format.h>
@@ -20,6 +21,8 @@ struct Outcome {
   learn::Training training;
   std::int64_t samples = 0;
   std::optional<learn::Evaluation> original, before, after;
+  Json mapping;                                     // assign: the document that was written
+  std::optional<learn::Evaluation> unrounded = {};  // before, with a mapping: the weights as they were given
 };
 
 learn::Recipe recipe_of(const TrainArguments& a) {
@@ -33,6 +36,14 @@ learn::Recipe recipe_of(const TrainArguments& a) {
   return recipe;
 }
 
+Json units_json(const TrainArguments& a) {
+  return {{"platform", device::to_toml(device::find_platform(a.units.platform))},
+          {"objective", a.objective},
+          {"strength", a.units.strength},
+          {"rate", a.units.rate},
+          {"cooling", a.units.cooling}};
+}
+
 // What decides the bits of the result besides the program: a checkpoint of anything else is refused.
 std::string fingerprint(const TrainArguments& a, const learn::Recipe& recipe, const data::Dataset& data,
                         int threads) {
@@ -41,12 +52,20 @@ std::string fingerprint(const TrainArguments& a, const learn::Recipe& recipe, co
   Json json = {{"verb", a.verb},
                {"model", onnx::fingerprint(a.model)},
                {"original", a.original.empty() ? "" : onnx::fingerprint(a.original)},
+               {"mapping", a.mapping.empty() ? "" : sha256(map_file(a.mapping))},
+               {"units", a.units.platform.empty() ? Json() : units_json(a)},
                {"recipe", learn::describe(recipe)},
                {"samples", data.size()},
                {"labels", sha256(labels)},
                {"first samples", sha256(some.data)},
                {"threads", threads}};
   return sha256(to_line(json));
+}
+
+UnitGoal goal_of(const TrainArguments& a) {
+  UnitGoal goal = a.units;
+  goal.objective = a.objective == "energy" ? plan::Objective::energy : plan::Objective::latency;
+  return goal;
 }
 
 learn::Keeping keeping_of(const TrainArguments& a, const std::string& run) {
@@ -71,6 +90,7 @@ void check_targets(const TrainArguments& a) {
   console::check_target(a.out);
   if (!a.curve.empty()) console::check_target(a.curve);
   if (!a.checkpoint.empty()) console::check_target(a.checkpoint);
+  if (!a.mapping_output.empty()) console::check_target(a.mapping_output);
 }
 
 Outcome carry_out(const TrainArguments& a) {
@@ -80,18 +100,30 @@ Outcome carry_out(const TrainArguments& a) {
   graph::Model model = onnx::read(a.model);
   std::optional<graph::Model> original;
   if (!a.original.empty()) original = onnx::read(a.original);
+  learn::Keepings keepings;
+  if (!a.mapping.empty()) keepings = keepings_of(model, a.mapping);
   data::Dataset data = read_samples(a.data, a.preparation, model, a.limit);
   std::optional<data::Dataset> eval;
   if (!a.eval.empty()) eval = read_samples(a.eval, a.preparation, model, 0);
   auto judged = [&](const std::optional<graph::Model>& m) {
     return m && eval ? std::optional(learn::evaluate(*m, *eval, recipe.label_offset)) : std::nullopt;
   };
-  Outcome outcome{{}, data.size(), judged(original), judged(model), {}};
+  // Member by member: g++ 12 frees what a braced list has made twice where a later initializer throws.
+  Outcome outcome;
+  outcome.samples = data.size(), outcome.original = judged(original);
+  outcome.before = judged(learn::as_kept(model, keepings));
+  if (!a.mapping.empty()) outcome.unrounded = judged(model);
   if (a.verb == "train") model = learn::initialised(model, recipe.seed);
   learn::Keeping keeping = keeping_of(a, fingerprint(a, recipe, data, a.threads == 0 ? cores() : a.threads));
   learn::Task task{&data, eval ? &*eval : nullptr, original};
+  task.keepings = std::move(keepings);
+  if (!a.units.platform.empty()) task.units = unit_search(a.model, goal_of(a));
   outcome.training = run_with_progress(a, model, task, recipe, keeping);
   onnx::write(outcome.training.model, a.out);
+  if (task.units) {
+    outcome.mapping = mapping_document(a.out, goal_of(a), outcome.training.keepings);
+    write_file(a.mapping_output, outcome.mapping.dump(1) + "\n");
+  }
   outcome.after = judged(onnx::read(a.out));
   fs::remove(keeping.checkpoint);
   return outcome;
@@ -117,6 +149,8 @@ Json to_json(const TrainArguments& a, const Outcome& o) {
           {"verb", a.verb},
           {"model", a.model.string()},
           {"original", a.original.empty() ? Json(nullptr) : Json(a.original.string())},
+          {"mapping", a.mapping.empty() ? Json(nullptr) : Json(a.mapping.string())},
+          {"decided", o.mapping.is_null() ? Json(nullptr) : o.mapping},
           {"output", a.out.string()},
           {"samples", o.samples},
           {"epochs", a.recipe.epochs},
@@ -128,7 +162,10 @@ Json to_json(const TrainArguments& a, const Outcome& o) {
           {"seconds", o.training.seconds},
           {"images_per_s", o.training.images_per_s},
           {"evaluation",
-           {{"original", maybe(o.original)}, {"before", maybe(o.before)}, {"after", maybe(o.after)}}},
+           {{"original", maybe(o.original)},
+            {"unrounded", maybe(o.unrounded)},
+            {"before", maybe(o.before)},
+            {"after", maybe(o.after)}}},
           {"curve", std::move(curve)}};
 }
 
@@ -137,9 +174,27 @@ std::string accuracy_text(const TrainArguments& a, const Outcome& o) {
   std::string from = a.verb == "train" ? "the file's own weights " : "";
   std::string text = fmt::format("accuracy  top-1 {}{} -> {}, loss {:.4f} -> {:.4f}\n", from,
                                  top1_text(*o.before), top1_text(*o.after), o.before->loss, o.after->loss);
+  if (o.unrounded)
+    text += fmt::format("unrounded top-1 {}, loss {:.4f}\n", top1_text(*o.unrounded), o.unrounded->loss);
   if (o.original)
     text += fmt::format("original  top-1 {}, loss {:.4f}\n", top1_text(*o.original), o.original->loss);
   return text;
+}
+
+// How many channels go where, of what a search decided, and what that costs by the platform's models.
+std::string mapping_text(const Outcome& o) {
+  if (o.mapping.is_null()) return "";
+  const Json& chosen = o.mapping["chosen"];
+  std::vector<std::string> parts;
+  for (std::size_t w = 0; w < o.mapping["options"].size(); ++w) {
+    std::int64_t channels = 0;
+    for (const Json& layer : chosen["channels"]) channels += layer[w].get<std::int64_t>();
+    parts.push_back(fmt::format("{} channels on {}", channels, o.mapping["options"][w].get<std::string>()));
+  }
+  std::string energy =
+      chosen["energy_uj"].is_null() ? "" : fmt::format(", {:.3f} uJ", chosen["energy_uj"].get<double>());
+  return fmt::format("mapping   {:.4f} ms{}, modelled: {}\n", chosen["latency_us"].get<double>() / 1e3,
+                     energy, fmt::join(parts, ", "));
 }
 
 std::string describe(const TrainArguments& a, const Outcome& o) {
@@ -152,7 +207,8 @@ std::string describe(const TrainArguments& a, const Outcome& o) {
   if (!t.curve.empty())
     text += fmt::format("loss      {:.4f} in the first epoch, {:.4f} in the last\n", t.curve.front().loss,
                         t.curve.back().loss);
-  text += accuracy_text(a, o) + fmt::format("wrote     {} (read back)", a.out.string());
+  text += accuracy_text(a, o) + mapping_text(o) + fmt::format("wrote     {} (read back)", a.out.string());
+  if (!a.mapping_output.empty()) text += "  " + a.mapping_output.string();
   return text + (a.curve.empty() ? "\n" : fmt::format("  {}\n", a.curve.string()));
 }
 

@@ -33,7 +33,7 @@ std::vector<Words> verbs() {
 
 bool trains(const Words& verb) {
   return verb[0] == "train" || verb[0] == "finetune" || verb[0] == "distill" || verb[0] == "evaluate" ||
-         verb[0] == "worth" || verb[0] == "patterns" || verb[0] == "search";
+         verb[0] == "worth" || verb[0] == "assign" || verb[0] == "patterns" || verb[0] == "search";
 }
 
 TEST(Help, EveryVerbHasExamplesOfItself) {

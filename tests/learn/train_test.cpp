@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cmath>
+#include <set>
 
 namespace tailor::learn {
 namespace {
@@ -43,6 +44,101 @@ class Train : public ::testing::Test {
 };
 
 std::string bits(const graph::Model& model) { return onnx::serialize_to_string(model); }
+
+saliency::Keeping kept_as(const char* format) { return {device::parse_weight_format(format)}; }
+
+// Three layers in 8 bits and ternary, channel by channel.
+Keepings some_keepings() {
+  const std::vector<saliency::Keeping> ways = {kept_as("int8"), kept_as("ternary")};
+  return {
+      {"w1", {ways, {0, 1, 1, 1, 0, 1}}}, {"w2", {ways, {1, 1, 1, 1, 1, 1}}}, {"w3", {ways, {1, 0, 1, 0}}}};
+}
+
+std::set<float> magnitudes(const graph::Model& model, const char* name, std::size_t channel) {
+  const graph::Tensor& tensor = model.graph.initializers.at(name);
+  const std::vector<float> values = tensor.values<float>();
+  const std::size_t row = values.size() / static_cast<std::size_t>(tensor.dims[0]);
+  std::set<float> found;
+  for (std::size_t i = 0; i < row; ++i) found.insert(std::abs(values[channel * row + i]));
+  found.erase(0);
+  return found;
+}
+
+TEST_F(Train, LearnsWeightsAsTheyAreKept) {
+  Task coarse = task();
+  coarse.keepings = some_keepings();
+  const Evaluation untrained = evaluate(as_kept(model, coarse.keepings), *eval);
+  Recipe longer = recipe();
+  longer.epochs = 8;
+  const Training training = train(model, coarse, longer);
+  EXPECT_LT(untrained.top1(), 0.6);
+  EXPECT_GT(evaluate(training.model, *eval).top1(), 0.9);
+  EXPECT_EQ(training.curve.back().eval->right, evaluate(training.model, *eval).right)
+      << "judged as it is kept";
+  for (std::size_t c = 0; c < 6; ++c) EXPECT_LE(magnitudes(training.model, "w2", c).size(), 1u) << c;
+  EXPECT_LE(magnitudes(training.model, "w1", 1).size(), 1u);
+  EXPECT_GT(magnitudes(training.model, "w1", 0).size(), 9u) << "8 bits";
+  EXPECT_EQ(bits(as_kept(training.model, {})), bits(training.model));
+}
+
+TEST_F(Train, GoesOnWithTheWeightsThatLearn) {
+  Task coarse = task();
+  coarse.keepings = some_keepings();
+  const std::string whole = bits(train(model, coarse, recipe()).model);
+  auto stop = [](const Moment& moment) { set_interrupted(moment.step == 13); };
+  EXPECT_THROW(train(model, coarse, recipe(), keeping(), stop), Error);
+  set_interrupted(false);
+  const Training rest = train(model, coarse, recipe(), keeping(true));
+  EXPECT_EQ(rest.resumed_at, 13);
+  EXPECT_EQ(bits(rest.model), whole);
+}
+
+TEST_F(Train, RefusesWeightsThatCannotBeKept) {
+  auto code = [&](const Keepings& keepings) {
+    try {
+      as_kept(model, keepings);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return Code::bug;
+  };
+  EXPECT_EQ(code({{"w9", {{kept_as("int8")}, {0, 0}}}}), Code::not_trainable);
+  EXPECT_EQ(code({{"b3", {{kept_as("int8")}, {0, 0, 0, 0}}}}), Code::not_trainable);
+  EXPECT_EQ(code({{"w3", {{kept_as("int8")}, {0, 0, 0}}}}), Code::plan_mismatch);
+}
+
+// What the straight-through estimator says: the gradient of the network with rounded weights, taken for that of the weights.
+TEST_F(Train, TheGradientPassesAsIfNothingWereRounded) {
+  const Keepings keepings = some_keepings();
+  Network coarse(model), rounded(as_kept(model, keepings));
+  coarse.keep(keepings);
+  const NamedTensors inputs = {{"x", testing::drawn({2, 3, 8, 8}, 9, 1)}};
+  const std::vector<graph::Tensor> weights = {testing::drawn({2, 4}, 10, 1)};
+  EXPECT_EQ(coarse.run(inputs)[0].data.view(), rounded.run(inputs)[0].data.view());
+  const Gradients a = coarse.gradients(inputs, weights), b = rounded.gradients(inputs, weights);
+  for (const char* name : {"w1", "w2", "w3", "b3"})
+    EXPECT_EQ(a.parameters.at(name).data.view(), b.parameters.at(name).data.view()) << name;
+}
+
+// Matrices are kept inputs first: the ways are those of columns.
+TEST_F(Train, OutputsMayBeTheLastAxis) {
+  graph::Model other = model;
+  graph::Tensor& matrix = other.graph.initializers.at("w3");
+  matrix = testing::drawn({6, 4}, 3);
+  other.graph.nodes[10].attributes.erase("transB");
+  const graph::Model kept =
+      as_kept(other, {{"w3", {{kept_as("f32"), kept_as("ternary")}, {0, 1, 0, 1}, true}}});
+  const std::vector<float> before = matrix.values<float>(),
+                           after = kept.graph.initializers.at("w3").values<float>();
+  std::set<float> found;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    if (i % 2 == 0)
+      EXPECT_EQ(after[i], before[i]) << i;
+    else
+      found.insert(std::abs(after[i]));
+  found.erase(0);
+  EXPECT_EQ(found.size(), 1u);
+}
 
 TEST_F(Train, LearnsFromLabels) {
   Evaluation before = evaluate(model, *eval);

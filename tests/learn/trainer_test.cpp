@@ -112,6 +112,82 @@ TEST_F(Trainer, DistillsWithoutLabels) {
   EXPECT_EQ(json["curve"].size(), 6u);
 }
 
+// A mapping is made, weights are trained for it, and it is carried out with them: what training says of them is what comes out.
+TEST_F(Trainer, TrainsForAMapping) {
+  const std::string mapping = folder.path() / "map.json", tuned = folder.path() / "tuned.onnx";
+  ASSERT_EQ(run(finetune("float.onnx")).exit, 0);
+  model = folder.path() / "float.onnx";
+  const Finished mapped = run({"map", model, "--platform", "diana", "--objective", "energy", "--json"});
+  ASSERT_EQ(mapped.exit, 0) << mapped.err;
+  expect_valid(mapped);
+  write_file(mapping, mapped.out);
+  const Finished trained = run(finetune("tuned.onnx", {"--mapping", mapping, "--eval", eval, "--json"}));
+  ASSERT_EQ(trained.exit, 0) << trained.err;
+  expect_valid(trained);
+  const Json evaluation = document(trained)["evaluation"];
+  EXPECT_GT(evaluation["unrounded"]["top1"], 0.95);
+  EXPECT_LE(evaluation["before"]["loss"], 5) << "of a network in ternary weights";
+  EXPECT_LT(evaluation["after"]["loss"], evaluation["before"]["loss"]);
+  EXPECT_GE(evaluation["after"]["top1"], evaluation["before"]["top1"]);
+  const Finished again = run({"map", tuned, "--platform", "diana", "--objective", "energy", "--mapping",
+                              mapping, "--eval", eval, "--json"});
+  ASSERT_EQ(again.exit, 0) << again.err;
+  expect_valid(again);
+  EXPECT_EQ(document(again)["chosen"]["channels"], document(mapped)["chosen"]["channels"]);
+  EXPECT_EQ(document(again)["chosen"]["energy_uj"], document(mapped)["chosen"]["energy_uj"]);
+  EXPECT_NEAR(document(again)["chosen"]["accuracy"]["top1_percent"].get<double>(),
+              100 * evaluation["after"]["top1"].get<double>(), 1e-9);
+}
+
+// What the search decided is a document of `map`: training goes on with it, and it is cheaper where cost counts more.
+TEST_F(Trainer, LearnsAMapping) {
+  const std::string mapping = folder.path() / "map.json";
+  auto assign = [&](const char* strength, const char* more) {
+    Words words =
+        finetune("searched.onnx", {"--platform", "diana", "--objective", "energy", "--strength", strength,
+                                   "--share-rate", "0.1", "--mapping-output", mapping, more});
+    words[0] = "assign";
+    return run(words);
+  };
+  const Finished cheap = assign("50", "--json");
+  ASSERT_EQ(cheap.exit, 0) << cheap.err;
+  expect_valid(cheap);
+  const Json found = document(cheap)["decided"];
+  EXPECT_EQ(found, parse_json(std::string(map_file(mapping).view()), "map.json"));
+  const Finished tuned =
+      run({"finetune", folder.path() / "searched.onnx", "-o", folder.path() / "tuned.onnx", "--mapping",
+           mapping, "--data", data, "--epochs", "1", "--batch", "20", "--json"});
+  EXPECT_EQ(tuned.exit, 0) << tuned.err;
+  const Finished precise = assign("0", "--color=never");
+  ASSERT_EQ(precise.exit, 0) << precise.err;
+  EXPECT_NE(precise.out.find("channels on analog"), std::string::npos) << precise.out;
+  const Json dear = parse_json(std::string(map_file(mapping).view()), "map.json");
+  EXPECT_LT(found["chosen"]["energy_uj"], dear["chosen"]["energy_uj"]);
+  expect_error(assign("-1", "--color=never"), 2, "E2002", "--strength");
+}
+
+TEST_F(Trainer, RefusesMappingsOfOtherModels) {
+  const std::string mapping = folder.path() / "map.json";
+  auto with = [&](const std::string& text) {
+    write_file(mapping, text);
+    return run(finetune("out.onnx", {"--mapping", mapping}));
+  };
+  expect_error(with("{}"), 2, "E2103", "schema");
+  Json json = document(run({"map", model, "--platform", "diana", "--json"}));
+  Json other = json;
+  other["layers"][0]["name"] = "elsewhere";
+  expect_error(with(to_line(other)), 2, "E2107", "2 of the 3 layers");
+  other = json, other["layers"][0]["assignment"].push_back(0);
+  expect_error(with(to_line(other)), 2, "E2107", "channels");
+  other = json, other["layers"][0]["assignment"][0] = 2;
+  expect_error(with(to_line(other)), 2, "E2103", "ways");
+  other = json, other["chosen"] = nullptr;
+  expect_error(with(to_line(other)), 2, "E2103", "no mapping");
+  other = json, other["ways"][0]["weights"] = "int99";
+  expect_error(with(to_line(other)), 2, "E2103", "int99");
+  EXPECT_FALSE(fs::exists(folder.path() / "out.onnx"));
+}
+
 TEST_F(Trainer, TakesGradientsThatOptimizeReads) {
   const std::string worth = folder.path() / "worth.json";
   Finished finished = run({"worth", model, "-o", worth, "--data", data, "--limit", "40", "--json"});
@@ -208,7 +284,7 @@ TEST_F(Trainer, SaysWhatIsWrong) {
 }
 
 TEST_F(Trainer, HelpIsAResult) {
-  for (const char* verb : {"train", "finetune", "distill", "evaluate", "worth", "search"}) {
+  for (const char* verb : {"train", "finetune", "distill", "assign", "evaluate", "worth", "search"}) {
     Finished finished = run({verb, "--help"});
     EXPECT_EQ(finished.exit, 0);
     EXPECT_NE(finished.out.find("Usage: tailor " + std::string(verb)), std::string::npos) << finished.out;

@@ -122,6 +122,58 @@ TEST(Quantise, ZerosStayZero) {
       EXPECT_EQ(quantised(zeros, 2, format(name, true, power_of_two)), zeros);
 }
 
+// Channels of one way share a scale with nobody else, whatever stands between them.
+TEST(Kept, EachWayOnItsOwn) {
+  Random random(6);
+  for (int round = 0; round < 40; ++round) {
+    const std::vector<Keeping> ways = {
+        {format("int8", false)}, {format("ternary", false)}, {format("f32")}, {format("int4", true, true)}};
+    const std::size_t channels = 1 + random.below(9), row = 1 + random.below(12);
+    std::vector<float> weights = random_weights(channels * row, random);
+    std::vector<int> way;
+    for (std::size_t c = 0; c < channels; ++c) way.push_back(static_cast<int>(random.below(ways.size())));
+    const std::vector<float> found = kept(weights, ways, way);
+    for (std::size_t w = 0; w < ways.size(); ++w) {
+      std::vector<float> before, after;
+      for (std::size_t i = 0; i < weights.size(); ++i)
+        if (way[i / row] == static_cast<int>(w)) before.push_back(weights[i]), after.push_back(found[i]);
+      if (!before.empty()) {
+        EXPECT_EQ(after, quantised(before, before.size() / row, ways[w].format));
+      }
+    }
+  }
+}
+
+TEST(Kept, OnceMoreChangesNothing) {
+  Random random(7);
+  for (bool per_channel : {false, true})
+    for (bool power_of_two : {false, true})
+      for (int round = 0; round < 20; ++round) {
+        const std::vector<Keeping> ways = {{format("int8", per_channel, power_of_two)},
+                                           {format("ternary", per_channel, power_of_two)},
+                                           {format("int3", per_channel, power_of_two)}};
+        std::vector<int> way(24);
+        for (int& w : way) w = static_cast<int>(random.below(3));
+        const std::vector<float> once = kept(random_weights(24 * 18, random), ways, way),
+                                 twice = kept(once, ways, way);
+        for (std::size_t i = 0; i < once.size(); ++i)
+          EXPECT_NEAR(twice[i], once[i], 2e-7 * std::abs(once[i])) << i;
+      }
+}
+
+TEST(Kept, LevelsAreTheSameNumbers) {
+  Random random(8);
+  const std::vector<Keeping> ways = {
+      {format("int8", false)}, {format("ternary", true)}, {format("int5", false), true}};
+  const std::vector<int> way = {2, 0, 1, 1, 0, 2};
+  const std::vector<float> weights = random_weights(6 * 6 * 3, random), numbers = kept(weights, ways, way);
+  const Levels integers = kept_levels(weights, ways, way);
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    EXPECT_EQ(numbers[i], static_cast<float>(integers.level[i] * integers.scale[i / 18])) << i;
+  for (std::size_t i = 0; i < 18; ++i)
+    EXPECT_EQ(numbers[i] != 0, i < 3) << "the first channel reads its own input";
+}
+
 TEST(Quantise, TheDepthwiseConvolutionInside) {
   std::vector<float> weights = {1, 2, 3, 4, 5, 6, 7, 8};  // 2 channels, 2 inputs, 2 taps
   EXPECT_EQ(own_input_only(weights, 2), (std::vector<float>{1, 2, 0, 0, 0, 0, 7, 8}));
