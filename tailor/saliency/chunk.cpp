@@ -1,4 +1,4 @@
-//   forward    step by step: a layer by its Way, all else element by element
+//   forward    step by step: a layer by its Way, all else element by element, where it can be in the memory of its operand
 //   backward   the same steps from the last to the first; each adds the slope of its result to those of its operands
 #define EIGEN_USE_BLAS
 #include "tailor/saliency/chunk.h"
@@ -38,6 +38,17 @@ void add_between(const Rows& a, const Rows& slope, float low, float high, Rows& 
     s = value[i] > low ? s : 0.0f;
     s = value[i] < high ? s : 0.0f;
     out[i] += s;
+  }
+}
+
+// slope = 0 where y is not between.
+void keep_between(const Rows& y, float low, float high, Rows& slope) {
+  const float* __restrict value = y.data();
+  float* __restrict out = slope.data();
+  for (Eigen::Index i = 0, n = slope.size(); i < n; ++i) {
+    float s = out[i];
+    s = value[i] > low ? s : 0.0f;
+    out[i] = value[i] < high ? s : 0.0f;
   }
 }
 
@@ -81,6 +92,26 @@ Chunk::Chunk(const Tape& tape, const TapeWeights& weights) : tape_(tape), weight
   patches_.resize(tape.steps.size()), depthwise_.resize(tape.steps.size());
   for (const Step& step : tape.steps)
     ways_.push_back(step.kind == Kind::linear ? way_of(tape, step) : Way::patches);
+  find_in_place();
+}
+
+// A clip on its operand's memory tells from its result which slopes pass, so nobody may take that over.
+void Chunk::find_in_place() {
+  std::vector<int> readers(tape_.values.size());
+  for (const Step& step : tape_.steps)
+    for (int operand : {step.a, step.b})
+      if (operand >= 0) ++readers[index(operand)];
+  std::vector<bool> kept(tape_.values.size());
+  kept[index(tape_.goal)] = true;
+  given_over_.assign(tape_.values.size(), false);
+  for (const Step& step : tape_.steps) {
+    const std::size_t a = index(step.a);
+    const bool elements = step.kind == Kind::affine || step.kind == Kind::clip || step.kind == Kind::same;
+    in_place_.push_back(elements && moving_[a] && readers[a] == 1 && !kept[a]);
+    if (!in_place_.back()) continue;
+    given_over_[a] = true;
+    if (step.kind == Kind::clip) kept[index(step.out)] = true;
+  }
 }
 
 void Chunk::forward(const Wanted& wanted, int first, int samples) {
@@ -101,7 +132,7 @@ Rows Chunk::residual(const Wanted& wanted, int first) const {
 
 void Chunk::backward(Rows at_goal, TapeWeights* gradient) {
   for (std::size_t v = 0; v < slopes_.size(); ++v)
-    if (moving_[v]) slopes_[v].setZero(values_[v].rows(), values_[v].cols());
+    if (moving_[v] && !given_over_[v]) slopes_[v].setZero(values_[v].rows(), values_[v].cols());
   slopes_[index(tape_.goal)] = std::move(at_goal);
   for (std::size_t i = tape_.steps.size(); i-- > 0;) backward(i, gradient);
 }
@@ -140,8 +171,9 @@ Depthwise& Chunk::depthwise(std::size_t at) {
 
 void Chunk::forward(std::size_t at) {
   const Step& step = tape_.steps[at];
-  const Rows& a = values_[index(step.a)];
   Rows& y = values_[index(step.out)];
+  if (in_place_[at]) y.swap(values_[index(step.a)]);
+  const Rows& a = in_place_[at] ? y : values_[index(step.a)];
   switch (step.kind) {
     case Kind::linear:
       return forward_linear(at);
@@ -157,7 +189,7 @@ void Chunk::forward(std::size_t at) {
       y = means(a, extent(step.a).plane());
       return;
     case Kind::same:
-      y = a;
+      if (!in_place_[at]) y = a;
       return;
   }
 }
@@ -225,8 +257,17 @@ void Chunk::backward(std::size_t at, TapeWeights* gradient) {
     if (moving_[index(step.a)]) pull_back_linear(at);
     return;
   }
+  if (in_place_[at]) return pull_back_in_place(step);
   for (int operand : {step.a, step.b})
     if (operand >= 0 && moving_[index(operand)]) pull_back(step, slope, slopes_[index(operand)]);
+}
+
+void Chunk::pull_back_in_place(const Step& step) {
+  Rows& slope = slopes_[index(step.a)];
+  slope.swap(slopes_[index(step.out)]);
+  if (step.kind == Kind::clip) keep_between(values_[index(step.out)], step.low, step.high, slope);
+  if (step.kind != Kind::affine) return;
+  for (Eigen::Index c = 0; c < slope.rows(); ++c) slope.row(c) *= step.scale[index(static_cast<int>(c))];
 }
 
 void Chunk::pull_back(const Step& step, const Rows& slope, Rows& to) const {

@@ -46,6 +46,7 @@ class Chunk {
   void unfold_group(const Step& step, int group, Rows& patches) const;
   Depthwise& depthwise(std::size_t at);
 
+  void find_in_place();
   void forward(std::size_t at);
   Rows means(const Rows& a, int plane) const;
   void forward_linear(std::size_t at);
@@ -55,6 +56,7 @@ class Chunk {
 
   void backward(std::size_t at, TapeWeights* gradient);
   void pull_back(const Step& step, const Rows& slope, Rows& to) const;
+  void pull_back_in_place(const Step& step);
   Rows spread(const Rows& slope, int plane) const;
   void add_gradient(std::size_t at, std::vector<float>& gradient);
   void pull_back_linear(std::size_t at);
@@ -63,7 +65,10 @@ class Chunk {
   const TapeWeights& weights_;
   std::vector<bool> moving_;  // depends on weights
   std::vector<Rows> values_, slopes_;
-  std::vector<Way> ways_;                   // of each step that is linear
+  std::vector<Way> ways_;  // of each step that is linear
+  /// Of each step: whether it works on the memory of its operand, which nobody else reads; its slopes then do the same.
+  std::vector<bool> in_place_;
+  std::vector<bool> given_over_;            // of each value: whether a step does that to it
   std::vector<std::vector<Rows>> patches_;  // of each step that needs them, per group
   std::vector<std::optional<Depthwise>> depthwise_;
   int samples_ = 0;
