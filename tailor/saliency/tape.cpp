@@ -1,230 +1,20 @@
-// A chunk is a few samples at a time: every value is a matrix, channels x (samples * plane), so that a layer is one
-// product with the unfolded patches.
-//   forward    step by step; patches are kept for the way back
-//   backward   from the goal's residual; gradients of the layers are added up
-//   in_chunks  shares of the samples on all cores, each chunk by chunk
+// Both functions go over the samples chunk by chunk (chunk.h, in_chunks): the distance in shares on all cores, the curvature in one.
+#define EIGEN_USE_BLAS
 #include "tailor/saliency/tape.h"
 
-#define EIGEN_USE_BLAS
 #include "tailor/base/error.h"
 #include "tailor/base/parallel.h"
 #include "tailor/base/random.h"
+#include "tailor/saliency/chunk.h"
 #include "tailor/saliency/one_blas_thread.h"
-
-#include <Eigen/Dense>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace tailor::saliency {
 namespace {
 
-using Rows = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using View = Eigen::Map<const Rows>;
 using Kind = Step::Kind;
-
-// Samples first <= i < first + samples of a tensor, channels x (samples * plane).
-Rows gathered(const graph::Tensor& tensor, const Extent& extent, int first, int samples) {
-  auto plane = static_cast<std::size_t>(extent.plane());
-  Rows rows(extent.channels, static_cast<Eigen::Index>(samples * extent.plane()));
-  const auto* from = reinterpret_cast<const float*>(tensor.data.data());
-  for (int s = 0; s < samples; ++s)
-    for (int c = 0; c < extent.channels; ++c)
-      std::memcpy(rows.row(c).data() + static_cast<std::size_t>(s) * plane,
-                  from + (static_cast<std::size_t>(first + s) * static_cast<std::size_t>(extent.channels) +
-                          static_cast<std::size_t>(c)) *
-                             plane,
-                  plane * sizeof(float));
-  return rows;
-}
-
-// to += slope where low < a < high. Written so that the compiler makes vectors of it: nothing is read under a condition.
-void add_between(const Rows& a, const Rows& slope, float low, float high, Rows& to) {
-  const float* __restrict value = a.data();
-  const float* __restrict from = slope.data();
-  float* __restrict out = to.data();
-  for (Eigen::Index i = 0, n = to.size(); i < n; ++i) {
-    float s = from[i];
-    s = value[i] > low ? s : 0.0f;
-    s = value[i] < high ? s : 0.0f;
-    out[i] += s;
-  }
-}
-
-// r = now - r, 0 where both lie beyond the same bound.
-void subtract_within(const Rows& now, float low, float high, Rows& r) {
-  const float* __restrict is = now.data();
-  float* __restrict out = r.data();
-  for (Eigen::Index i = 0, n = r.size(); i < n; ++i) {
-    const float should_be = out[i], difference = is[i] - should_be;
-    const float within = (is[i] < low ? should_be : low) < low ? 0.0f : difference;
-    out[i] = (is[i] > high ? should_be : high) > high ? 0.0f : within;
-  }
-}
-
-// Values, patches and gradients of one chunk.
-class Chunk {
- public:
-  Chunk(const Tape& tape, const TapeWeights& weights) : tape_(tape), weights_(weights) {
-    moving_.assign(tape.values.size(), false);
-    for (const Step& step : tape.steps)
-      moving_[index(step.out)] =
-          step.kind == Kind::linear || moving_[index(step.a)] || (step.b >= 0 && moving_[index(step.b)]);
-    values_.resize(tape.values.size()), slopes_.resize(tape.values.size());
-    patches_.resize(tape.steps.size());
-  }
-
-  void forward(const Wanted& wanted, int first, int samples) {
-    samples_ = samples;
-    for (std::size_t i = 0; i < tape_.inputs.size(); ++i)
-      values_[index(tape_.inputs[i])] =
-          gathered(wanted.inputs[i], tape_.values[index(tape_.inputs[i])], first, samples);
-    for (std::size_t i = 0; i < tape_.steps.size(); ++i) forward(i);
-  }
-
-  // What is wrong at the goal: present less wanted, 0 where that does not matter.
-  Rows residual(const Wanted& wanted, int first) const {
-    const Rows& now = values_[index(tape_.goal)];
-    Rows r = gathered(wanted.goal, tape_.values[index(tape_.goal)], first, samples_);
-    subtract_within(now, wanted.low, wanted.high, r);
-    return r;
-  }
-
-  // Slopes of every value from that of the goal; each layer's outputs' slopes and patches go to `layer_at`.
-  template <class F>
-  void backward(Rows at_goal, F layer_at) {
-    for (std::size_t v = 0; v < slopes_.size(); ++v)
-      if (moving_[v]) slopes_[v] = Rows::Zero(values_[v].rows(), values_[v].cols());
-    slopes_[index(tape_.goal)] = std::move(at_goal);
-    for (std::size_t i = tape_.steps.size(); i-- > 0;) backward(i, layer_at);
-  }
-
- private:
-  static std::size_t index(int i) { return static_cast<std::size_t>(i); }
-  const Extent& extent(int value) const { return tape_.values[index(value)]; }
-  View weights(int layer) const {
-    const TapeLayer& l = tape_.layers[index(layer)];
-    return {weights_[index(layer)].data(), l.outputs, l.columns()};
-  }
-
-  void forward(std::size_t at) {
-    const Step& step = tape_.steps[at];
-    const Rows& a = values_[index(step.a)];
-    Rows& y = values_[index(step.out)];
-    switch (step.kind) {
-      case Kind::linear:
-        return forward_linear(at);
-      case Kind::affine:
-        y = affine(step, a);
-        return;
-      case Kind::clip:
-        y = a.cwiseMax(step.low).cwiseMin(step.high);
-        return;
-      case Kind::add:
-        y = a + values_[index(step.b)];
-        return;
-      case Kind::mean:
-        y = means(a, extent(step.a).plane());
-        return;
-      case Kind::same:
-        y = a;
-        return;
-    }
-  }
-
-  Rows affine(const Step& step, const Rows& a) const {
-    Rows y = a;
-    for (Eigen::Index c = 0; c < y.rows(); ++c)
-      y.row(c).array() =
-          y.row(c).array() * step.scale[index(static_cast<int>(c))] + step.offset[index(static_cast<int>(c))];
-    return y;
-  }
-
-  Rows means(const Rows& a, int plane) const {
-    Rows y(a.rows(), samples_);
-    for (Eigen::Index c = 0; c < a.rows(); ++c)
-      for (int s = 0; s < samples_; ++s) y(c, s) = a.row(c).segment(s * plane, plane).mean();
-    return y;
-  }
-
-  void forward_linear(std::size_t at) {
-    const Step& step = tape_.steps[at];
-    const TapeLayer& l = tape_.layers[index(step.layer)];
-    const Extent &from = extent(step.a), &to = extent(step.out);
-    patches_[at].resize(index(l.groups));
-    Rows& y = values_[index(step.out)];
-    y.resize(to.channels, static_cast<Eigen::Index>(samples_) * to.plane());
-    int in = l.inputs / l.groups, out = l.outputs / l.groups;
-    for (int g = 0; g < l.groups; ++g) {
-      Rows& patches = patches_[at][index(g)];
-      patches.resize(in * step.geometry.taps() + 1, y.cols());
-      unfold(values_[index(step.a)].row(g * in).data(), from, to, step.geometry, in, samples_,
-             patches.data());
-      patches.bottomRows(1).setOnes();
-      y.middleRows(g * out, out).noalias() = weights(step.layer).middleRows(g * out, out) * patches;
-    }
-  }
-
-  template <class F>
-  void backward(std::size_t at, F& layer_at) {
-    const Step& step = tape_.steps[at];
-    if (!moving_[index(step.out)]) return;
-    const Rows& slope = slopes_[index(step.out)];
-    if (step.kind == Kind::linear) return backward_linear(at, layer_at);
-    for (int operand : {step.a, step.b})
-      if (operand >= 0 && moving_[index(operand)]) pull_back(step, slope, slopes_[index(operand)]);
-  }
-
-  // Adds the slope of a step's result, as it reaches an operand.
-  void pull_back(const Step& step, const Rows& slope, Rows& to) const {
-    switch (step.kind) {
-      case Kind::affine:
-        for (Eigen::Index c = 0; c < to.rows(); ++c)
-          to.row(c) += step.scale[index(static_cast<int>(c))] * slope.row(c);
-        return;
-      case Kind::clip:
-        return add_between(values_[index(step.a)], slope, step.low, step.high, to);
-      case Kind::mean:
-        to += spread(slope, extent(step.a).plane());
-        return;
-      default:
-        to += slope;
-    }
-  }
-
-  Rows spread(const Rows& slope, int plane) const {
-    Rows s(slope.rows(), static_cast<Eigen::Index>(samples_) * plane);
-    for (Eigen::Index c = 0; c < slope.rows(); ++c)
-      for (int i = 0; i < samples_; ++i)
-        s.row(c).segment(i * plane, plane).setConstant(slope(c, i) / static_cast<float>(plane));
-    return s;
-  }
-
-  template <class F>
-  void backward_linear(std::size_t at, F& layer_at) {
-    const Step& step = tape_.steps[at];
-    const TapeLayer& l = tape_.layers[index(step.layer)];
-    const Rows& slope = slopes_[index(step.out)];
-    int in = l.inputs / l.groups, out = l.outputs / l.groups;
-    for (int g = 0; g < l.groups; ++g) {
-      Rows part = slope.middleRows(g * out, out);
-      layer_at(step.layer, g, part, patches_[at][index(g)]);
-      if (!moving_[index(step.a)]) continue;
-      Rows to_patches =
-          weights(step.layer).middleRows(g * out, out).leftCols(l.columns() - 1).transpose() * part;
-      fold(to_patches.data(), extent(step.a), extent(step.out), step.geometry, in, samples_,
-           slopes_[index(step.a)].row(g * in).data());
-    }
-  }
-
-  const Tape& tape_;
-  const TapeWeights& weights_;
-  std::vector<bool> moving_;  // depends on weights
-  std::vector<Rows> values_, slopes_;
-  std::vector<std::vector<Rows>> patches_;  // of each linear step, per group
-  int samples_ = 0;
-};
 
 // Tensors come from a runtime, sizes from shape inference: what they disagree about must not be read.
 void check(const Tape& tape, const Wanted& wanted, int last) {
@@ -257,11 +47,6 @@ void in_chunks(const Tape& tape, const TapeWeights& weights, int first, int last
 }
 
 constexpr int kShares = 8;
-
-Eigen::Map<Rows> layer_rows(const Tape& tape, TapeWeights& of, int layer) {
-  const TapeLayer& l = tape.layers[static_cast<std::size_t>(layer)];
-  return {of[static_cast<std::size_t>(layer)].data(), l.outputs, l.columns()};
-}
 
 TapeWeights zeros(const Tape& tape) {
   TapeWeights weights;
@@ -299,10 +84,7 @@ double squared_distance(const Tape& tape, const TapeWeights& weights, const Want
     sums[at] += r.cast<double>().squaredNorm();
     if (!gradient) return;
     r *= 2;
-    chunk.backward(std::move(r), [&](int layer, int g, const Rows& slope, const Rows& patches) {
-      layer_rows(tape, slopes[at], layer).middleRows(g * slope.rows(), slope.rows()).noalias() +=
-          slope * patches.transpose();
-    });
+    chunk.backward(std::move(r), &slopes[at]);
   });
   double sum = 0;
   for (double s : sums) sum += s;
@@ -311,6 +93,29 @@ double squared_distance(const Tape& tape, const TapeWeights& weights, const Want
   for (std::size_t i = 1; i < slopes.size(); ++i) add(*gradient, slopes[i]);
   return sum;
 }
+
+namespace {
+
+using Doubles = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// What the samples of a chunk say of one step; `rows` counts its patches.
+void add_curvature(const Tape& tape, const Step& step, const Chunk& chunk, Curvature& c,
+                   std::vector<double>& rows) {
+  const auto at = static_cast<std::size_t>(step.layer);
+  for (int g = 0; g < tape.layers[at].groups; ++g) {
+    const Rows patches = chunk.patches(step, g);
+    const Rows slope = chunk.slopes(step, g);
+    Eigen::Map<Doubles> total(c.inputs[at][static_cast<std::size_t>(g)].data(), patches.rows(),
+                              patches.rows());
+    total += (patches * patches.transpose()).cast<double>();
+    for (Eigen::Index o = 0; o < slope.rows(); ++o)
+      c.outputs[at][static_cast<std::size_t>(g * slope.rows() + o)] +=
+          slope.row(o).cast<double>().squaredNorm();
+    if (g == 0) rows[at] += static_cast<double>(patches.cols());
+  }
+}
+
+}  // namespace
 
 Curvature curvature(const Tape& tape, const TapeWeights& weights, const Wanted& wanted, int first, int last,
                     std::uint64_t seed) {
@@ -328,17 +133,9 @@ Curvature curvature(const Tape& tape, const TapeWeights& weights, const Wanted& 
     Rows signs = chunk.residual(wanted, begin);
     for (Eigen::Index i = 0; i < signs.size(); ++i)
       if (signs.data()[i] != 0) signs.data()[i] = random.below(2) ? 1.0f : -1.0f;
-    chunk.backward(std::move(signs), [&](int layer, int g, const Rows& slope, const Rows& patches) {
-      auto at = static_cast<std::size_t>(layer);
-      auto& gram = c.inputs[at][static_cast<std::size_t>(g)];
-      Eigen::Map<Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>> total(
-          gram.data(), patches.rows(), patches.rows());
-      total += (patches * patches.transpose()).cast<double>();
-      for (Eigen::Index o = 0; o < slope.rows(); ++o)
-        c.outputs[at][static_cast<std::size_t>(g * slope.rows() + o)] +=
-            slope.row(o).cast<double>().squaredNorm();
-      if (g == 0) rows[at] += static_cast<double>(patches.cols());
-    });
+    chunk.backward(std::move(signs), nullptr);
+    for (const Step& step : tape.steps)
+      if (step.kind == Kind::linear) add_curvature(tape, step, chunk, c, rows);
   });
   double at_goal =
       static_cast<double>(last - first) * tape.values[static_cast<std::size_t>(tape.goal)].plane();

@@ -161,6 +161,96 @@ void expect_gradient(Example e) {
   }
 }
 
+// Steps of all kinds in any order over values that several may read, as long as sizes fit; the last value is the goal.
+Tape random_tape(std::uint64_t seed) {
+  Random random(seed);
+  auto below = [&](int n) { return static_cast<int>(random.below(static_cast<std::size_t>(n))); };
+  Tape t;
+  t.values = {{2 + below(2), 5, 4}, {2 + below(2), 5, 4}};
+  t.inputs = {0, 1};
+  auto push = [&](Step step, Extent out) {
+    step.out = static_cast<int>(t.values.size());
+    t.values.push_back(out), t.steps.push_back(step);
+  };
+  auto linear = [&](int a, int outputs, int groups, Geometry g, Extent out) {
+    const int inputs = t.values[static_cast<std::size_t>(a)].channels;
+    Step step{Kind::linear, a};
+    step.layer = static_cast<int>(t.layers.size()), step.geometry = g;
+    t.layers.push_back({inputs, outputs, groups, g.taps()});
+    out.channels = outputs;
+    push(step, out);
+  };
+  const int count = 3 + below(6);
+  for (int i = 0; i < count; ++i) {
+    // Rather what was made last: chains.
+    const int last = static_cast<int>(t.values.size()) - 1, a = below(3) ? last : below(last + 1);
+    const Extent e = t.values[static_cast<std::size_t>(a)];
+    Step step{Kind::affine, a};
+    switch (below(8)) {
+      case 0:
+        linear(a, 1 + below(4), 1, {}, e);
+        break;
+      case 1:
+        linear(a, e.channels, e.channels, {3, 3, 1, 1, 1, 1, 1, 1}, e);
+        break;
+      case 2:
+        linear(a, 1 + below(3), 1, {3, 3, 1, 1, 1, 1, 1, 1}, e);
+        break;
+      case 3:
+        linear(a, e.channels, e.channels, {2, 2, 2, 2, 1, 1, 0, 0},
+               {0, (e.height + 1) / 2, (e.width + 1) / 2});
+        break;
+      case 4:
+        for (int c = 0; c < e.channels; ++c)
+          step.scale.push_back(static_cast<float>(1 + random.normal() / 4)), step.offset.push_back(0.1f);
+        push(step, e);
+        break;
+      case 5:
+        step.kind = Kind::clip, step.low = -0.5f, step.high = 1.5f;
+        push(step, e);
+        break;
+      case 6:
+        step.kind = Kind::same;
+        push(step, e);
+        break;
+      default:
+        step.kind = Kind::add, step.b = below(last + 1);
+        if (t.values[static_cast<std::size_t>(step.b)].size() == e.size() &&
+            t.values[static_cast<std::size_t>(step.b)].channels == e.channels)
+          push(step, e);
+    }
+  }
+  linear(static_cast<int>(t.values.size()) - 1, 2, 1, {}, t.values.back());
+  t.goal = static_cast<int>(t.values.size()) - 1;
+  return t;
+}
+
+// Along the gradient the distance rises by the gradient's length; along any other vector taken for it, it does not.
+void expect_steepest(const Example& e) {
+  TapeWeights gradient;
+  const double at = squared_distance(e.tape, e.weights, e.wanted, 1, 6, &gradient);
+  EXPECT_NEAR(at, reference(e.tape, e.weights, e.wanted, 1, 6), 1e-4 * at);
+  double squares = 0;
+  for (const auto& layer : gradient)
+    for (float g : layer) squares += double{g} * g;
+  const double length = std::sqrt(squares), step = 1e-3 / std::max(1.0, length);
+  auto moved = [&](double by) {
+    TapeWeights weights = e.weights;
+    for (std::size_t l = 0; l < weights.size(); ++l)
+      for (std::size_t k = 0; k < weights[l].size(); ++k)
+        weights[l][k] += static_cast<float>(by * gradient[l][k]);
+    return reference(e.tape, weights, e.wanted, 1, 6);
+  };
+  EXPECT_NEAR((moved(step) - moved(-step)) / (2 * step), squares, 1e-2 * squares + 1e-6 * at);
+}
+
+TEST(Tape, GradientIsTheSlopeWhoeverReadsWhat) {
+  for (std::uint64_t seed = 0; seed < 400; ++seed) {
+    SCOPED_TRACE(seed);
+    expect_steepest(example(random_tape(seed), 7, seed));
+  }
+}
+
 TEST(Tape, GradientIsTheSlope) {
   expect_gradient(example(block(4, 3, 6), 7, 1));
   expect_gradient(example(inverted(), 7, 2));
