@@ -122,7 +122,7 @@ struct DeviceNewArguments {
 };
 struct MapArguments {
   std::filesystem::path model, out, calib, eval, trace, split, quantised, mapping;
-  std::string platform, objective = "latency", budget, max_drop, recover = "none", time = "20s";
+  std::string platform, objective = "latency", budget, max_drop, recover = "none", time = "20s", baseline;
   PreparationArguments preparation;
   std::int64_t label_offset = 0, limit = 0, calib_limit = 256;
   std::vector<std::string> shapes;

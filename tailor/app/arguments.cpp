@@ -334,11 +334,13 @@ void add_map(CLI::App& app, Invocation& invocation) {
   sub->add_option("--objective", o->objective, "what is kept small: latency or energy")
       ->capture_default_str();
   sub->add_option("--budget", o->budget,
-                  "goal: least loss at no more than 0.4ms (or 10uJ), or 0.5x of the most precise mapping");
+                  "goal: least loss at no more than 0.4ms (or 10uJ), 0.5x of the most precise mapping, or "
+                  "1.05x-least: of the cheapest one");
   sub->add_option(
       "--max-drop", o->max_drop,
       "goal: least cost at no more than so many points of top-1 lost (of agreement without --eval), "
       "measured with rounded weights, without retraining");
+  sub->add_option("--baseline", o->baseline, "instead of a goal: the baseline of that name");
   sub->add_option("--mapping", o->mapping, "instead of a goal: the mapping in this document of map --json");
   sub->add_option("--calib", o->calib,
                   "samples: what a layer loses is measured on them, not told from its weights");

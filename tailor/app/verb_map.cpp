@@ -142,7 +142,11 @@ void set_goals(pipeline::MapOptions& options, const MapArguments& a) {
   options.objective = a.objective == "latency" ? plan::Objective::latency : plan::Objective::energy;
   if (!a.max_drop.empty()) options.max_drop = parse_points(a.max_drop, "--max-drop");
   if (a.budget.empty()) return;
-  if (a.budget.ends_with('x')) {
+  constexpr std::string_view kLeast = "x-least";
+  if (a.budget.ends_with(kLeast)) {
+    options.budget_over_least =
+        parse_factor(a.budget.substr(0, a.budget.size() - kLeast.size() + 1), "--budget");
+  } else if (a.budget.ends_with('x')) {
     options.budget_ratio = parse_factor(a.budget, "--budget");
   } else if (options.objective == plan::Objective::latency) {
     options.budget = parse_latency(a.budget, "--budget").us;
@@ -164,6 +168,7 @@ pipeline::MapOptions options_of(const Global& global, const MapArguments& a) {
   options.platform = a.platform;
   set_goals(options, a);
   options.calib = a.calib, options.eval = a.eval, options.mapping = a.mapping;
+  options.baseline = a.baseline;
   options.calib_limit = a.calib_limit, options.recover = pipeline::parse_recover(a.recover);
   options.samples.preparation = preparation_of(a.preparation);
   options.samples.label_offset = a.label_offset, options.samples.limit = a.limit;

@@ -151,6 +151,8 @@ void check_arguments(const MapArguments& a) {
   refuse(!a.split.empty(), "--split", "-o writes the network with a precision per layer");
   refuse(!a.quantised.empty(), "--quantised", "-o writes the network with a precision per layer");
   refuse(!a.mapping.empty(), "--mapping", "give --max-drop or --budget");
+  refuse(!a.baseline.empty(), "--baseline", "give --max-drop or --budget");
+  refuse(a.budget.ends_with("least"), "--budget", "0.5x is that share of everything in f32");
   refuse(!a.trace.empty(), "--trace", "units that take turns have no schedule beside each other");
 }
 

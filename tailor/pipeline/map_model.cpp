@@ -4,6 +4,7 @@
 #include "tailor/pipeline/map_model.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/text.h"
 #include "tailor/pipeline/map_layers.h"
 
 #include <fmt/format.h>
@@ -54,9 +55,11 @@ void check(const MapOptions& options, const device::Platform& platform) {
                 "write bn or none");
   if (options.recover == Recover::bn && options.calib.empty())
     throw Error(Code::usage, "--recover bn needs samples", "--recover", "give --calib");
-  if (!options.mapping.empty() && (options.budget || options.budget_ratio || options.max_drop))
-    throw Error(Code::usage, "a mapping that is given has no goal to meet", "--mapping",
-                "leave --budget and --max-drop out");
+  const bool goal = options.budget || options.budget_ratio || options.budget_over_least || options.max_drop;
+  if (goal + !options.mapping.empty() + !options.baseline.empty() > 1)
+    throw Error(Code::usage, "a mapping that is given has no goal to meet",
+                options.mapping.empty() ? "--baseline" : "--mapping",
+                "give a goal (--budget, --max-drop), or --mapping, or --baseline");
   if (options.max_drop && options.eval.empty() && options.calib.empty())
     throw Error(Code::usage, "--max-drop needs samples", "--max-drop",
                 "give --eval with labels (top-1) or --calib (agreement)");
@@ -92,6 +95,8 @@ std::string budget_too_small(const Run& run, double budget) {
 
 std::optional<double> budget_of(const Run& run) {
   if (run.options.budget) return run.options.budget;
+  if (run.options.budget_over_least)
+    return *run.options.budget_over_least * run.front.points.front().cost.latency_us;
   if (!run.options.budget_ratio) return std::nullopt;
   return *run.options.budget_ratio * run.cost(run.result.baselines.front().mapping) * kRounding;
 }
@@ -134,10 +139,27 @@ std::optional<NamedMapping> least_cost_within_drop(const Run& run, const std::ve
   return best;
 }
 
+NamedMapping baseline_named(const Run& run) {
+  std::vector<std::string> names;
+  for (const NamedMapping& baseline : run.result.baselines) {
+    if (baseline.name == run.options.baseline) return baseline;
+    names.push_back(baseline.name);
+  }
+  throw Error(Code::unknown_name,
+              fmt::format("there is no baseline '{}'{}", run.options.baseline,
+                          did_you_mean(run.options.baseline, names)),
+              "--baseline", fmt::format("there are: {}", fmt::join(names, "; ")));
+}
+
 void choose(Run& run) {
   if (!run.options.mapping.empty()) {
     run.result.chosen =
         NamedMapping{"given", given_mapping(run.result, run.layers, run.options.mapping), {}, {}};
+    if (run.data()) run.result.chosen = with_accuracy(run, *run.result.chosen);
+    return;
+  }
+  if (!run.options.baseline.empty()) {
+    run.result.chosen = baseline_named(run);
     if (run.data()) run.result.chosen = with_accuracy(run, *run.result.chosen);
     return;
   }

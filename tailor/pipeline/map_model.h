@@ -20,6 +20,8 @@ struct MapOptions {
   plan::Objective objective = plan::Objective::latency;
   /// At most this cost (microseconds or microjoules), or this share of the most precise mapping's.
   std::optional<double> budget = {}, budget_ratio = {};
+  std::optional<double> budget_over_least = {};  // or this many times what the cheapest mapping costs
+  std::string baseline = {};                     // instead of a goal: the baseline of that name
   /// At most so many points of top-1 (with eval) or of agreement (with calib alone) lost when weights are
   /// rounded as the units keep them, without retraining; measured, not predicted.
   std::optional<double> max_drop = {};

@@ -42,6 +42,62 @@ TEST_F(Map, EveryPlatformHasAValidDocument) {
   }
 }
 
+TEST_F(Map, ABaselineIsChosenByItsName) {
+  const Finished finished =
+      run({"map", model, "--platform", "diana", "--baseline", "all on analog", "--json"});
+  ASSERT_EQ(finished.exit, 0) << finished.err;
+  const Json json = document(finished);
+  expect_valid(json);
+  EXPECT_EQ(json["chosen"]["name"], "all on analog");
+  EXPECT_EQ(json["chosen"]["latency_us"], json["baselines"][1]["latency_us"]);
+  for (const Json& layer : json["layers"])
+    for (const Json& option : layer["assignment"]) EXPECT_EQ(option, 1);
+  const Finished wrong = run({"map", model, "--platform", "diana", "--baseline", "all on analogue"});
+  EXPECT_EQ(wrong.exit, 2);
+  EXPECT_NE(wrong.err.find("did you mean 'all on analog'"), std::string::npos) << wrong.err;
+  EXPECT_EQ(
+      run({"map", model, "--platform", "diana", "--baseline", "all on analog", "--budget", "0.5x"}).exit, 2);
+}
+
+TEST_F(Map, ABudgetMayCountFromTheCheapest) {
+  const Json json = document(run({"map", model, "--platform", "diana", "--budget", "1.3x-least", "--json"}));
+  const double least = json["baselines"].back()["latency_us"], chosen = json["chosen"]["latency_us"];
+  EXPECT_NEAR(json["budget"].get<double>(), 1.3 * least, 1e-6 * least);
+  EXPECT_GE(chosen, least);
+  EXPECT_LE(chosen, 1.3 * least * (1 + 1e-9));
+  EXPECT_LT(json["chosen"]["loss"], json["baselines"].back()["loss"]);
+  EXPECT_EQ(run({"map", model, "--platform", "diana", "--budget", "x-least"}).exit, 2);
+}
+
+// A mapping comes back from its document as it went there.
+TEST_F(Map, AMappingIsTakenFromADocument) {
+  const std::string mapping = folder.path() / "map.json", other = folder.path() / "other.json";
+  for (const char* platform : {"diana", "darkside", "ne16"}) {
+    const Finished first = run({"map", model, "--platform", platform, "--budget", "1.2x-least", "--json"});
+    ASSERT_EQ(first.exit, 0) << first.err;
+    write_file(mapping, first.out);
+    const Finished second = run({"map", model, "--platform", platform, "--mapping", mapping, "--json"});
+    ASSERT_EQ(second.exit, 0) << second.err;
+    const Json a = document(first), b = document(second);
+    EXPECT_EQ(a["layers"], b["layers"]);
+    for (const char* key : {"latency_us", "energy_uj", "channels"})
+      EXPECT_EQ(a["chosen"][key], b["chosen"][key]);
+    EXPECT_NEAR(a["chosen"]["loss"].get<double>(), b["chosen"]["loss"].get<double>(), 1e-9);
+  }
+  Json changed = parse_json(run({"map", model, "--platform", "diana", "--json"}).out, "map.json");
+  auto refused = [&](const Json& json, const char* platform) {
+    write_file(other, to_line(json));
+    const Finished finished = run({"map", model, "--platform", platform, "--mapping", other});
+    EXPECT_NE(finished.err.find("error[E2107]"), std::string::npos) << finished.err;
+    return finished.exit;
+  };
+  EXPECT_EQ(refused(changed, "darkside"), 2);
+  changed["layers"][0]["assignment"].push_back(0);
+  EXPECT_EQ(refused(changed, "diana"), 2);
+  changed["layers"].erase(0);
+  EXPECT_EQ(refused(changed, "diana"), 2);
+}
+
 TEST_F(Map, IsCarriedOutInEightBits) {
   const std::string data = write_array(folder.path(), "x.npy", {24, 3, 32, 32}).string(),
                     split = (folder.path() / "split.onnx").string(),
