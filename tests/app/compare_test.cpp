@@ -1,4 +1,4 @@
-// scripts/compare and scripts/criteria with a program that only notes how it is called: which runs it makes, which it makes again.
+// scripts/compare, scripts/criteria and scripts/mappings with a program that only notes how it is called: which runs it makes, which it makes again.
 #include "tailor/base/file.h"
 #include "tests/testing.h"
 
@@ -28,6 +28,29 @@ if [ -f "$here/fail" ]; then exit "$(cat "$here/fail")"; fi
 while [ "$1" != --rule ]; do shift; done
 echo "result $2"
 exit 4
+)sh";
+
+// "map" and "finetune" print documents as tailor does, "assign" writes its mapping too; nothing else is there.
+constexpr const char* kMapper = R"sh(#!/bin/sh
+printf '%s\n' "$*" >>"$(dirname "$0")/calls"
+document() {
+  printf '{\n  "chosen": {\n    "name": "any",\n    "latency_us": 1500.5,\n    "energy_uj": null\n  },\n  "baselines": [\n'
+  printf '    {\n      "name": "all on digital",\n      "latency_us": 9\n    },\n    {\n      "name": "least latency"\n    }\n  ],\n'
+  printf '  "front": [\n    {\n      "name": "no baseline"\n    }\n  ]\n}\n'
+}
+case $1 in
+  map) document ;;
+  finetune)
+    printf '{\n  "verb": "finetune",\n  "seconds": 12.6,\n  "evaluation": {\n    "original": null,\n'
+    for when in unrounded before after; do
+      printf '    "%s": {\n      "samples": 517,\n      "top1": 0.9%s,\n      "loss": 1\n    },\n' $when ${#when}
+    done
+    printf '    "last": 1\n  }\n}\n' ;;
+  assign)
+    while [ "$1" != --mapping-output ]; do shift; done
+    document >"$2"
+    echo '{}' ;;
+esac
 )sh";
 
 class Compare : public ::testing::Test {
@@ -113,6 +136,40 @@ TEST_F(Compare, OtherOptionsNeedAnotherFolder) {
   write_file(folder.path() / "model.onnx", "another");
   EXPECT_EQ(run("model.onnx out 0.5 -- --seed 1"), 2);
   EXPECT_EQ(calls(), 4);
+}
+
+TEST_F(Compare, MappingsAreTrainedOneByOne) {
+  write_file(folder.path() / "tailor", kMapper);
+  const std::string arguments = "model.onnx out diana '1.05x-least 0.4ms' -- --data 'a b.bin'";
+  ::setenv("STRENGTHS", "0.5", 1);
+  EXPECT_EQ(run(arguments, "mappings"), 0) << read("errors");
+  EXPECT_EQ(calls(), 1 + 2 * (2 + 2) + 2) << read("calls");
+  EXPECT_EQ(
+      read("table"),
+      "| mapping | ms | uJ | top-1 unrounded | rounded | trained | s |\n|---|---:|---:|---:|---:|---:|---:|\n"
+      "| all on digital | 1.5005 | - | 99.00 | 96.00 | 95.00 | 13 |\n"
+      "| least latency | 1.5005 | - | 99.00 | 96.00 | 95.00 | 13 |\n"
+      "| exact, 1.05x-least | 1.5005 | - | 99.00 | 96.00 | 95.00 | 13 |\n"
+      "| exact, 0.4ms | 1.5005 | - | 99.00 | 96.00 | 95.00 | 13 |\n"
+      "| ODiMO's search, 0.5 | 1.5005 | - | 99.00 | 96.00 | 95.00 | 13 |\n");
+  const std::string all = read("calls");
+  for (const char* call :
+       {"map model.onnx --platform diana --objective latency --baseline all on digital --json\n",
+        "finetune model.onnx -o out/all-on-digital.onnx --mapping out/all-on-digital.json --data a b.bin "
+        "--json\n",
+        "map model.onnx --platform diana --objective latency --budget 1.05x-least --json\n",
+        "assign model.onnx -o out/search-0.5-searched.onnx --mapping-output out/search-0.5.json --platform "
+        "diana",
+        "finetune out/search-0.5-searched.onnx -o out/search-0.5.onnx --mapping out/search-0.5.json"})
+    EXPECT_NE(all.find(call), std::string::npos) << call << "\n" << all;
+  EXPECT_EQ(run(arguments, "mappings"), 0);
+  EXPECT_EQ(calls(), 11) << "all were finished";
+  std::filesystem::remove(folder.path() / "out" / "exact-0.4ms-trained.json");
+  EXPECT_EQ(run(arguments, "mappings"), 0);
+  EXPECT_EQ(calls(), 12);
+  EXPECT_EQ(run("model.onnx out diana 0.4ms -- --data other", "mappings"), 2) << "results of other options";
+  ::unsetenv("STRENGTHS");
+  EXPECT_EQ(run("model.onnx out diana", "mappings"), 2);
 }
 
 TEST_F(Compare, SaysWhatFails) {
