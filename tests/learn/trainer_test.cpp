@@ -112,6 +112,13 @@ TEST_F(Trainer, DistillsWithoutLabels) {
   EXPECT_EQ(json["curve"].size(), 6u);
 }
 
+// What fails before training fails with its code: g++ 12 once freed a model twice here.
+TEST_F(Trainer, RefusesSamplesToJudgeByThatHaveNoLabels) {
+  fs::remove(folder.path() / "test" / "colours-labels-idx1-ubyte");
+  expect_error(run(finetune("out.onnx", {"--eval", eval})), 2, "E2106", "no labels");
+  EXPECT_FALSE(fs::exists(folder.path() / "out.onnx"));
+}
+
 // A mapping is made, weights are trained for it, and it is carried out with them: what training says of them is what comes out.
 TEST_F(Trainer, TrainsForAMapping) {
   const std::string mapping = folder.path() / "map.json", tuned = folder.path() / "tuned.onnx";
