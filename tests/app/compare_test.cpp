@@ -56,9 +56,12 @@ esac
 class Compare : public ::testing::Test {
  protected:
   void SetUp() override {
-    write_file(folder.path() / "tailor", kProgram);
-    std::filesystem::permissions(folder.path() / "tailor", std::filesystem::perms::owner_all);
+    stand_in(kProgram);
     write_file(folder.path() / "model.onnx", "any");
+  }
+  void stand_in(const char* program) const {
+    write_file(folder.path() / "tailor", program);
+    std::filesystem::permissions(folder.path() / "tailor", std::filesystem::perms::owner_all);
   }
   int run(const std::string& arguments, const std::string& script = "compare") {
     std::string at = folder.path().string();
@@ -139,7 +142,7 @@ TEST_F(Compare, OtherOptionsNeedAnotherFolder) {
 }
 
 TEST_F(Compare, MappingsAreTrainedOneByOne) {
-  write_file(folder.path() / "tailor", kMapper);
+  stand_in(kMapper);
   const std::string arguments = "model.onnx out diana '1.05x-least 0.4ms' -- --data 'a b.bin'";
   ::setenv("STRENGTHS", "0.5", 1);
   EXPECT_EQ(run(arguments, "mappings"), 0) << read("errors");
