@@ -232,7 +232,8 @@ TEST_F(Farm, IsKilledAndGoesOn) {
   ASSERT_EQ(f.exit, 0) << f.err;
   EXPECT_TRUE(std::string(map_file(db).view()).starts_with(before));
   for (const auto& [task, configurations] : tried(db)) EXPECT_LE(configurations.size(), most + 1);
-  for (const Json& task : document(f)["tasks"]) {
+  const Json json = document(f);
+  for (const Json& task : json["tasks"]) {
     EXPECT_EQ(task["own"]["tier"], "exclusive") << task;
     EXPECT_TRUE(task["stopped"] == fmt::format("{} trials", most + 1) ||
                 task["stopped"] == "every configuration tried")

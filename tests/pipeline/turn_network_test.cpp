@@ -115,7 +115,8 @@ TEST(TurnNetwork, LevelsAreSignedWhereValuesAre) {
       if (step.ways[w].name == "int8") levels = static_cast<int>(w);
     choice.push_back(levels);
   }
-  for (const Json& layer : Json::parse(turn_list(n, choice).network)["layers"]) {
+  const Json network = Json::parse(turn_list(n, choice).network);
+  for (const Json& layer : network["layers"]) {
     const std::string text = layer["layer"];
     if (!text.starts_with("conv_")) continue;
     EXPECT_NE(text.find("_i8"), std::string::npos) << text;
