@@ -54,6 +54,10 @@ learn::SearchedLayer searched(const device::Platform& platform, const graph::Nod
     std::vector<double>& stairs = layer.cycles.emplace_back();
     for (std::int64_t channels = 0; channels <= workload.oc; ++channels)
       stairs.push_back(latency::cycles(platform, choice, workload, channels));
+    if (std::isfinite(stairs.back()) && !std::isfinite(stairs[1]))
+      throw Error(Code::not_trainable,
+                  "the layer's groups go to one unit as a whole, and a search splits channels", node.label(),
+                  "`tailor map` plans such networks, and `finetune --mapping` trains for its mappings");
   }
   return layer;
 }

@@ -24,7 +24,7 @@ struct UnitGoal {
 };
 
 /// The layers of a model that the platform's units can compute.
-/// @throws Error as pipeline::map_model; usage for a measured platform; bad_value
+/// @throws Error as pipeline::map_model; usage for a measured platform; bad_value; not_trainable if a layer cannot be split
 learn::UnitSearch unit_search(const std::filesystem::path& model, const UnitGoal& goal);
 
 /// What each unit's cycles add to microseconds or microjoules, by which units end after which (UnitSearch::prices).
