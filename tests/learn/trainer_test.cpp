@@ -173,6 +173,19 @@ TEST_F(Trainer, LearnsAMapping) {
   expect_error(assign("-1", "--color=never"), 2, "E2002", "--strength");
 }
 
+// Groups go to one unit together: nothing to search, but `map` plans such layers.
+TEST_F(Trainer, DoesNotSearchLayersThatCannotBeSplit) {
+  graph::Model grouped = small_classifier();
+  grouped.graph.nodes[3].attributes["group"] = {std::int64_t{2}};
+  grouped.graph.initializers.at("w2") = drawn({6, 3, 3, 3}, 2);
+  onnx::write(grouped, model);
+  Words words = finetune("out.onnx", {"--platform", "diana", "--mapping-output", folder.path() / "map.json"});
+  words[0] = "assign";
+  expect_error(run(words), 3, "E3301", "conv2");
+  EXPECT_FALSE(fs::exists(folder.path() / "map.json"));
+  EXPECT_EQ(run({"map", model, "--platform", "diana"}).exit, 0);
+}
+
 TEST_F(Trainer, RefusesMappingsOfOtherModels) {
   const std::string mapping = folder.path() / "map.json";
   auto with = [&](const std::string& text) {
