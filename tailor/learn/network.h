@@ -45,7 +45,8 @@ class Network {
   /// From now on runs see these weights as they are kept. Those that learn are the ones that are rounded at each run.
   /// @throws Error as as_kept
   void keep(const Keepings& keepings);
-  /// The model with the parameters as they are now, those that are kept coarsely so. Nothing else differs from the model that was given, but vectors
+  /// The model with the parameters as they are now, those that are kept coarsely so. Nothing else differs from the model
+  /// that was given, but vectors
   /// that layers shared (with_own_vectors).
   graph::Model model() const;
   /// A parameter as it learns now, f32 or f64 as the precision is.

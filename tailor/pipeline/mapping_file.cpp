@@ -36,7 +36,6 @@ device::WeightFormat format_from(const Json& json, const std::string& place) {
 void read_ways(const Json& json, const std::string& place, MappingFile& file) {
   for (const Json& way : list(json, "ways", place)) {
     const std::string here = fmt::format("{}: ways[{}]", place, file.ways.size());
-    file.options.push_back(text(way, "name", here));
     file.ways.push_back({format_from(way, here), boolean(way, "own_input", here)});
   }
 }
@@ -57,7 +56,7 @@ std::vector<int> read_assignment(const Json& layer, std::size_t ways, const std:
 MappingFile read_mapping(const std::filesystem::path& path) {
   const std::string place = path.string();
   const Json json = read_json(path, "tailor/map/1");
-  MappingFile file{path, text(json, "platform", place), {}, {}, {}};
+  MappingFile file{path, text(json, "platform", place), {}, {}};
   if (member(json, "chosen", place).is_null())
     throw Error(Code::bad_json, "the document holds no mapping: none met its goal", place, kNextStep);
   read_ways(json, place, file);

@@ -15,8 +15,7 @@ namespace tailor::pipeline {
 struct MappingFile {
   std::filesystem::path path;
   std::string platform;
-  std::vector<std::string> options;                // names of the ways to compute
-  std::vector<saliency::Keeping> ways;             // of each; of layers of one group (keepings_of_layer)
+  std::vector<saliency::Keeping> ways;             // to compute; of layers of one group (keepings_of_layer)
   std::map<std::string, std::vector<int>> layers;  // by name: option of each output channel
 };
 
