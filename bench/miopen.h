@@ -4,6 +4,7 @@
 
 #include "bench/neusight.h"
 #include "tailor/device/device.h"
+#include "tailor/latency/gpu_fit.h"
 #include "tailor/latency/wave_model.h"
 
 #include <cstdio>
@@ -66,29 +67,19 @@ inline std::vector<Family> read(const std::filesystem::path& path) {
 }
 
 /// How often the model names the faster of two widths whose times differ by at least 20 %.
-struct Named {
-  int right = 0, pairs = 0;
-  int wider_right = 0, wider_pairs = 0;  // of those where the wider one is faster
-};
-inline Named compare(const device::Device& device, const std::vector<Family>& families) {
-  Named named;
+inline latency::FasterNamed compare(const device::Device& device, const std::vector<Family>& families) {
+  latency::FasterNamed named;
   for (const Family& family : families) {
     if (!device.peak_tflops.contains(family.precision)) continue;
-    std::map<std::int64_t, double> us;
+    std::vector<double> measured, modelled;
     for (auto [width, ms] : family.ms) {
+      if (ms <= 0) continue;
       latency::Workload w = family.layer;
       w.oc = width;
-      us[width] = latency::model_layer(device, w, family.precision).us;
+      measured.push_back(ms);
+      modelled.push_back(latency::model_layer(device, w, family.precision).us);
     }
-    for (auto a = family.ms.begin(); a != family.ms.end(); ++a)
-      for (auto b = std::next(a); b != family.ms.end(); ++b) {
-        if (a->second <= 0 || b->second <= 0) continue;
-        const bool wider = a->second >= 1.2 * b->second;
-        if (!wider && b->second < 1.2 * a->second) continue;
-        const bool right = wider ? us[b->first] < us[a->first] : us[a->first] < us[b->first];
-        ++named.pairs, named.right += right;
-        if (wider) ++named.wider_pairs, named.wider_right += right;
-      }
+    named += latency::faster_named(measured, modelled, 1.2);
   }
   return named;
 }

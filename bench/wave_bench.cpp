@@ -126,7 +126,7 @@ void widths(const std::filesystem::path& data) {
       "|---|---|---|---|---|\n");
   for (const miopen::Gpu& gpu : miopen::gpus()) {
     const auto families = miopen::read(data / "gpu" / "miopen" / (std::string(gpu.file) + "_fwd.tsv.xz"));
-    const miopen::Named n = miopen::compare(miopen::describe(gpu), families);
+    const latency::FasterNamed n = miopen::compare(miopen::describe(gpu), families);
     fmt::print("| {} | {} | {:.1f} % | {} | {:.1f} % |\n", gpu.title, n.pairs,
                100.0 * n.right / std::max(1, n.pairs), n.wider_pairs,
                100.0 * n.wider_right / std::max(1, n.wider_pairs));

@@ -120,6 +120,10 @@ struct DeviceNewArguments {
   double clock_mhz = 0, gbytes_per_s = 0, gbytes = 0;  // 0: as of the other
   std::filesystem::path out;                           // empty: stdout
 };
+struct DeviceFitArguments {
+  std::filesystem::path folder, out;  // out: empty: nothing is written
+  std::string like, name;             // name: "": that of `like`
+};
 struct MapArguments {
   std::filesystem::path model, out, calib, eval, trace, split, quantised, mapping;
   std::string platform, objective = "latency", budget, max_drop, recover = "none", time = "20s", baseline;
@@ -157,6 +161,7 @@ int devices_list(const Global& global, const DeviceArguments& arguments);
 int devices_show(const Global& global, const DeviceArguments& arguments);
 int devices_probe(const Global& global, const DeviceProbeArguments& arguments);
 int devices_new(const Global& global, const DeviceNewArguments& arguments);
+int devices_fit(const Global& global, const DeviceFitArguments& arguments);
 int verify(const Global& global, const VerifyArguments& arguments);
 int optimize(const Global& global, const OptimizeArguments& arguments);
 int map(const Global& global, const MapArguments& arguments);

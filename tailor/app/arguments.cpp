@@ -295,34 +295,6 @@ void add_plan(CLI::App& app, Invocation& invocation) {
   apply->add_option("--shape", a->shapes, kShapeHelp)->allow_extra_args(false);
 }
 
-void add_devices(CLI::App& app, Invocation& invocation) {
-  CLI::App* devices = app.add_subcommand(
-      "devices",
-      "GPUs that are known by description: list, show, probe the one that is there, or make a new one");
-  devices->require_subcommand(1);
-  verb<DeviceArguments>(*devices, invocation, "list", "the descriptions that come with the program",
-                        devices_list);
-  auto [show, s] =
-      verb<DeviceArguments>(*devices, invocation, "show", "one description, as TOML", devices_show);
-  show->add_option("NAME", s->name, "name or file")->required();
-  auto [probe, p] = verb<DeviceProbeArguments>(
-      *devices, invocation, "probe",
-      "the description of the NVIDIA GPU that is there, as its driver gives it", devices_probe);
-  probe->add_option("--name", p->name, "of a-z, 0-9, _ and - (default: made of the device's)");
-  probe->add_option("-o,--output", p->out, "file to write (default: stdout)");
-  auto [made, n] = verb<DeviceNewArguments>(
-      *devices, invocation, "new", "a description like another one, with other figures", devices_new);
-  made->add_option("NAME", n->name, "of a-z, 0-9, _ and -")->required();
-  made->add_option("--like", n->like, "the device that it is made from")->required();
-  made->add_option("--title", n->title, "as people call it");
-  made->add_option("--multiprocessors", n->multiprocessors, "peaks are scaled with them")
-      ->check(CLI::Range(1, 4096));
-  made->add_option("--clock-mhz", n->clock_mhz, "peaks are scaled with it")->check(CLI::Range(1.0, 1e5));
-  made->add_option("--gbytes-per-s", n->gbytes_per_s, "bandwidth of the memory")->check(CLI::Range(0.1, 1e6));
-  made->add_option("--gbytes", n->gbytes, "size of the memory")->check(CLI::Range(0.001, 1e6));
-  made->add_option("-o,--output", n->out, "file to write (default: stdout)");
-}
-
 void add_map(CLI::App& app, Invocation& invocation) {
   auto [sub, o] = verb<MapArguments>(app, invocation, "map",
                                      "split layers over the units of a system on chip, exactly", map);

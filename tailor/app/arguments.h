@@ -39,6 +39,8 @@ std::pair<CLI::App*, std::shared_ptr<Options>> verb(CLI::App& app, Invocation& i
 
 /// --report.
 void add_page(CLI::App& sub, PageArguments& page);
+/// devices and its verbs, in arguments_devices.cpp.
+void add_devices(CLI::App& app, Invocation& invocation);
 /// platform and its verbs, in arguments_platform.cpp.
 void add_platform(CLI::App& app, Invocation& invocation);
 /// tune and its verbs, in arguments_tune.cpp.

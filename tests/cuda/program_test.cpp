@@ -145,8 +145,9 @@ struct GpuCheck : ::testing::Test {
     if (shell("python3 --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no Python";
   }
   int check(const std::string& arguments) const {
-    return shell(fmt::format("python3 '{}/scripts/gpu-check' --out '{}' {} 2>'{}/err'", TAILOR_SOURCE_DIR,
-                             folder.path().string(), arguments, folder.path().string()));
+    return shell(fmt::format("TAILOR='{}' python3 '{}/scripts/gpu-check' --out '{}' {} 2>'{}/err'",
+                             TAILOR_PROGRAM, TAILOR_SOURCE_DIR, folder.path().string(), arguments,
+                             folder.path().string()));
   }
   TemporaryFolder folder;
 };
@@ -176,6 +177,20 @@ TEST_F(GpuCheck, WritesWhatItMeasures) {
   EXPECT_EQ(partitions[0]["asked"], 8) << partitions;
   EXPECT_EQ(partitions[0]["in_several_shares"], 0) << partitions;
   EXPECT_EQ(cuda.logged("misuse"), std::vector<std::string>{});
+}
+
+// The imitation's blocks all take as long as their multiply-accumulates: rounds explain it, a smooth line does not.
+TEST_F(GpuCheck, FitsTheModelToIt) {
+  FakeCuda cuda({.settings = "name=Fake H200"});
+  std::ofstream(folder.path() / "runner.sh") << cuda.command() << "\n";
+  ASSERT_EQ(check("--seconds 20 --runner 'sh " + (folder.path() / "runner.sh").string() + "'"), 0);
+  const Json json = read_json(folder.path() / "fake-h200" / "fit.json", "tailor/device-fit/1");
+  ASSERT_GE(json["kernels"].size(), 2u) << json;
+  for (const Json& kernel : json["kernels"]) {
+    EXPECT_LT(kernel["waves"]["median"].get<double>(), 0.05) << kernel;
+    EXPECT_LT(kernel["waves"]["mean"].get<double>(), kernel["smooth"]["mean"].get<double>()) << kernel;
+  }
+  EXPECT_FALSE(json["precisions"].empty());
 }
 
 TEST_F(GpuCheck, GoesOnWhenTheRunnerDies) {
