@@ -51,9 +51,11 @@ function(tailor_test NAME)
   target_link_libraries(test_${NAME} PRIVATE tailor_flags tailor_testing fmt::fmt ${T_LIBS} GTest::gtest GTest::gtest_main)
   # A third of the compile time; what is tested keeps its own level.
   target_compile_options(test_${NAME} PRIVATE $<$<CONFIG:Release>:-O1>)
+  set(seconds 600)
   if(TAILOR_SANITIZE)
     target_compile_options(test_${NAME} PRIVATE -O0)
+    set(seconds 2400)
   endif()
-  gtest_discover_tests(test_${NAME} TEST_PREFIX ${NAME}. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600 LABELS ${NAME}
+  gtest_discover_tests(test_${NAME} TEST_PREFIX ${NAME}. DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT ${seconds} LABELS ${NAME}
     ENVIRONMENT "OPENBLAS_NUM_THREADS=1")
 endfunction()
