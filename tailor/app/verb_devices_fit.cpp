@@ -61,8 +61,7 @@ std::string kernels_text(const std::vector<KernelFit>& kernels) {
                fmt::format("{}, {}", k.fit.resident, k.fit.lone), percent(k.waves), percent(k.smooth)});
   return table.text({}, 120) +
          "waves, smooth: error in % (mean / median) by rounds of blocks and by a line without stairs, of "
-         "shapes "
-         "that were left out of the fit\n";
+         "shapes that were left out of the fit\n";
 }
 
 std::string device_text(const DeviceFit& fit) {
@@ -129,9 +128,8 @@ std::string toml_of(const Device& device, const DeviceFitArguments& a, const Gpu
   // A name that a driver made up must not end the comment.
   const std::string measured = Json(results.facts.name).dump(-1, ' ', true, Json::error_handler_t::replace);
   return fmt::format(
-             "# launch_us, work and error: tailor devices fit, {} layers measured on {}.\n# All else is that "
-             "of "
-             "{}.\n",
+             "# launch_us, work and error: tailor devices fit, {} layers measured on {}.\n# All else is "
+             "that of {}.\n",
              layers_of(results), measured, device::find_device(a.like).name) +
          device::to_toml(device);
 }

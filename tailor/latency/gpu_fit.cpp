@@ -3,6 +3,7 @@
 #include "tailor/latency/gpu_fit.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/interrupt.h"
 #include "tailor/latency/wave_model.h"
 
 #include <fmt/format.h>
@@ -78,6 +79,7 @@ double fit_work(Device& device, const std::string& precision, const Layers& laye
   double least = std::numeric_limits<double>::infinity(), best = 1;
   auto search = [&](double from, double to, double step) {
     for (double work = from; work <= to; work *= step) {
+      throw_if_interrupted();
       device.work[precision] = work;
       if (const double error = bounded_error(device, precision, layers); error < least)
         least = error, best = work;

@@ -66,7 +66,7 @@ struct DeviceFit {
 /// launch_us and one `work` per precision of least relative error, each layer with the kernel that the model takes for
 /// fastest. All else of `device` stays. O(layers x plausible kernels), some hundred times.
 /// @throws Error bad_value for a precision without a peak, times that are not positive, or fewer than 20 layers of every
-/// precision
+/// precision; interrupted
 DeviceFit fit_device(const device::Device& device, std::span<const TimedStaircase> staircases);
 
 }  // namespace tailor::latency

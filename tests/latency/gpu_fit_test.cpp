@@ -2,6 +2,7 @@
 #include "tailor/latency/gpu_fit.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/interrupt.h"
 #include "tailor/base/random.h"
 #include "tailor/latency/wave_model.h"
 
@@ -86,6 +87,13 @@ TEST(GpuFit, RefusesWhatIsNoMeasurement) {
     timed[2][3].us = us;
     EXPECT_THROW(fit_device(known, timed), Error) << us;
   }
+}
+
+TEST(GpuFit, EndsAtCtrlC) {
+  const device::Device known = device::find_device("a100");
+  set_interrupted(true);
+  EXPECT_THROW(fit_device(known, staircases(known, "f16", 0)), Error);
+  set_interrupted(false);
 }
 
 TEST(GpuFit, KernelsByThemselves) {
