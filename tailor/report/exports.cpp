@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <optional>
 
@@ -143,6 +144,9 @@ std::string quoted(const std::string& field) {
   return text + "\"";
 }
 
+// What a person reads in a side bar: five digits.
+double readable(double value) { return std::strtod(fmt::format("{:.5g}", value).c_str(), nullptr); }
+
 std::string width_or_nothing(std::optional<std::int64_t> width) {
   return width ? std::to_string(*width) : std::string();
 }
@@ -159,9 +163,9 @@ Json netron_attachment(const Json& analysis, const std::string& place) {
                          {"value", std::move(value)},
                          {"type", type}});
     };
-    add("latency_us", layer.us, "float64");
-    add("share_percent", 100 * layer.share, "float64");
-    add("recoverable_us", layer.recoverable_us, "float64");
+    add("latency_us", readable(layer.us), "float64");
+    add("share_percent", readable(100 * layer.share), "float64");
+    add("recoverable_us", readable(layer.recoverable_us), "float64");
     add("verdict", layer.verdict, "string");
     add("how", layer.how, "string");
     if (layer.narrower) add("narrower_width", *layer.narrower, "int64");
