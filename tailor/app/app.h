@@ -125,7 +125,7 @@ struct DeviceFitArguments {
   std::string like, name;             // name: "": that of `like`
 };
 struct MapArguments {
-  std::filesystem::path model, out, calib, eval, trace, split, quantised, mapping;
+  std::filesystem::path model, out, calib, eval, trace, split, quantised, pieces, mapping;
   std::string platform, objective = "latency", budget, max_drop, recover = "none", time = "20s", baseline;
   PreparationArguments preparation;
   std::int64_t label_offset = 0, limit = 0, calib_limit = 256;

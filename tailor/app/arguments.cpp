@@ -342,6 +342,9 @@ void add_map(CLI::App& app, Invocation& invocation) {
       "--split", o->split,
       "write the network in 8 bits (QuantizeLinear, DequantizeLinear), each layer as one node per "
       "unit; activations keep their range on --calib");
+  sub->add_option("--pieces", o->pieces,
+                  "write that network in pieces into a folder: a model for each unit's part of each layer, "
+                  "those of the host between them, and pieces.json");
   sub->add_option("--quantised", o->quantised, "write the same network in 8 bits before it is split");
   add_page(*sub, o->page);
 }

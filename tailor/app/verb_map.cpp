@@ -1,14 +1,18 @@
 // tailor map: layers split over the units of a platform. The tables first, then the words of the command line.
 #include "tailor/app/map.h"
+#include "tailor/app/model_folder.h"
+#include "tailor/base/file.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/unit_pieces.h"
 #include "tailor/pipeline/unit_split.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cctype>
 #include <optional>
 
 namespace tailor::app {
@@ -113,6 +117,16 @@ std::string free_text(const MapResult& result) {
   return "\n" + table.text({}, output_width());
 }
 
+// What the accuracies are of, where there are any.
+std::string activations_text(const MapResult& result) {
+  const int bits = result.platform.activation_bits;
+  if (!with_accuracy(result)) return "";
+  if (bits == 0) return "activations: in floats\n";
+  return result.ranges.empty()
+             ? fmt::format("activations: in floats; --calib would give the ranges of their {} bits\n", bits)
+             : fmt::format("activations: rounded to {} bits over their range on --calib\n", bits);
+}
+
 std::string head_text(const MapResult& result) {
   std::string text = fmt::format(
       "{}  {} layers on {} ({}), {} MHz\nmodelled by the platform's cost models; {} other nodes are in no "
@@ -127,6 +141,7 @@ std::string head_text(const MapResult& result) {
   text += result.measured_loss
               ? "loss: divergence of the network with one layer rounded, measured, added up\n"
               : "loss: share of the weights' energy that rounding takes, added up over layers\n";
+  text += activations_text(result);
   if (result.recover == pipeline::Recover::bn)
     text += "recover: statistics of BatchNormalization moved as far as rounding moves them on --calib\n";
   if (result.step > 1)
@@ -178,13 +193,21 @@ pipeline::MapOptions options_of(const Global& global, const MapArguments& a) {
   return options;
 }
 
+bool in_8_bits(const MapArguments& a) {
+  return !(a.split.empty() && a.quantised.empty() && a.pieces.empty());
+}
+
 // What is asked of the chosen mapping, before minutes are spent.
 void check_targets(const MapArguments& a) {
   for (const std::filesystem::path& target : {a.out, a.split, a.quantised})
     if (!target.empty()) check_target(target);
-  if (a.calib.empty() && !(a.split.empty() && a.quantised.empty()))
+  if (!a.pieces.empty()) check_folder(a.pieces);
+  if (a.calib.empty() && in_8_bits(a))
     throw Error(Code::usage, "a network in 8 bits needs samples for the ranges of its activations",
-                a.split.empty() ? "--quantised" : "--split", "give --calib");
+                !a.split.empty()    ? "--split"
+                : !a.pieces.empty() ? "--pieces"
+                                    : "--quantised",
+                "give --calib");
 }
 
 std::string list_text(const char* what, const std::vector<std::string>& names) {
@@ -193,9 +216,10 @@ std::string list_text(const char* what, const std::vector<std::string>& names) {
 
 std::string split_text(const pipeline::UnitSplit& s) {
   std::string text = fmt::format(
-      "\nin 8 bits: {}\nsplit: {} layers as {} nodes, {} channel groups reordered, {} outputs put in order "
+      "\nin 8 bits{}: {}\nsplit: {} layers as {} nodes, {} channel groups reordered, {} outputs put in order "
       "by a "
       "Gather; {} on {} samples\n",
+      s.activation_bits < 8 ? fmt::format(", activations in {}", s.activation_bits) : std::string(),
       s.accuracy.top1 ? fmt::format("top-1 {:.2f} -> {:.2f} %", *s.accuracy.top1_before, *s.accuracy.top1)
                       : fmt::format("{:.2f} % of the answers as before", s.accuracy.agreement),
       s.layers, s.nodes, s.reordered, s.gathers,
@@ -207,18 +231,43 @@ std::string split_text(const pipeline::UnitSplit& s) {
   return text + list_text("weights stay f32", s.in_floats) + list_text("stay one node", s.unsplit);
 }
 
+// Letters, digits, points and dashes of a name, for a file.
+std::string file_name(const std::string& name) {
+  std::string text;
+  for (const char c : name.substr(0, 80))
+    text += std::isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '-' ? c : '_';
+  return text;
+}
+
+// 001.LAYER.UNIT.onnx, ... in the order in which they run; pieces.json is written last.
+void write_pieces(const pipeline::UnitSplit& split, const std::string& platform,
+                  const graph::ShapeOverrides& overrides, const std::filesystem::path& folder) {
+  const pipeline::Subject subject = pipeline::make_subject(split.split, overrides);
+  const std::vector<pipeline::UnitPiece> pieces = pipeline::unit_pieces(subject, split.parts);
+  std::vector<std::string> files;
+  std::vector<graph::Model> models;
+  for (const pipeline::UnitPiece& piece : pieces) {
+    const std::string what =
+        piece.unit.empty() ? "host" : file_name(piece.layer) + "." + file_name(piece.unit);
+    files.push_back(fmt::format("{:03}.{}.onnx", files.size() + 1, what));
+    models.push_back(piece.model);
+  }
+  write_models(folder, files, models);
+  write_file(folder / "pieces.json", pipeline::pieces_json(subject, platform, pieces, files).dump(1) + "\n");
+}
+
 // Writes what was asked for, once all of it is there.
 std::optional<pipeline::UnitSplit> carry_out(const MapArguments& a, const pipeline::MapOptions& options,
                                              const MapResult& result) {
-  const bool in_8_bits = !a.split.empty() || !a.quantised.empty();
-  if (!result.chosen || (a.out.empty() && !in_8_bits)) return std::nullopt;
+  if (!result.chosen || (a.out.empty() && !in_8_bits(a))) return std::nullopt;
   const pipeline::Subject subject = pipeline::read_subject(a.model, options.samples.overrides);
   const plan::Mapping& mapping = result.chosen->mapping;
   std::optional<pipeline::UnitSplit> split;
-  if (in_8_bits) split = pipeline::split_over_units(subject, result, mapping, options);
+  if (in_8_bits(a)) split = pipeline::split_over_units(subject, result, mapping, options);
   if (!a.out.empty()) onnx::write(pipeline::deployed_model(subject, result, mapping, options), a.out);
   if (!a.split.empty()) onnx::write(split->split, a.split);
   if (!a.quantised.empty()) onnx::write(split->whole, a.quantised);
+  if (!a.pieces.empty()) write_pieces(*split, result.platform.name, options.samples.overrides, a.pieces);
   return split;
 }
 

@@ -1,14 +1,11 @@
 // tailor place MODEL.onnx: a network in stages over cores. The stages first, then what they do together.
 #include "tailor/app/app.h"
-#include "tailor/base/file.h"
+#include "tailor/app/model_folder.h"
 #include "tailor/base/table.h"
-#include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/stages.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-
-#include <memory>
 
 namespace tailor::app {
 namespace {
@@ -42,21 +39,11 @@ std::string describe(const Staging& staging) {
   return text;
 }
 
-// stage-1.onnx, stage-2.onnx, ... in `folder`, which is made if it is not there. None gets its name before all are written.
+// stage-1.onnx, stage-2.onnx, ...
 std::vector<std::string> write_stages(const Staging& staging, const std::filesystem::path& folder) {
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  if (failed)
-    throw Error(Code::write_failed, fmt::format("cannot make the folder: {}", failed.message()),
-                folder.string());
-  std::vector<std::unique_ptr<onnx::Draft>> drafts;
-  std::vector<std::string> files;
-  for (const graph::Model& model : staging.models) {
-    files.push_back((folder / fmt::format("stage-{}.onnx", files.size() + 1)).string());
-    drafts.push_back(std::make_unique<onnx::Draft>(model, files.back()));
-  }
-  for (const auto& draft : drafts) draft->commit();
-  return files;
+  std::vector<std::string> names;
+  for (std::size_t i = 1; i <= staging.models.size(); ++i) names.push_back(fmt::format("stage-{}.onnx", i));
+  return write_models(folder, names, staging.models);
 }
 
 void check_arguments(const PlaceArguments& a) {

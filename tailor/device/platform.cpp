@@ -20,6 +20,7 @@ constexpr std::size_t kMostUnits = 8;
 constexpr double kLargest = 1e15;  // of any number in a description
 constexpr const char* kHelp = "docs/verbs.md describes platforms; the built-in ones are examples";
 constexpr double kSmallestSize = 1e-3;
+constexpr int kFewestBits = 2, kMostBits = 8;  // of activations
 
 const CostKind* find_kind(std::string_view name) {
   for (const CostKind& kind : cost_kinds())
@@ -143,7 +144,11 @@ Platform read(Settings root) {
   platform.title = root.need_text("title");
   platform.runner = root.text("runner").value_or("");
   const bool measured = platform.measured();
-  if (!measured) platform.frequency_mhz = root.need_number("frequency_mhz", 1e-3, kLargest);
+  if (!measured) {
+    platform.frequency_mhz = root.need_number("frequency_mhz", 1e-3, kLargest);
+    platform.activation_bits =
+        static_cast<int>(root.integer("activation_bits", kFewestBits, kMostBits).value_or(0));
+  }
   for (Settings& unit : root.tables("unit")) {
     platform.units.push_back(measured ? read_measured(unit) : read_unit(unit));
     const std::string& name = platform.units.back().name;

@@ -68,6 +68,7 @@ struct Platform {
   /// they take turns. Else their cost models say what they cost, and they work side by side.
   std::string runner;
   double frequency_mhz = 0;  // 0: measured
+  int activation_bits = 0;   // of what layers read and give, 2..8; 0: not stated
   std::vector<Unit> units;   // 1..8
   std::vector<Together> together;
   Transfer transfer;

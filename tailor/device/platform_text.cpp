@@ -35,6 +35,7 @@ std::string to_toml(const Platform& p) {
       fmt::format("schema = \"tailor/platform/1\"\nname = {}\ntitle = {}\n", quoted(p.name), quoted(p.title));
   text += p.measured() ? fmt::format("runner = {}\n", quoted(p.runner))
                        : fmt::format("frequency_mhz = {}\n", p.frequency_mhz);
+  if (p.activation_bits > 0) text += fmt::format("activation_bits = {}\n", p.activation_bits);
   for (const Unit& unit : p.units) text += unit_text(unit);
   for (const Together& together : p.together) {
     std::string names;

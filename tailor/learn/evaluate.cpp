@@ -55,10 +55,11 @@ Evaluation evaluate(Network& network, const Head& head, const data::Dataset& dat
 }
 
 Evaluation evaluate(const graph::Model& model, const data::Dataset& data, std::int64_t offset,
-                    std::int64_t batch) {
+                    std::int64_t batch, const RoundedActivations& activations) {
   Head head = heads(model, shapes_for(model, data, std::min(batch, data.size()))).front();
   check_labels(data, head, offset);
   Network network(model);
+  network.round(activations);
   return evaluate(network, head, data, offset, batch);
 }
 

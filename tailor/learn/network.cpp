@@ -54,7 +54,8 @@ const Program& Network::State::program_for(const Feeds& feeds, const std::vector
   if (auto at = programs.find(key); at != programs.end()) return at->second;
   graph::ShapeOverrides shapes;
   for (const auto& [name, tensor] : feeds) shapes[name] = tensor.sizes().vec();
-  return programs.emplace(key, compile(model, shapes, wanted, names_of(parameters), real)).first->second;
+  Program program = compile(model, shapes, wanted, names_of(parameters), real, rounded);
+  return programs.emplace(key, std::move(program)).first->second;
 }
 
 std::vector<at::Tensor> Network::State::forward(const Feeds& feeds, const std::vector<std::string>& wanted,
@@ -125,6 +126,11 @@ void Network::keep(const Keepings& keepings) {
                   name, "give the model that the mapping was made for");
   }
   state_->keepings = keepings;
+}
+
+void Network::round(RoundedActivations activations) {
+  state_->rounded = std::move(activations);
+  state_->programs.clear();
 }
 
 graph::Model Network::model() const {

@@ -4,6 +4,7 @@
 #include "tailor/graph/model.h"
 #include "tailor/learn/kept_weights.h"
 #include "tailor/learn/parameter.h"
+#include "tailor/learn/rounded_activations.h"
 
 #include <map>
 #include <memory>
@@ -45,6 +46,9 @@ class Network {
   /// From now on runs see these weights as they are kept. Those that learn are the ones that are rounded at each run.
   /// @throws Error as as_kept
   void keep(const Keepings& keepings);
+  /// From now on runs see these values at the nearest level; the gradient passes where a level is near (straight-through),
+  /// and not beyond the last one. Names that a run does not compute are passed over.
+  void round(RoundedActivations activations);
   /// The model with the parameters as they are now, those that are kept coarsely so. Nothing else differs from the model
   /// that was given, but vectors
   /// that layers shared (with_own_vectors).

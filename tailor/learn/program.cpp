@@ -47,12 +47,13 @@ std::set<std::string> dependent(const Graph& graph, std::set<std::string> values
 class Compiler {
  public:
   Compiler(const Model& model, graph::Shapes shapes, const std::set<std::string>& variables,
-           at::ScalarType real)
+           at::ScalarType real, const RoundedActivations& rounded)
       : model_(model),
         shapes_(std::move(shapes)),
         dependent_(dependent(model.graph, variables)),
         variables_(variables),
-        real_(real) {
+        real_(real),
+        rounded_(rounded) {
     for (const graph::ValueInfo& input : model.graph.inputs) inputs_.insert(input.name);
   }
 
@@ -85,6 +86,7 @@ class Compiler {
   const std::set<std::string> dependent_;
   const std::set<std::string>& variables_;
   const at::ScalarType real_;
+  const RoundedActivations& rounded_;
   std::set<std::string> inputs_;
   std::unordered_map<std::string, int> places_;
   std::map<std::string, std::vector<std::string>> missing_;  // operator -> nodes
@@ -109,10 +111,11 @@ int Compiler::place(const std::string& name) {
   auto [at, fresh] = places_.emplace(name, static_cast<int>(program_.values.size()));
   if (!fresh) return at->second;
   program_.values.emplace_back();
-  if (given(name))
-    program_.given.emplace_back(name, at->second);
-  else if (const graph::Tensor* known = constant(name))
-    program_.values.back() = to_aten(*known, real_);
+  const graph::Tensor* known = given(name) ? nullptr : constant(name);
+  if (given(name)) program_.given.emplace_back(name, at->second);
+  if (known) program_.values.back() = to_aten(*known, real_);
+  if (auto levels = rounded_.find(name); levels != rounded_.end() && !known)
+    program_.rounded.emplace(at->second, levels->second);
   return at->second;
 }
 
@@ -162,15 +165,25 @@ void Compiler::refuse() const {
               "training runs convolutional networks and vision transformers in floating point");
 }
 
+void round_value(const Program& program, int place, std::vector<at::Tensor>& values) {
+  const auto levels = program.rounded.find(place);
+  if (levels == program.rounded.end()) return;
+  at::Tensor& value = values[static_cast<std::size_t>(place)];
+  const saliency::ValueLevels& to = levels->second;
+  if (value.defined() && value.is_floating_point())
+    value = at::fake_quantize_per_tensor_affine(value, to.scale, to.zero, 0, to.most);
+}
+
 }  // namespace
 
 Program compile(const Model& model, const graph::ShapeOverrides& inputs,
                 const std::vector<std::string>& wanted, const std::set<std::string>& variables,
-                at::ScalarType real) {
-  return Compiler(model, inferred(model, inputs), variables, real).compile(wanted);
+                at::ScalarType real, const RoundedActivations& rounded) {
+  return Compiler(model, inferred(model, inputs), variables, real, rounded).compile(wanted);
 }
 
 void run(const Program& program, const Setting& setting, std::vector<at::Tensor>& values) {
+  for (const auto& [name, place] : program.given) round_value(program, place, values);
   for (const Step& step : program.steps) {
     Call call(*step.node, step.opset, setting, step.inputs, step.outputs, values);
     try {
@@ -180,6 +193,7 @@ void run(const Program& program, const Setting& setting, std::vector<at::Tensor>
     } catch (const std::out_of_range&) {
       call.fail("a value that must hold an element is empty");
     }
+    for (int at : step.outputs) round_value(program, at, values);
     for (int at : step.done) values[static_cast<std::size_t>(at)] = at::Tensor();
   }
 }

@@ -17,6 +17,7 @@ struct Network::State {
   std::map<std::string, at::Tensor>
       tensors;                         // of the parameters; those that are no statistics require a gradient
   Keepings keepings;                   // of some of them
+  RoundedActivations rounded;          // values that runs see so
   const UnitShares* shares = nullptr;  // where units are searched for
   at::ScalarType real = at::kFloat;
   std::map<std::string, Program> programs;  // by shapes of the inputs and names of the values wanted

@@ -48,6 +48,7 @@ void check_pair(const std::vector<Head>& ours, const std::vector<Head>& theirs) 
 Subject::Subject(const graph::Model& model, const Task& task, const Recipe& recipe, std::int64_t batch)
     : student(model), recipe_(recipe), sandwich_(task.sandwich), input_(only_input(model).name) {
   student.keep(task.keepings);
+  student.round(task.activations);
   graph::Shapes shapes = shapes_for(model, *task.data, batch);
   heads_ = heads(model, shapes);
   wanted_ = values_of(heads_);

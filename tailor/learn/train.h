@@ -8,6 +8,7 @@
 #include "tailor/graph/shapes.h"
 #include "tailor/learn/kept_weights.h"
 #include "tailor/learn/recipe.h"
+#include "tailor/learn/rounded_activations.h"
 #include "tailor/learn/unit_search.h"
 
 #include <filesystem>
@@ -27,9 +28,10 @@ struct Evaluation {
 };
 
 /// @param batch samples at once; the result does not depend on it but for rounding
+/// @param activations that the model is judged with at levels
 /// @throws Error not_trainable (no class scores, operators), dataset_mismatch (no labels, or labels that are no class)
 Evaluation evaluate(const graph::Model& model, const data::Dataset& data, std::int64_t label_offset = 0,
-                    std::int64_t batch = 100);
+                    std::int64_t batch = 100, const RoundedActivations& activations = {});
 
 /// Smaller networks that learn beside the model at each step with its weights (supernet.h), from its answers: the
 /// sandwich rule and in-place distillation of Yu and Huang (arXiv:1903.05134).
@@ -45,6 +47,7 @@ struct Task {
   std::optional<graph::Model> teacher = {};
   std::optional<Sandwich> sandwich = {};
   Keepings keepings = {};                // how units keep weights: they learn for that, and are written so
+  RoundedActivations activations = {};   // of the model (not of the teacher), in training and evaluation
   std::optional<UnitSearch> units = {};  // without keepings: how each channel is kept is learned too
 };
 

@@ -112,6 +112,9 @@ Json to_json(const MapResult& result) {
           {"model", result.model.string()},
           {"platform", result.platform.name},
           {"frequency_mhz", result.platform.frequency_mhz},
+          {"activation_bits",
+           result.platform.activation_bits > 0 ? Json(result.platform.activation_bits) : Json(nullptr)},
+          {"activations_rounded", !result.ranges.empty()},
           {"units", unit_names(result)},
           {"how", "modelled"},
           {"objective", result.objective == plan::Objective::latency ? "latency" : "energy"},
@@ -132,11 +135,17 @@ Json to_json(const MapResult& result) {
 }
 
 Json to_json(const UnitSplit& split) {
-  return {{"layers", split.layers},         {"nodes", split.nodes},
-          {"gathers", split.gathers},       {"reordered", split.reordered},
-          {"in_floats", split.in_floats},   {"unsplit", split.unsplit},
-          {"samples", split.samples},       {"identical", split.identical()},
-          {"difference", split.difference}, {"accuracy", to_json(split.accuracy)}};
+  return {{"layers", split.layers},
+          {"nodes", split.nodes},
+          {"gathers", split.gathers},
+          {"reordered", split.reordered},
+          {"in_floats", split.in_floats},
+          {"unsplit", split.unsplit},
+          {"activation_bits", split.activation_bits},
+          {"samples", split.samples},
+          {"identical", split.identical()},
+          {"difference", split.difference},
+          {"accuracy", to_json(split.accuracy)}};
 }
 
 }  // namespace tailor::pipeline

@@ -5,6 +5,7 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/activation_ranges.h"
 #include "tailor/pipeline/calibration.h"
 #include "tailor/pipeline/mapping_file.h"
 #include "tailor/rewrite/activations.h"
@@ -243,12 +244,23 @@ graph::Model deployed_model(const Subject& subject, const MapResult& result, con
   return with_moved_statistics(model, *result.estimated, with_estimated_statistics(subject, model, options));
 }
 
+std::map<std::string, rewrite::Range> ranges_to_round(const Subject& subject,
+                                                      const device::Platform& platform,
+                                                      const MapOptions& options) {
+  if (platform.activation_bits == 0) return {};
+  const std::vector<int> layers = rewrite::quantisable_layers(subject.model, subject.shapes);
+  return activation_ranges(subject, rewrite::rounded_values(subject.model, layers), options);
+}
+
 MappingAccuracy accuracy_of(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
                             const MapOptions& options) {
   VerifyOptions how = comparison(options);
   how.eval = options.eval;
   how.calib = options.eval.empty() ? options.calib : std::filesystem::path();
-  Agreement found = compare(subject, deployed_model(subject, result, mapping, options), how);
+  graph::Model deployed = deployed_model(subject, result, mapping, options);
+  if (!result.ranges.empty())
+    deployed = rewrite::with_rounded_values(deployed, result.ranges, result.platform.activation_bits);
+  Agreement found = compare(subject, deployed, how);
   MappingAccuracy accuracy{found.source, found.samples, {}, {}, 100 * found.score.agreement()};
   if (found.score.labelled > 0)
     accuracy.top1 = 100 * found.score.top1_b(), accuracy.top1_before = 100 * found.score.top1_a();

@@ -14,6 +14,11 @@ void find_layers(const Subject& subject, MapResult& result);
 /// rounded, spread over the layer's channels as their weights' errors are.
 void measure_losses(const Subject& subject, MapResult& result, const MapOptions& options);
 
+/// Of the values that layers read and give, if the platform states bits of activations. @pre options name calib
+std::map<std::string, rewrite::Range> ranges_to_round(const Subject& subject,
+                                                      const device::Platform& platform,
+                                                      const MapOptions& options);
+
 /// The mapping that a document of `map` holds. @throws Error plan_mismatch, as read_mapping
 plan::Mapping given_mapping(const MapResult& result, const std::vector<plan::LayerToMap>& layers,
                             const std::filesystem::path& path);

@@ -208,7 +208,10 @@ MapResult map_model(const std::filesystem::path& model, const MapOptions& option
   find_layers(subject, result);
   if (options.recover == Recover::bn)
     result.estimated = with_estimated_statistics(subject, subject.model, options);
-  if (!options.calib.empty()) measure_losses(subject, result, options);
+  if (!options.calib.empty()) {
+    result.ranges = ranges_to_round(subject, result.platform, options);
+    measure_losses(subject, result, options);
+  }
   Run run{subject, options, result, {}, {}, {}};
   for (const MappedLayer& mapped : result.layers) run.layers.push_back(mapped.layer);
   run.problem = plan::platform_problem(result.platform, run.layers, options.objective);

@@ -6,9 +6,11 @@
 #include "tailor/pipeline/surgery.h"
 #include "tailor/pipeline/verify.h"
 #include "tailor/plan/platform_mapping.h"
+#include "tailor/rewrite/quantise_network.h"
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -73,6 +75,8 @@ struct MapResult {
   bool measured_loss = false;  // of layers, on calibration data; else from the weights alone
   Recover recover = Recover::none;
   std::optional<graph::Model> estimated;  // recover bn: the original with statistics of the samples
+  /// Of activations on calib, where the platform states how many bits they have; empty: accuracies are of activations in floats.
+  std::map<std::string, rewrite::Range> ranges;
   std::vector<MappedLayer> layers;
   std::vector<std::string> elsewhere;  // layers that no unit computes; not in any number here
   int other_nodes = 0;                 // additions, pooling ...; not in any number here
@@ -96,7 +100,7 @@ MapResult map_model(const std::filesystem::path& model, const MapOptions& option
 /// depthwise unit reading its own input alone).
 graph::Model rounded_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping);
 
-/// The same, recovered as the options say: what accuracies are of.
+/// The same, recovered as the options say. Accuracies are of it, with activations rounded to result.ranges.
 graph::Model deployed_model(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,
                             const MapOptions& options);
 

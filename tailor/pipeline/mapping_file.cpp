@@ -40,6 +40,15 @@ void read_ways(const Json& json, const std::string& place, MappingFile& file) {
   }
 }
 
+// Documents of versions that rounded no activations say nothing.
+int read_activation_bits(const Json& json, const std::string& place) {
+  const auto bits = json.find("activation_bits");
+  if (bits == json.end() || bits->is_null()) return 0;
+  if (!bits->is_number_integer() || *bits < 2 || *bits > 8)
+    throw Error(Code::bad_json, "'activation_bits' is no number from 2 to 8", place, kNextStep);
+  return bits->get<int>();
+}
+
 std::vector<int> read_assignment(const Json& layer, std::size_t ways, const std::string& place) {
   std::vector<int> assignment;
   for (const Json& option : list(layer, "assignment", place)) {
@@ -56,7 +65,9 @@ std::vector<int> read_assignment(const Json& layer, std::size_t ways, const std:
 MappingFile read_mapping(const std::filesystem::path& path) {
   const std::string place = path.string();
   const Json json = read_json(path, "tailor/map/1");
-  MappingFile file{path, text(json, "platform", place), {}, {}};
+  MappingFile file;
+  file.path = path, file.platform = text(json, "platform", place);
+  file.activation_bits = read_activation_bits(json, place);
   if (member(json, "chosen", place).is_null())
     throw Error(Code::bad_json, "the document holds no mapping: none met its goal", place, kNextStep);
   read_ways(json, place, file);

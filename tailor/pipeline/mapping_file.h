@@ -15,6 +15,7 @@ namespace tailor::pipeline {
 struct MappingFile {
   std::filesystem::path path;
   std::string platform;
+  int activation_bits = 0;                         // as device::Platform
   std::vector<saliency::Keeping> ways;             // to compute; of layers of one group (keepings_of_layer)
   std::map<std::string, std::vector<int>> layers;  // by name: option of each output channel
 };

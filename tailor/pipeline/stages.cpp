@@ -164,18 +164,6 @@ void find_borders(const Subject& subject, std::vector<Stage>& stages) {
       }
 }
 
-// @param shapes with a free batch where the model's is free
-graph::ValueInfo declared(const Subject& subject, const graph::Shapes& shapes, const std::string& name) {
-  for (const auto* list : {&subject.model.graph.inputs, &subject.model.graph.outputs})
-    for (const graph::ValueInfo& info : *list)
-      if (info.name == name) return info;
-  const graph::TensorType* type = shapes.find(name);
-  if (!type) return {name, graph::DataType::f32, std::nullopt, {}, {}};
-  std::vector<std::string> symbols(type->shape.size());
-  if (!symbols.empty() && type->shape[0] < 0) symbols[0] = "samples";
-  return {name, type->type, type->shape, symbols, {}};
-}
-
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
   auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -282,6 +270,17 @@ StagePlan plan_stages(const Subject& subject, const std::vector<double>& us, int
   }
   find_borders(subject, plan.stages);
   return plan;
+}
+
+graph::ValueInfo declared(const Subject& subject, const graph::Shapes& shapes, const std::string& name) {
+  for (const auto* list : {&subject.model.graph.inputs, &subject.model.graph.outputs})
+    for (const graph::ValueInfo& info : *list)
+      if (info.name == name) return info;
+  const graph::TensorType* type = shapes.find(name);
+  if (!type) return {name, graph::DataType::f32, std::nullopt, {}, {}};
+  std::vector<std::string> symbols(type->shape.size());
+  if (!symbols.empty() && type->shape[0] < 0) symbols[0] = "samples";
+  return {name, type->type, type->shape, symbols, {}};
 }
 
 std::vector<Model> stage_models(const Subject& subject, const StagePlan& plan) {

@@ -42,6 +42,9 @@ std::vector<double> node_times(const Subject& subject, const InPlace& in_place);
 /// @param us per node @throws Error bad_value if the network has fewer parts than stages (nodes that a runtime fuses stay together)
 StagePlan plan_stages(const Subject& subject, const std::vector<double>& us, int stages);
 
+/// A value as an input or output of a part. @param shapes with a free batch where the model's is free
+graph::ValueInfo declared(const Subject& subject, const graph::Shapes& shapes, const std::string& name);
+
 /// The stages as models. What follows from constants alone is in every stage that needs it.
 std::vector<graph::Model> stage_models(const Subject& subject, const StagePlan& plan);
 

@@ -186,7 +186,8 @@ void carry_out(const Subject& whole, const device::Platform& platform, const Way
     layers.push_back(parts_of(whole, platform, orders, node, *mapped, ways.layers.at(node)));
   rewrite::SplitNetwork network = rewrite::split_layers(permuted, whole.shapes, layers);
   const Agreement same = compared(whole.model, network.model, options, false);
-  done.split = std::move(network.model), done.unsplit = std::move(network.whole);
+  done.split = std::move(network.model), done.parts = std::move(network.parts);
+  done.unsplit = std::move(network.whole);
   done.layers = network.layers, done.nodes = network.nodes, done.gathers = network.gathers;
   done.reordered = static_cast<int>(orders.size());
   done.samples = same.samples, done.difference = same.max_difference;
@@ -234,6 +235,7 @@ UnitSplit split_over_units(const Subject& subject, const MapResult& result, cons
     throw Error(Code::usage, "a network in 8 bits needs samples for the ranges of its activations", "--split",
                 "give --calib");
   Levelled levelled = all_levels(subject, result, mapping);
+  if (result.platform.activation_bits > 0) levelled.how.activation_bits = result.platform.activation_bits;
   levelled.how.ranges =
       activation_ranges(subject, rewrite::quantised_values(subject.model, levelled.nodes()), options);
   rewrite::QuantisedNetwork quantised = rewrite::quantise_network(subject.model, levelled.how);
@@ -244,6 +246,7 @@ UnitSplit split_over_units(const Subject& subject, const MapResult& result, cons
   }
   const Subject whole = make_subject(std::move(quantised.model), options.samples.overrides);
   UnitSplit done;
+  done.activation_bits = levelled.how.activation_bits;
   done.in_floats = std::move(levelled.in_floats);
   carry_out(whole, result.platform, ways, true, options, done);
   if (!done.identical()) carry_out(whole, result.platform, ways, false, options, done);

@@ -6,6 +6,7 @@
 
 #include "tailor/pipeline/map_model.h"
 #include "tailor/rewrite/permute.h"
+#include "tailor/rewrite/split_layers.h"
 
 #include <cstdint>
 #include <string>
@@ -14,10 +15,12 @@
 namespace tailor::pipeline {
 
 struct UnitSplit {
-  graph::Model whole, split;           // in 8 bits; the same function
-  int layers = 0, nodes = 0;           // layers that are several nodes in `split`, and how many
-  int gathers = 0;                     // outputs whose order had to be restored
-  int reordered = 0;                   // channel groups in another order
+  graph::Model whole, split;             // in 8 bits; the same function
+  int activation_bits = 8;               // of what layers read and give inside
+  std::vector<rewrite::MadePart> parts;  // of `split`
+  int layers = 0, nodes = 0;             // layers that are several nodes in `split`, and how many
+  int gathers = 0;                       // outputs whose order had to be restored
+  int reordered = 0;                     // channel groups in another order
   std::vector<std::string> in_floats;  // layers with weights that stay f32: their operator has no 8-bit form
   std::vector<std::string> unsplit;    // layers that stay one node although the mapping splits them
   std::int64_t samples = 0;            // that both ran on
@@ -27,7 +30,7 @@ struct UnitSplit {
   bool identical() const { return difference == 0; }
 };
 
-/// Activations keep the range that they have on --calib, without their tails being cut; weights those levels that the units keep,
+/// Activations keep the range that they have on --calib, without their tails being cut, in the platform's bits (8 where it states none); weights those levels that the units keep,
 /// layers that no unit computes 8 bits per channel.
 /// @throws Error usage without calib, or if a unit keeps weights in more than 8 bits; as load_calibration, Runner
 UnitSplit split_over_units(const Subject& subject, const MapResult& result, const plan::Mapping& mapping,

@@ -1,7 +1,7 @@
 // quantise_network, on a copy whose nodes keep their numbers until the end:
 //   fold_normalisation   the BatchNormalization behind a convolution goes into scales, signs and biases
 //   quantise_weights     levels and biases as constants behind DequantizeLinear
-//   quantise_value       a pair behind whatever makes a value; graph inputs get a new name for their readers
+//   quantise_value       a pair (behind a Clip) after whatever makes a value; graph inputs get a new name for their readers
 //   assemble             all nodes in order: those before (dequantised weights), the node, those behind (pairs)
 #include "tailor/rewrite/quantise_network.h"
 
@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <set>
 
 namespace tailor::rewrite {
@@ -56,20 +55,6 @@ Chain chain_of(const Model& model, const graph::Uses& uses, int layer) {
   return chain;
 }
 
-// What a value of a range is in u8: value = scale * (level - zero).
-struct Steps {
-  float scale = 1;
-  std::uint8_t zero = 0;
-};
-
-Steps steps_of(Range range) {
-  const float lo = std::min(range.lo, 0.f), hi = std::max(range.hi, 0.f);
-  TAILOR_CHECK(std::isfinite(lo) && std::isfinite(hi));
-  if (hi - lo < std::numeric_limits<float>::min() * 255) return {};
-  const float scale = (hi - lo) / 255;
-  return {scale, static_cast<std::uint8_t>(std::clamp(std::nearbyint(-lo / scale), 0.f, 255.f))};
-}
-
 class Quantiser {
  public:
   Quantiser(const Model& model, const Quantisation& how)
@@ -81,6 +66,11 @@ class Quantiser {
         gone_(model.graph.nodes.size()) {
     for (const Node& node : model.graph.nodes)
       for (const std::string& name : node.outputs) taken_.insert(name);
+  }
+
+  Model round_values() {
+    for (const auto& [value, range] : how_.ranges) quantise_value(value);
+    return assemble().model;
   }
 
   QuantisedNetwork run() {
@@ -124,7 +114,7 @@ class Quantiser {
     saliency::Levels levels = how_.layers.at(i);
     std::vector<float> bias = bias_of(original, i, levels.scale.size());
     if (chain.normalisation >= 0) fold_normalisation(original, chain, levels, bias);
-    const Steps x = steps_of(how_.ranges.at(original.graph.nodes[static_cast<std::size_t>(i)].input(0)));
+    const saliency::ValueLevels x = levels_of(original.graph.nodes[static_cast<std::size_t>(i)].input(0));
     for (double& scale : levels.scale)
       if (!(static_cast<float>(scale) > 0)) scale = 1;
     quantise_weights(i, levels);
@@ -173,7 +163,8 @@ class Quantiser {
                outputs_last(node(i)) ? static_cast<std::int64_t>(dims.size()) - 1 : 0);
   }
 
-  void quantise_bias(int i, const saliency::Levels& levels, const std::vector<float>& bias, Steps x) {
+  void quantise_bias(int i, const saliency::Levels& levels, const std::vector<float>& bias,
+                     saliency::ValueLevels x) {
     std::vector<float> scale;
     std::vector<std::int32_t> stored;
     constexpr double kMost = 2e9;  // far from the ends of i32: products are added
@@ -198,15 +189,42 @@ class Quantiser {
     node(i).inputs[input] = name;
   }
 
-  // The two nodes that take `from` through u8 to `to`.
+  bool given_out(const std::string& value) const {
+    return std::any_of(model_.graph.outputs.begin(), model_.graph.outputs.end(),
+                       [&](const graph::ValueInfo& output) { return output.name == value; });
+  }
+
+  saliency::ValueLevels levels_of(const std::string& value) const {
+    const Range range = how_.ranges.at(value);
+    return saliency::value_levels(range.lo, range.hi, given_out(value) ? 8 : how_.activation_bits);
+  }
+
+  // u8 has more levels than these: a Clip keeps to them. Its limits were attributes before opset 11.
+  Node clip(const std::string& from, const std::string& to, saliency::ValueLevels levels) {
+    const float lo = levels.scale * static_cast<float>(-levels.zero),
+                hi = levels.scale * static_cast<float>(levels.most - levels.zero);
+    Node made{"Clip", "", fresh(to + "_Clip"), {from}, {to}};
+    if (model_.opsets[""] < 11) {
+      made.attributes["min"].value = lo, made.attributes["max"].value = hi;
+      return made;
+    }
+    for (float limit : {lo, hi}) made.inputs.push_back(constant(to + "_limit", graph::make_f32({}, {limit})));
+    return made;
+  }
+
+  // The nodes that take `from` through u8 to `to`.
   std::vector<Node> pair(const std::string& value, const std::string& from, const std::string& to) {
-    const Steps steps = steps_of(how_.ranges.at(value));
-    const std::string scale = constant(value + "_scale", graph::make_f32({}, {steps.scale})),
-                      zero = constant(value + "_zero",
-                                      tensor_of(graph::DataType::u8, {}, std::vector{steps.zero})),
+    const saliency::ValueLevels levels = levels_of(value);
+    const std::vector<std::uint8_t> middle = {static_cast<std::uint8_t>(levels.zero)};
+    const std::string scale = constant(value + "_scale", graph::make_f32({}, {levels.scale})),
+                      zero = constant(value + "_zero", tensor_of(graph::DataType::u8, {}, middle)),
                       stored = fresh(value + "_u8");
-    return {convert("QuantizeLinear", {from, scale, zero}, stored, -1),
-            convert("DequantizeLinear", {stored, scale, zero}, to, -1)};
+    std::vector<Node> nodes;
+    std::string limited = from;
+    if (levels.most < 255) nodes.push_back(clip(from, limited = fresh(value + "_limited"), levels));
+    nodes.push_back(convert("QuantizeLinear", {limited, scale, zero}, stored, -1));
+    nodes.push_back(convert("DequantizeLinear", {stored, scale, zero}, to, -1));
+    return nodes;
   }
 
   void quantise_value(const std::string& value) {
@@ -287,6 +305,26 @@ std::vector<std::string> quantised_values(const Model& model, const std::vector<
     add(model.graph.nodes[static_cast<std::size_t>(chain_of(model, uses, i).last())].output(0));
   }
   return values;
+}
+
+std::vector<std::string> rounded_values(const Model& model, const std::vector<int>& layers) {
+  std::set<std::string> leads_on;  // to a layer
+  for (int i : layers) leads_on.insert(model.graph.nodes[static_cast<std::size_t>(i)].input(0));
+  for (auto node = model.graph.nodes.rbegin(); node != model.graph.nodes.rend(); ++node)
+    if (std::any_of(node->outputs.begin(), node->outputs.end(),
+                    [&](const std::string& name) { return leads_on.contains(name); }))
+      leads_on.insert(node->inputs.begin(), node->inputs.end());
+  std::vector<std::string> values = quantised_values(model, layers);
+  std::erase_if(values, [&](const std::string& name) { return !leads_on.contains(name); });
+  return values;
+}
+
+Model with_rounded_values(const Model& model, const std::map<std::string, Range>& ranges, int bits) {
+  Quantisation how;
+  how.ranges = ranges, how.activation_bits = bits;
+  Model rounded = Quantiser(at_least_opset_10(model), how).round_values();
+  graph::check(rounded.graph);
+  return rounded;
 }
 
 std::vector<float> weight_rows(const Model& model, int i) {

@@ -2,7 +2,7 @@
 ///
 /// Weights are levels -127..127 with a scale per output channel, stored as u8 around 128 (so that no processor's sums of
 /// products saturate); activations are u8 with one scale and zero point per value, biases i32. Jacob et al.,
-/// arXiv:1712.05877. A BatchNormalization that alone reads a convolution goes into its scales and biases, so the levels stay
+/// arXiv:1712.05877. Activations of fewer bits are u8 that a Clip in front keeps to the levels there are. A BatchNormalization that alone reads a convolution goes into its scales and biases, so the levels stay
 /// what they are. Sums of layers are then sums of integers: the same in any order.
 #pragma once
 
@@ -24,6 +24,7 @@ struct Range {
 struct Quantisation {
   std::map<int, saliency::Levels> layers;  // by node: outputs x row, at most 127 either way
   std::map<std::string, Range> ranges;     // of quantised_values
+  int activation_bits = 8;                 // of these values; what the graph gives keeps 8
 };
 
 struct QuantisedNetwork {
@@ -37,6 +38,9 @@ std::vector<int> quantisable_layers(const graph::Model& model, const graph::Shap
 /// What the layers read, and what they give behind their normalisation and their Relu or Clip. Each once.
 std::vector<std::string> quantised_values(const graph::Model& model, const std::vector<int>& layers);
 
+/// Those that a layer reads, or follows from: without what the last layers give, which are answers. O(nodes)
+std::vector<std::string> rounded_values(const graph::Model& model, const std::vector<int>& layers);
+
 /// The weights of such a layer as outputs x row. O(weights)
 std::vector<float> weight_rows(const graph::Model& model, int node);
 
@@ -45,5 +49,10 @@ std::vector<float> weight_rows(const graph::Model& model, int node);
 /// @pre layers are of quantisable_layers, ranges of all quantised_values
 /// @throws Error as at_least_opset_10
 QuantisedNetwork quantise_network(const graph::Model& model, const Quantisation& how);
+
+/// The model with values taken through so many bits and back, and layers as they were: a simulation. O(nodes)
+/// @throws Error as at_least_opset_10
+graph::Model with_rounded_values(const graph::Model& model, const std::map<std::string, Range>& ranges,
+                                 int bits);
 
 }  // namespace tailor::rewrite

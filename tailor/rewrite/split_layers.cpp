@@ -50,7 +50,12 @@ class Splitter {
     for (const LayerPart& part : layer.parts)
       if (!part.channels.empty()) parts.push_back(part);
     check(node, parts);
-    if (parts.size() == 1 && parts.front().own_inputs.empty()) return;
+    if (parts.size() == 1 && parts.front().own_inputs.empty()) {
+      const std::vector<int> behind = followers(layer.node);
+      const int last = behind.empty() ? layer.node : behind.back();
+      made(node, parts.front(), source_.graph.nodes[static_cast<std::size_t>(last)].output(0));
+      return;
+    }
     if (groups_of(node) > 1 && !std::all_of(parts.begin(), parts.end(), [&](const LayerPart& part) {
           return !inputs_of(node, part).empty();
         })) {
@@ -188,12 +193,22 @@ class Splitter {
     return nodes.back().outputs.front();
   }
 
+  // The DequantizeLinear that gives a value, if one does.
+  const Node* dequantised_by(const std::string& value) const {
+    const int maker = uses_.producer(value);
+    const Node* node = maker < 0 ? nullptr : &source_.graph.nodes[static_cast<std::size_t>(maker)];
+    return node && node->op == "DequantizeLinear" ? node : nullptr;
+  }
+
+  void made(const Node& layer, const LayerPart& part, const std::string& output) {
+    const Node* stored = dequantised_by(layer.input(0));
+    result_.parts.push_back({layer.label(), part.name, stored ? stored->input(0) : layer.input(0), output});
+  }
+
   // Channels of the input, taken before the layer; in 8 bits where the input comes in 8 bits.
   std::string taken(const std::string& x, const std::vector<int>& channels, const LayerPart& part,
                     std::vector<Node>& nodes) {
-    const int maker = uses_.producer(x);
-    const Node* dequantise = maker < 0 ? nullptr : &source_.graph.nodes[static_cast<std::size_t>(maker)];
-    if (dequantise && dequantise->op != "DequantizeLinear") dequantise = nullptr;
+    const Node* dequantise = dequantised_by(x);
     const std::string from = dequantise ? dequantise->input(0) : x;
     std::vector<std::int64_t> indices(channels.begin(), channels.end());
     const auto count = static_cast<std::int64_t>(indices.size());
@@ -277,8 +292,9 @@ class Splitter {
     std::vector<std::string> values;
     for (const LayerPart& part : parts) values.push_back(add_part(node, behind, part, nodes));
     const int last = behind.empty() ? layer : behind.back();
-    join(source_.graph.nodes[static_cast<std::size_t>(last)].output(0), axis_of(node), values, flat(parts),
-         nodes);
+    const std::string& value = source_.graph.nodes[static_cast<std::size_t>(last)].output(0);
+    const bool renamed = join(value, axis_of(node), values, flat(parts), nodes);
+    for (std::size_t p = 0; p < parts.size(); ++p) made(node, parts[p], renamed ? value : values[p]);
     gone_[static_cast<std::size_t>(layer)] = true;
     for (int follower : behind) gone_[static_cast<std::size_t>(follower)] = true;
     ++result_.layers;
@@ -289,12 +305,13 @@ class Splitter {
     return static_cast<std::int64_t>(shapes_.shape(node.output(0))->size()) - 1;
   }
 
-  void join(const std::string& value, std::int64_t axis, std::vector<std::string> parts,
+  // @return whether the only part got the name of the value itself
+  bool join(const std::string& value, std::int64_t axis, std::vector<std::string> parts,
             const std::vector<int>& order, std::vector<Node>& nodes) {
     const bool gather = !is_count(order);
     if (parts.size() == 1 && !gather) {  // one part that was rewritten
       nodes.back().outputs[0] = value;
-      return;
+      return true;
     }
     Node concat{"Concat",
                 "",
@@ -304,7 +321,7 @@ class Splitter {
     concat.attributes["axis"].value = axis;
     const std::string joined = concat.outputs[0];
     nodes.push_back(std::move(concat));
-    if (!gather) return;
+    if (!gather) return false;
     std::vector<std::int64_t> place(order.size());
     for (std::size_t i = 0; i < order.size(); ++i)
       place[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
@@ -317,6 +334,7 @@ class Splitter {
     restore.attributes["axis"].value = axis;
     nodes.push_back(std::move(restore));
     ++result_.gathers;
+    return false;
   }
 
   const Model& source_;

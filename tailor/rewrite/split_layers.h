@@ -24,11 +24,19 @@ struct SplitLayer {
   std::vector<LayerPart> parts;  // together every channel once; empty ones are left out
 };
 
+/// What a unit computes of a layer, from one stored value to the next: a layer in 8 bits reads its input and gives its output as
+/// integers.
+struct MadePart {
+  std::string layer, unit;
+  std::string input, output;  // values of the split network
+};
+
 struct SplitNetwork {
   graph::Model model;
   int layers = 0;                  // that are several nodes now
   int nodes = 0;                   // that they are
   int gathers = 0;                 // of outputs whose order had to be restored
+  std::vector<MadePart> parts;     // of all layers that were given, also of those that one unit computes
   std::vector<std::string> whole;  // layers that stay one node: their groups of inputs cross the parts
 };
 

@@ -184,6 +184,16 @@ Levels kept_levels(std::span<const float> weights, std::span<const Keeping> ways
   return result;
 }
 
+ValueLevels value_levels(float lo, float hi, int bits) {
+  lo = std::min(lo, 0.f), hi = std::max(hi, 0.f);
+  TAILOR_CHECK(std::isfinite(lo) && std::isfinite(hi) && bits >= 1 && bits <= 8);
+  const int most = (1 << bits) - 1;
+  const auto steps = static_cast<float>(most);
+  if (hi - lo < std::numeric_limits<float>::min() * steps) return {1, 0, most};
+  const float scale = (hi - lo) / steps;
+  return {scale, static_cast<int>(std::clamp(std::nearbyint(-lo / scale), 0.f, steps)), most};
+}
+
 std::vector<double> channel_errors(std::span<const float> a, std::span<const float> b, std::size_t channels) {
   TAILOR_CHECK(a.size() == b.size() && channels > 0 && a.size() % channels == 0);
   const std::size_t row = a.size() / channels;

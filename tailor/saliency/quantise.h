@@ -47,6 +47,15 @@ std::vector<float> kept(std::span<const float> weights, std::span<const Keeping>
 /// The same as integers. @pre as kept and levels
 Levels kept_levels(std::span<const float> weights, std::span<const Keeping> ways, std::span<const int> way);
 
+/// Activations as integers: value = scale * (level - zero), with levels 0 .. most.
+struct ValueLevels {
+  float scale = 1;
+  int zero = 0, most = 255;
+  friend bool operator==(const ValueLevels&, const ValueLevels&) = default;
+};
+/// The levels of so many bits that hold lo .. hi, and 0 exactly. @pre lo and hi are finite, 1 <= bits <= 8
+ValueLevels value_levels(float lo, float hi, int bits);
+
 /// Squared difference per channel, summed over its row.
 std::vector<double> channel_errors(std::span<const float> a, std::span<const float> b, std::size_t channels);
 

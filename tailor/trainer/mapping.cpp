@@ -8,6 +8,7 @@
 #include "tailor/pipeline/map_model.h"
 #include "tailor/pipeline/mapping_file.h"
 #include "tailor/rewrite/linear_layer.h"
+#include "tailor/rewrite/quantise_network.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -92,6 +93,13 @@ learn::Keepings keepings_of(const graph::Model& model, const std::filesystem::pa
                 fmt::format("the model has {} of the {} layers that are mapped", found, file.layers.size()),
                 mapping.string(), "give the model that the mapping was made for");
   return keepings;
+}
+
+learn::RoundedActivations rounded_activations(const graph::Model& model, const data::Dataset& data,
+                                              int bits) {
+  if (bits == 0) return {};
+  const std::vector<int> layers = rewrite::quantisable_layers(model, graph::infer_shapes(model));
+  return learn::measured_levels(model, rewrite::rounded_values(model, layers), data, bits);
 }
 
 std::vector<double> unit_prices(const device::Platform& platform, plan::Objective objective,

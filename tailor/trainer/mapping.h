@@ -2,7 +2,9 @@
 #pragma once
 
 #include "tailor/base/json.h"
+#include "tailor/data/dataset.h"
 #include "tailor/learn/kept_weights.h"
+#include "tailor/learn/rounded_activations.h"
 #include "tailor/learn/unit_search.h"
 #include "tailor/plan/platform_mapping.h"
 
@@ -15,6 +17,10 @@ namespace tailor::trainer {
 /// @throws Error plan_mismatch if the model lacks one of the mapping's layers; not_trainable if two layers share weights that
 /// they keep in different ways; as pipeline::read_mapping
 learn::Keepings keepings_of(const graph::Model& model, const std::filesystem::path& mapping);
+
+/// Levels of the values that layers read and give, over their range on the first samples; none for 0 bits.
+/// @throws Error as learn::measured_levels
+learn::RoundedActivations rounded_activations(const graph::Model& model, const data::Dataset& data, int bits);
 
 /// What `assign` is asked for, besides the training.
 struct UnitGoal {

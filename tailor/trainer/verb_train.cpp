@@ -3,6 +3,7 @@
 #include "tailor/base/parallel.h"
 #include "tailor/base/progress.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/pipeline/mapping_file.h"
 #include "tailor/trainer/mapping.h"
 #include "tailor/trainer/trainer.h"
 
@@ -22,7 +23,8 @@ struct Outcome {
   std::int64_t samples = 0;
   std::optional<learn::Evaluation> original, before, after;
   Json mapping;                                     // assign: the document that was written
-  std::optional<learn::Evaluation> unrounded = {};  // before, with a mapping: the weights as they were given
+  std::optional<learn::Evaluation> unrounded = {};  // before, with a mapping: the model as it was given
+  int activation_bits = 0;  // `before` and `after` are of activations of so many bits; 0: of floats
 };
 
 learn::Recipe recipe_of(const TrainArguments& a) {
@@ -60,6 +62,12 @@ std::string fingerprint(const TrainArguments& a, const learn::Recipe& recipe, co
                {"first samples", sha256(some.data)},
                {"threads", threads}};
   return sha256(to_line(json));
+}
+
+// Of the platform that the weights learn for; 0 where they learn for none, or it states none.
+int activation_bits(const TrainArguments& a) {
+  if (!a.mapping.empty()) return pipeline::read_mapping(a.mapping).activation_bits;
+  return a.units.platform.empty() ? 0 : device::find_platform(a.units.platform).activation_bits;
 }
 
 UnitGoal goal_of(const TrainArguments& a) {
@@ -105,18 +113,21 @@ Outcome carry_out(const TrainArguments& a) {
   data::Dataset data = read_samples(a.data, a.preparation, model, a.limit);
   std::optional<data::Dataset> eval;
   if (!a.eval.empty()) eval = read_samples(a.eval, a.preparation, model, 0);
-  auto judged = [&](const std::optional<graph::Model>& m) {
-    return m && eval ? std::optional(learn::evaluate(*m, *eval, recipe.label_offset)) : std::nullopt;
+  auto judged = [&](const std::optional<graph::Model>& m, const learn::RoundedActivations& activations = {}) {
+    return m && eval ? std::optional(learn::evaluate(*m, *eval, recipe.label_offset, 100, activations))
+                     : std::nullopt;
   };
   // Member by member: g++ 12 frees what a braced list has made twice where a later initializer throws.
   Outcome outcome;
   outcome.samples = data.size(), outcome.original = judged(original);
-  outcome.before = judged(learn::as_kept(model, keepings));
+  outcome.activation_bits = activation_bits(a);
+  const learn::RoundedActivations activations = rounded_activations(model, data, outcome.activation_bits);
+  outcome.before = judged(learn::as_kept(model, keepings), activations);
   if (!a.mapping.empty()) outcome.unrounded = judged(model);
   if (a.verb == "train") model = learn::initialised(model, recipe.seed);
   learn::Keeping keeping = keeping_of(a, fingerprint(a, recipe, data, a.threads == 0 ? cores() : a.threads));
   learn::Task task{&data, eval ? &*eval : nullptr, original};
-  task.keepings = std::move(keepings);
+  task.keepings = std::move(keepings), task.activations = activations;
   if (!a.units.platform.empty()) task.units = unit_search(a.model, goal_of(a));
   outcome.training = run_with_progress(a, model, task, recipe, keeping);
   onnx::write(outcome.training.model, a.out);
@@ -124,7 +135,7 @@ Outcome carry_out(const TrainArguments& a) {
     outcome.mapping = mapping_document(a.out, goal_of(a), outcome.training.keepings);
     write_file(a.mapping_output, outcome.mapping.dump(1) + "\n");
   }
-  outcome.after = judged(onnx::read(a.out));
+  outcome.after = judged(onnx::read(a.out), activations);
   fs::remove(keeping.checkpoint);
   return outcome;
 }
@@ -154,6 +165,7 @@ Json to_json(const TrainArguments& a, const Outcome& o) {
           {"output", a.out.string()},
           {"samples", o.samples},
           {"epochs", a.recipe.epochs},
+          {"activation_bits", o.activation_bits > 0 ? Json(o.activation_bits) : Json(nullptr)},
           {"steps", o.training.steps},
           {"resumed_at", o.training.resumed_at},
           {"parameters", o.training.parameters},
@@ -174,6 +186,9 @@ std::string accuracy_text(const TrainArguments& a, const Outcome& o) {
   std::string from = a.verb == "train" ? "the file's own weights " : "";
   std::string text = fmt::format("accuracy  top-1 {}{} -> {}, loss {:.4f} -> {:.4f}\n", from,
                                  top1_text(*o.before), top1_text(*o.after), o.before->loss, o.after->loss);
+  if (o.activation_bits > 0)
+    text += fmt::format("rounded   activations to {} bits over their range on the first samples\n",
+                        o.activation_bits);
   if (o.unrounded)
     text += fmt::format("unrounded top-1 {}, loss {:.4f}\n", top1_text(*o.unrounded), o.unrounded->loss);
   if (o.original)

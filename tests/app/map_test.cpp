@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <set>
+
 namespace tailor::testing {
 namespace {
 
@@ -119,6 +121,32 @@ TEST_F(Map, IsCarriedOutInEightBits) {
       run({"map", model, "--platform", "diana", "--calib", data, "--split", split, "--report", page});
   EXPECT_NE(text.out.find("the same bits as unsplit"), std::string::npos) << text.out;
   EXPECT_NE(map_file(page).view().find("the same bits as unsplit"), std::string_view::npos);
+}
+
+TEST_F(Map, IsWrittenInPieces) {
+  const std::string data = write_array(folder.path(), "x.npy", {24, 3, 32, 32}).string();
+  const std::filesystem::path pieces = folder.path() / "pieces/";
+  const Finished finished =
+      run({"map", model, "--platform", "diana", "--calib", data, "--pieces", pieces.string()});
+  ASSERT_EQ(finished.exit, 0) << finished.err;
+  EXPECT_NE(finished.out.find("in 8 bits, activations in 7"), std::string::npos) << finished.out;
+  const Json list = parse_json(std::string(map_file(pieces / "pieces.json").view()), "pieces.json");
+  for (const std::string& line : violations(document(run({"schema", "unit-pieces"})), list))
+    ADD_FAILURE() << line;
+  EXPECT_EQ(list["platform"], "diana");
+  std::set<std::string> known;
+  for (const Json& input : list["inputs"]) known.insert(input.get<std::string>());
+  for (const Json& piece : list["pieces"]) {
+    EXPECT_TRUE(std::filesystem::exists(pieces / piece["file"].get<std::string>()));
+    for (const Json& input : piece["inputs"]) EXPECT_TRUE(known.contains(input.get<std::string>())) << input;
+    for (const Json& output : piece["outputs"]) known.insert(output.get<std::string>());
+  }
+  for (const Json& output : list["outputs"]) EXPECT_TRUE(known.contains(output.get<std::string>()));
+  write_file(folder.path() / "file", "no folder");
+  const Finished refused = run(
+      {"map", model, "--platform", "diana", "--calib", data, "--pieces", (folder.path() / "file").string()});
+  EXPECT_EQ(refused.exit, 8) << refused.err;
+  EXPECT_NE(refused.err.find("it is a file"), std::string::npos) << refused.err;
 }
 
 TEST_F(Map, EightBitsNeedSamplesAndPlatformsOfEightBits) {

@@ -94,6 +94,18 @@ TEST(Platform, AllMembersAreRead) {
   EXPECT_FALSE(platform.transfer.free());
 }
 
+TEST(Platform, BitsOfActivationsMayBeStated) {
+  EXPECT_EQ(parse_platform(kSmall, "test.toml").activation_bits, 0);
+  const Platform seven =
+      parse_platform(with("frequency_mhz = 100", "frequency_mhz = 100\nactivation_bits = 7"), "test.toml");
+  EXPECT_EQ(seven.activation_bits, 7);
+  EXPECT_EQ(parse_platform(to_toml(seven), "again.toml"), seven);
+  EXPECT_EQ(find_platform("diana").activation_bits, 7);
+  for (const char* bad : {"1", "9", "7.5", "\"7\""})
+    expect_refused(with("frequency_mhz = 100", std::string("frequency_mhz = 100\nactivation_bits = ") + bad),
+                   "activation_bits");
+}
+
 TEST(Platform, WhatIsWrongIsNamed) {
   expect_refused("schema = \"tailor/platform/2\"", "schema");
   expect_refused("= 3", "");

@@ -7,9 +7,12 @@
 #include "tailor/learn/checkpoint.h"
 #include "tailor/learn/network.h"
 #include "tailor/onnx/onnx.h"
+#include "tailor/rewrite/quantise_network.h"
 #include "tests/learn/graphs.h"
-#include "tests/testing.h"
+#include "tests/rewrite/known.h"
+#include "tests/running.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <set>
@@ -118,6 +121,59 @@ TEST_F(Train, TheGradientPassesAsIfNothingWereRounded) {
   const Gradients a = coarse.gradients(inputs, weights), b = rounded.gradients(inputs, weights);
   for (const char* name : {"w1", "w2", "w3", "b3"})
     EXPECT_EQ(a.parameters.at(name).data.view(), b.parameters.at(name).data.view()) << name;
+}
+
+// What training sees of activations is what ONNX Runtime computes with them taken through u8.
+TEST_F(Train, ActivationsAreRoundedAsTheRuntimeDoes) {
+  TAILOR_NEEDS_RUNNER();
+  const std::vector<int> layers = rewrite::quantisable_layers(model, graph::infer_shapes(model));
+  const std::vector<std::string> values = rewrite::rounded_values(model, layers);
+  EXPECT_EQ(values, (std::vector<std::string>{"x", "c", "e", "j"}));
+  const RoundedActivations levels = measured_levels(model, values, *data, 5, 40);
+  std::map<std::string, rewrite::Range> ranges;
+  for (const auto& [name, level] : levels) {
+    const auto zero = static_cast<float>(level.zero), most = static_cast<float>(level.most);
+    ranges[name] = {-level.scale * zero, level.scale * (most - zero)};
+  }
+  Network network(model);
+  const NamedTensors inputs = {{"x", testing::drawn({1, 3, 8, 8}, 9, 1)}};
+  const std::vector<float> plain = network.run(inputs)[0].values<float>();
+  network.round(levels);
+  const std::vector<float> ours = network.run(inputs)[0].values<float>(),
+                           theirs = testing::run_model(rewrite::with_rounded_values(model, ranges, 5), inputs)
+                                        .front()
+                                        .second.values<float>();
+  double moved = 0;
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    EXPECT_NEAR(ours[i], theirs[i], 1e-4);
+    moved += std::abs(ours[i] - plain[i]);
+  }
+  EXPECT_GT(moved, 1e-4) << "five bits are seen";
+}
+
+// The gradient passes where a level is near, and stops behind the last one.
+TEST_F(Train, GradientsPassRoundedActivations) {
+  Network network(model);
+  network.round({{"x", {0.1f, 8, 15}}});  // -0.8 .. 0.7
+  graph::Tensor x = graph::make_f32({1, 3, 8, 8}, std::vector<float>(192, 0.5f));
+  std::vector<float> values = x.values<float>();
+  values[0] = 3, values[1] = -3;
+  x = graph::make_f32({1, 3, 8, 8}, values);
+  const std::vector<float> gradient =
+      network.gradients({{"x", x}}, {testing::drawn({1, 4}, 10, 1)}).inputs.at("x").values<float>();
+  EXPECT_EQ(gradient[0], 0);
+  EXPECT_EQ(gradient[1], 0);
+  EXPECT_GT(std::count_if(gradient.begin(), gradient.end(), [](float g) { return g != 0; }), 150);
+}
+
+TEST_F(Train, LearnsBesideRoundedActivations) {
+  Task rounded = task();
+  rounded.activations = measured_levels(model, {"x", "c", "e", "j"}, *data, 7, 40);
+  const Training trained = train(model, rounded, recipe());
+  EXPECT_GT(trained.curve.back().eval->top1(), 0.8);
+  const Evaluation judged = evaluate(trained.model, *eval, 0, 100, rounded.activations);
+  EXPECT_EQ(judged.right, trained.curve.back().eval->right) << "the curve is of rounded activations";
+  EXPECT_THROW(measured_levels(model, {"nothing"}, *data, 7), Error);
 }
 
 // Matrices are kept inputs first: the ways are those of columns.

@@ -119,12 +119,22 @@ TEST_F(Trainer, RefusesSamplesToJudgeByThatHaveNoLabels) {
   EXPECT_FALSE(fs::exists(folder.path() / "out.onnx"));
 }
 
+// DIANA with activations in floats.
+std::string float_platform(const std::filesystem::path& folder) {
+  std::string toml = run({"platform", "show", "diana"}).out;
+  const std::size_t at = toml.find("activation_bits"), end = toml.find('\n', at);
+  EXPECT_NE(at, std::string::npos) << toml;
+  write_file(folder / "floats.toml", toml.erase(at, end + 1 - at));
+  return folder / "floats.toml";
+}
+
 // A mapping is made, weights are trained for it, and it is carried out with them: what training says of them is what comes out.
 TEST_F(Trainer, TrainsForAMapping) {
-  const std::string mapping = folder.path() / "map.json", tuned = folder.path() / "tuned.onnx";
+  const std::string mapping = folder.path() / "map.json", tuned = folder.path() / "tuned.onnx",
+                    platform = float_platform(folder.path());
   ASSERT_EQ(run(finetune("float.onnx")).exit, 0);
   model = folder.path() / "float.onnx";
-  const Finished mapped = run({"map", model, "--platform", "diana", "--objective", "energy", "--json"});
+  const Finished mapped = run({"map", model, "--platform", platform, "--objective", "energy", "--json"});
   ASSERT_EQ(mapped.exit, 0) << mapped.err;
   expect_valid(mapped);
   write_file(mapping, mapped.out);
@@ -136,7 +146,8 @@ TEST_F(Trainer, TrainsForAMapping) {
   EXPECT_LE(evaluation["before"]["loss"], 5) << "of a network in ternary weights";
   EXPECT_LT(evaluation["after"]["loss"], evaluation["before"]["loss"]);
   EXPECT_GE(evaluation["after"]["top1"], evaluation["before"]["top1"]);
-  const Finished again = run({"map", tuned, "--platform", "diana", "--objective", "energy", "--mapping",
+  EXPECT_TRUE(document(trained)["activation_bits"].is_null());
+  const Finished again = run({"map", tuned, "--platform", platform, "--objective", "energy", "--mapping",
                               mapping, "--eval", eval, "--json"});
   ASSERT_EQ(again.exit, 0) << again.err;
   expect_valid(again);
@@ -144,6 +155,31 @@ TEST_F(Trainer, TrainsForAMapping) {
   EXPECT_EQ(document(again)["chosen"]["energy_uj"], document(mapped)["chosen"]["energy_uj"]);
   EXPECT_NEAR(document(again)["chosen"]["accuracy"]["top1_percent"].get<double>(),
               100 * evaluation["after"]["top1"].get<double>(), 1e-9);
+}
+
+// With the bits that DIANA's activations have: in training, in what it says, and in what `map` says afterwards.
+TEST_F(Trainer, TrainsBesideRoundedActivations) {
+  const std::string mapping = folder.path() / "map.json", tuned = folder.path() / "tuned.onnx";
+  const Finished mapped = run({"map", model, "--platform", "diana", "--json"});
+  ASSERT_EQ(mapped.exit, 0) << mapped.err;
+  EXPECT_EQ(document(mapped)["activation_bits"], 7);
+  EXPECT_EQ(document(mapped)["activations_rounded"], false) << "no samples";
+  write_file(mapping, mapped.out);
+  const Finished trained = run(finetune("tuned.onnx", {"--mapping", mapping, "--eval", eval, "--json"}));
+  ASSERT_EQ(trained.exit, 0) << trained.err;
+  expect_valid(trained);
+  EXPECT_EQ(document(trained)["activation_bits"], 7);
+  const Finished again = run(
+      {"map", tuned, "--platform", "diana", "--mapping", mapping, "--calib", data, "--eval", eval, "--json"});
+  ASSERT_EQ(again.exit, 0) << again.err;
+  expect_valid(again);
+  EXPECT_EQ(document(again)["activations_rounded"], true);
+  EXPECT_NEAR(document(again)["chosen"]["accuracy"]["top1_percent"].get<double>(),
+              100 * document(trained)["evaluation"]["after"]["top1"].get<double>(), 3);
+  Json other = document(mapped);
+  other["activation_bits"] = 70;
+  write_file(mapping, to_line(other));
+  expect_error(run(finetune("tuned.onnx", {"--mapping", mapping})), 2, "E2103", "activation_bits");
 }
 
 // What the search decided is a document of `map`: training goes on with it, and it is cheaper where cost counts more.

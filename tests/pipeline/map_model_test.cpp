@@ -207,6 +207,32 @@ TEST_F(MapModel, WithSamplesLossAndDropAreMeasured) {
   }
 }
 
+// Accuracies are of activations rounded as the platform says, where samples give their ranges.
+TEST_F(MapModel, ActivationsHaveTheBitsThatThePlatformStates) {
+  TAILOR_NEEDS_RUNNER();
+  const auto result = [&](int bits) {
+    std::string toml = to_toml(device::find_platform("diana"));
+    const std::string line = "activation_bits = 7\n";
+    toml.replace(toml.find(line), line.size(),
+                 bits ? "activation_bits = " + std::to_string(bits) + "\n" : "");
+    write_file(folder.path() / "platform.toml", toml);
+    MapOptions options = on("");
+    options.platform = folder.path() / "platform.toml";
+    options.calib = options.eval = testing::write_cifar(folder.path(), 64);
+    options.baseline = "all on digital";
+    return map_model(path, options);
+  };
+  const MapResult floats = result(0), eight = result(8), two = result(2);
+  EXPECT_TRUE(floats.ranges.empty());
+  ASSERT_FALSE(eight.ranges.empty());
+  for (const auto& [name, range] : eight.ranges) EXPECT_LE(range.lo, range.hi) << name;
+  EXPECT_EQ(to_json(two)["activation_bits"], 2);
+  EXPECT_EQ(to_json(floats)["activations_rounded"], false);
+  const auto agreement = [](const MapResult& r) { return r.chosen->accuracy->agreement; };
+  EXPECT_NEAR(agreement(eight), agreement(floats), 15) << "of 64 samples";
+  EXPECT_LT(agreement(two), agreement(floats)) << "four levels are few";
+}
+
 // Where nothing is rounded no statistic moves, whatever the samples are; where something is, some do.
 TEST_F(MapModel, StatisticsMoveAsFarAsRoundingMovesThem) {
   TAILOR_NEEDS_RUNNER();

@@ -4,6 +4,7 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/graph/npy.h"
+#include "tailor/pipeline/unit_pieces.h"
 #include "tests/rewrite/known.h"
 
 #include <algorithm>
@@ -86,6 +87,58 @@ TEST(UnitSplit, RealNetworksGiveTheSameBits) {
   EXPECT_GE(networks, splits_of_each() > 0 ? 18 : 6);
   EXPECT_GT(layers, 50);
   EXPECT_GT(reordered, 25);
+}
+
+// Piece after piece on the values that pieces before it gave: what comes out is what the whole gives, bit by bit.
+void expect_same_by_pieces(const Subject& split, const std::vector<UnitPiece>& pieces,
+                           const runtime::NamedTensors& inputs) {
+  std::map<std::string, graph::Tensor> values(inputs.begin(), inputs.end());
+  for (const UnitPiece& piece : pieces) {
+    runtime::NamedTensors given;
+    for (const graph::ValueInfo& input : piece.model.graph.inputs) {
+      ASSERT_TRUE(values.contains(input.name)) << input.name << " is not there yet";
+      given.emplace_back(input.name, values.at(input.name));
+    }
+    for (auto& [name, tensor] : testing::run_model(piece.model, given)) values[name] = std::move(tensor);
+  }
+  for (const auto& [name, tensor] : testing::run_model(split.model, inputs))
+    EXPECT_EQ(values.at(name).data.view(), tensor.data.view()) << name;
+}
+
+TEST(UnitPieces, GiveWhatTheWholeGives) {
+  TAILOR_NEEDS_RUNNER();
+  TemporaryFolder folder(true);
+  const Known k = testing::known(
+      testing::graph_of({"Conv x 8x3x3x3 8 -> a | pads=[1,1,1,1]", "BatchNormalization a 8 8 8 8 -> b",
+                         "Relu b -> r", "Conv r 8x8x3x3 -> c | pads=[1,1,1,1]", "Add c r -> s", "Relu s -> t",
+                         "Conv t 8x1x3x3 8 -> d | group=8", "GlobalAveragePool d -> p", "Flatten p -> f",
+                         "Gemm f 8x5 5 -> y"},
+                        {1, 3, 8, 8}),
+      8);
+  onnx::write(k.model, folder.path() / "m.onnx");
+  graph::write_npy(testing::random_inputs(k.model, k.shapes, 5, 16).front().second, folder.path() / "x.npy");
+  MapOptions options = options_on(folder.path() / "x.npy", "diana");
+  const MapResult result = map_model(folder.path() / "m.onnx", options);
+  options.calib = folder.path() / "x.npy";
+  const Subject subject = read_subject(folder.path() / "m.onnx", {});
+  Random random(4);
+  for (int i = 0; i < 6; ++i) {
+    const UnitSplit done = split_over_units(subject, result, random_mapping(result, random), options);
+    EXPECT_EQ(done.activation_bits, 7) << "as DIANA says";
+    const Subject split = make_subject(done.split, {});
+    const std::vector<UnitPiece> pieces = unit_pieces(split, done.parts);
+    std::set<std::string> layers, units;
+    for (const UnitPiece& piece : pieces) {
+      EXPECT_EQ(piece.unit.empty(), piece.layer.empty());
+      if (piece.unit.empty()) continue;
+      layers.insert(piece.layer), units.insert(piece.unit);
+      ASSERT_EQ(piece.model.graph.inputs.size(), 1U);
+      EXPECT_EQ(piece.model.graph.inputs[0].type, graph::DataType::u8) << piece.layer << " on " << piece.unit;
+    }
+    EXPECT_EQ(layers.size(), 4U);
+    EXPECT_EQ(units.size(), 2U);
+    expect_same_by_pieces(split, pieces, k.inputs);
+  }
 }
 
 TEST(UnitSplit, OrdersFollowTheFirstMaker) {

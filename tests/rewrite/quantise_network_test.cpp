@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 
 namespace tailor::rewrite {
 namespace {
@@ -87,6 +89,54 @@ TEST(QuantiseNetwork, KeepsTheNamesOfInputsAndOutputs) {
   EXPECT_EQ(q.model.graph.inputs[0].name, "x");
   EXPECT_EQ(q.model.graph.outputs[0].name, "y");
   EXPECT_EQ(q.nodes.size(), 4u);
+}
+
+// Whatever comes in, what a layer reads is one of 2^bits levels, and what the graph gives one of 256.
+TEST(QuantiseNetwork, ActivationsOfFewerBits) {
+  TAILOR_NEEDS_RUNNER();
+  for (std::int64_t opset : {9, 11, 13}) {
+    const Known k = known(
+        testing::graph_of({"Conv x 4x2x1x1 -> a", "Conv a 3x4x1x1 -> y"}, {1, 2, 20, 20}, {}, opset), 8);
+    Quantisation how;
+    for (int layer : {0, 1})
+      how.layers[layer] =
+          saliency::levels(weight_rows(k.model, layer), layer ? 3 : 4, {"int8", 8, true, false});
+    how.ranges = {{"x", {-0.5, 1}}, {"a", {-1, 1}}, {"y", {-1, 1}}};
+    how.activation_bits = 5;
+    graph::Model model = quantise_network(k.model, how).model;
+    for (const char* name : {"x_dq", "a"}) model.graph.outputs.push_back({name, graph::DataType::f32});
+    std::map<std::string, std::set<float>> seen;
+    for (const auto& [name, tensor] : testing::run_model(model, k.inputs))
+      for (float value : tensor.values<float>()) seen[name].insert(value);
+    for (const char* name : {"x_dq", "a"}) {
+      EXPECT_LE(seen[name].size(), 32U) << name;
+      EXPECT_GT(seen[name].size(), 20U) << name;
+    }
+    EXPECT_GT(seen["y"].size(), 32U);
+    EXPECT_NEAR(*seen["x_dq"].rbegin(), 1, 0.05) << "clipped, opset " << opset;
+    EXPECT_NEAR(*seen["x_dq"].begin(), -0.5, 0.05);
+  }
+}
+
+// The simulation: only these values change, each to its nearest level.
+TEST(QuantiseNetwork, ValuesAreRoundedAndLayersStay) {
+  TAILOR_NEEDS_RUNNER();
+  const Known k = known(
+      testing::graph_of({"Conv x 8x4x1x1 -> a", "Relu a -> r", "Conv r 4x8x1x1 -> y"}, {1, 4, 5, 5}), 8);
+  EXPECT_EQ(rounded_values(k.model, {0, 2}), (std::vector<std::string>{"x", "r"})) << "y is an answer";
+  graph::Model watched = k.model;
+  watched.graph.outputs = {{"r", graph::DataType::f32}};
+  graph::Model rounded = with_rounded_values(watched, {{"r", {0, 1}}}, 7);
+  const std::vector<float> before = testing::run_model(watched, k.inputs).front().second.values<float>(),
+                           after = testing::run_model(rounded, k.inputs).front().second.values<float>();
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_NEAR(after[i], std::nearbyint(std::min(before[i], 1.f) * 255) / 255, 1e-5) << "an output: 8 bits";
+  rounded = with_rounded_values(k.model, {{"r", {0, 1}}}, 7);
+  EXPECT_EQ(count(rounded, "QuantizeLinear"), 1);
+  rounded.graph.outputs = {{"r", graph::DataType::f32}};
+  const std::vector<float> levels = testing::run_model(rounded, k.inputs).front().second.values<float>();
+  for (std::size_t i = 0; i < before.size(); ++i)
+    EXPECT_NEAR(levels[i], std::nearbyint(std::min(before[i], 1.f) * 127) / 127, 1e-5);
 }
 
 TEST(QuantiseNetwork, WhichLayers) {

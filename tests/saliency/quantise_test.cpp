@@ -174,6 +174,27 @@ TEST(Kept, LevelsAreTheSameNumbers) {
     EXPECT_EQ(numbers[i] != 0, i < 3) << "the first channel reads its own input";
 }
 
+// Nothing in the range is further from its level than half a step (a whole one at an end, where 0 had to be a level).
+TEST(ValueLevels, HoldTheRangeAndZero) {
+  Random random(3);
+  for (int i = 0; i < 2000; ++i) {
+    const int bits = static_cast<int>(random.below(7)) + 2;
+    const auto lo = static_cast<float>(random.normal() * 3),
+               hi = lo + static_cast<float>(random.uniform() * 9);
+    const ValueLevels levels = value_levels(lo, hi, bits);
+    EXPECT_EQ(levels.most, (1 << bits) - 1);
+    ASSERT_TRUE(levels.zero >= 0 && levels.zero <= levels.most);
+    for (float x : {lo, hi, (lo + hi) / 2, 0.f}) {
+      const double level = std::clamp<double>(std::nearbyint(x / levels.scale) + levels.zero, 0, levels.most);
+      EXPECT_LE(std::abs(levels.scale * (level - levels.zero) - x), 1.001 * levels.scale) << lo << " " << hi;
+    }
+  }
+  EXPECT_EQ(value_levels(0, 127, 7), (ValueLevels{1, 0, 127}));
+  EXPECT_EQ(value_levels(-127, 128, 8), (ValueLevels{1, 127, 255}));
+  EXPECT_EQ(value_levels(2, 6, 2), (ValueLevels{2, 0, 3})) << "0 is in every range";
+  EXPECT_EQ(value_levels(0, 0, 7), (ValueLevels{1, 0, 127}));
+}
+
 TEST(Quantise, TheDepthwiseConvolutionInside) {
   std::vector<float> weights = {1, 2, 3, 4, 5, 6, 7, 8};  // 2 channels, 2 inputs, 2 taps
   EXPECT_EQ(own_input_only(weights, 2), (std::vector<float>{1, 2, 0, 0, 0, 0, 7, 8}));
