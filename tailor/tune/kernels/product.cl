@@ -1,0 +1,188 @@
+// out[M x N] = act(left[M x K] * right[K x N] + bias (+ residual)), all row-major f32, in OpenCL C 1.2. Constants come
+// before this text (opencl_source.cpp). A work-item keeps MR rows by NV vectors of VL columns in registers; WM x WN of
+// them are a work-group. CONV: left are the weights, packed once in panels of MR rows, and right is the image, unrolled
+// as it is read (implicit GEMM; Chetlur et al., arXiv:1410.0759); else right are the weights, packed once in panels of
+// NR columns, and left the activations. STAGE: what was not packed once is brought to local memory, KC steps at a
+// time, by the whole work-group; else each work-item reads it where it lies. ORDER: the dimension of the launch along
+// which rows lie. Every kernel has the same arguments; the tables of `scratch` are written by prepare's kernels.
+#define NR (NV * VL)
+#define PH (IH + PT + PB)
+#define PW (IW + PL + PR)
+#define PADDED (CONV && (PT || PL || PB || PR))
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define VECTOR JOIN(float, VL)
+#define LOAD(from) JOIN(vload, VL)(0, from)
+#define STORE(value, to) JOIN(vstore, VL)(value, 0, to)
+#define ARGUMENTS                                                                                                  \
+  __global const float *restrict input, __global const float *restrict weights, __global float *restrict packed,  \
+      __global const float *restrict bias, __global const float *restrict residual, __global float *restrict scratch, \
+      __global float *restrict out
+// Of an output pixel's window in its plane, of a weight's input in its window: the whole image if it is one vector's.
+#define PIXEL(n) ((n) / OW * SH * PW + (n) % OW * SW)
+#define ALL_EVEN (SW == 1 && OW % VL == 0 || SW == 1 && SH == 1 && OW == PW && N % VL == 0)
+
+// Weights as the model has them: [oc][ic kh kw], or [k][n]. One work-item per panel and step.
+__kernel void pack(ARGUMENTS) {
+  const int panel = get_global_id(0), k = get_global_id(1);
+#if CONV
+  for (int i = 0; i < MR; ++i)
+    packed[(panel * K + k) * MR + i] = panel * MR + i < M ? weights[(panel * MR + i) * K + k] : 0;
+#else
+  for (int j = 0; j < NR; ++j)
+    packed[(panel * K + k) * NR + j] = panel * NR + j < N ? weights[k * N + panel * NR + j] : 0;
+#endif
+}
+
+#if CONV
+// Where each weight's input lies in its window.
+__kernel void taps(ARGUMENTS) {
+  const int k = get_global_id(0);
+  ((__global int*)(scratch + IMAGE))[k] = k / (KH * KW) * PH * PW + k / KW % KH * DH * PW + k % KW * DW;
+}
+
+// The image with its border. One work-item per row.
+__kernel void pad(ARGUMENTS) {
+  const int row = get_global_id(0), y = row % PH - PT;
+  const bool inside = y >= 0 && y < IH;
+  __global float* to = scratch + row * PW;
+  __global const float* from = input + (row / PH * IH + (inside ? y : 0)) * IW;
+  for (int x = 0; x < PL; ++x) to[x] = 0;
+  for (int x = 0; x < IW; ++x) to[PL + x] = inside ? from[x] : 0;
+  for (int x = PL + IW; x < PW; ++x) to[x] = 0;
+}
+
+// VL pixels of the unrolled image; `at` says where their windows begin.
+inline VECTOR pixels(__global const float* plane, const int* at) {
+#if !ALL_EVEN
+  if (at[VL - 1] - at[0] != VL - 1) {
+    float each[VL];
+#pragma unroll
+    for (int l = 0; l < VL; ++l) each[l] = plane[at[l]];
+    return LOAD(each);
+  }
+#endif
+  return LOAD(plane + at[0]);
+}
+#endif
+
+inline VECTOR activate(VECTOR value) {
+#if RELU || CLIP
+  value = fmax(value, (VECTOR)0);
+#endif
+#if CLIP
+  value = fmin(value, (VECTOR)6);
+#endif
+  return value;
+}
+
+// One vector of the result; at the right border element by element.
+inline void finish(VECTOR value, int m, int n, __global const float* bias, __global const float* residual,
+                   __global float* out) {
+  if (n + VL <= N) {
+#if BIAS
+    value += CONV ? (VECTOR)bias[CONV ? m : 0] : LOAD(bias + (CONV ? 0 : n));
+#endif
+#if RESIDUAL
+    value += LOAD(residual + m * N + n);
+#endif
+    STORE(activate(value), out + m * N + n);
+    return;
+  }
+  float each[VL];
+  STORE(value, each);
+  for (int l = 0; l < VL && n + l < N; ++l) {
+#if BIAS
+    each[l] += bias[CONV ? m : n + l];
+#endif
+#if RESIDUAL
+    each[l] += residual[m * N + n + l];
+#endif
+  }
+  STORE(activate(LOAD(each)), each);
+  for (int l = 0; l < VL && n + l < N; ++l) out[m * N + n + l] = each[l];
+}
+
+__kernel __attribute__((reqd_work_group_size(ORDER ? WN : WM, ORDER ? WM : WN, 1))) void product(ARGUMENTS) {
+  const int wm = get_local_id(ORDER), wn = get_local_id(1 - ORDER), image = get_global_id(2);
+  const int tall = get_global_id(ORDER), wide = get_global_id(1 - ORDER), m0 = tall * MR, n0 = wide * NR;
+  VECTOR sum[MR][NV];
+#pragma unroll
+  for (int i = 0; i < MR; ++i) {
+#pragma unroll
+    for (int j = 0; j < NV; ++j) sum[i][j] = (VECTOR)0;
+  }
+#if CONV
+  __global const float* plane = (PADDED ? (__global const float*)scratch : input) + image * (IC * PH * PW);
+  __global const int* tap = (__global const int*)(scratch + IMAGE);
+  __global const float* rows = packed + tall * (K * MR);
+  int at[NR];
+#pragma unroll
+  for (int j = 0; j < NR; ++j) {
+    const int n = n0 + j < N ? n0 + j : N - 1;
+    at[j] = PIXEL(n);
+  }
+#else
+  __global const float* columns = packed + wide * (K * NR);
+  __global const float* row[MR];
+#pragma unroll
+  for (int i = 0; i < MR; ++i) row[i] = input + (m0 + i < M ? m0 + i : M - 1) * K;
+#endif
+#if STAGE
+  __local float stage[STAGE_FLOATS];
+#endif
+  for (int k0 = 0; k0 < K; k0 += KC) {
+    const int depth = KC < K - k0 ? KC : K - k0;
+#if STAGE
+    barrier(CLK_LOCAL_MEM_FENCE);
+#if CONV
+    __local float* mine = stage + wn * (KC * NR);
+    for (int p = wm; p < depth; p += WM) {
+#pragma unroll
+      for (int j = 0; j < NV; ++j) STORE(pixels(plane + tap[k0 + p], at + j * VL), mine + p * NR + j * VL);
+    }
+#else
+    __local float* mine = stage + wm * (KC * MR);
+    for (int p = wn; p < depth; p += WN) {
+#pragma unroll
+      for (int i = 0; i < MR; ++i) mine[p * MR + i] = row[i][k0 + p];
+    }
+#endif
+    barrier(CLK_LOCAL_MEM_FENCE);
+#endif
+#pragma unroll UNROLL
+    for (int p = 0; p < depth; ++p) {
+      VECTOR right[NV];
+#pragma unroll
+      for (int j = 0; j < NV; ++j) {
+#if !CONV
+        right[j] = LOAD(columns + (k0 + p) * NR + j * VL);
+#elif STAGE
+        right[j] = LOAD(mine + p * NR + j * VL);
+#else
+        right[j] = pixels(plane + tap[k0 + p], at + j * VL);
+#endif
+      }
+#pragma unroll
+      for (int i = 0; i < MR; ++i) {
+#if CONV
+        const float left = rows[(k0 + p) * MR + i];
+#elif STAGE
+        const float left = mine[p * MR + i];
+#else
+        const float left = row[i][k0 + p];
+#endif
+#pragma unroll
+        for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
+      }
+    }
+  }
+  out += image * (M * N);
+  residual += RESIDUAL ? image * (M * N) : 0;
+#pragma unroll
+  for (int i = 0; i < MR; ++i) {
+#pragma unroll
+    for (int j = 0; j < NV; ++j)
+      if (m0 + i < M && n0 + j * VL < N) finish(sum[i][j], m0 + i, n0 + j * VL, bias, residual, out);
+  }
+}
