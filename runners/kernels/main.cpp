@@ -175,7 +175,7 @@ class Service {
     int workers = 1, repeats = 1;
   };
   RecentLayers layers_;
-  std::unique_ptr<OneDnn> onednn_;              // outlives what was loaded
+  std::unique_ptr<OneDnn> onednn_;  // outlives what was loaded
   std::string onednn_path_;
   std::map<std::string, Loaded> loaded_;
   Sentinel sentinel_;

@@ -75,14 +75,16 @@ double together(const std::vector<Kernel*>& kernels, bool processor, double seco
 
 }  // namespace
 
-Beside run_beside(const std::vector<std::unique_ptr<Kernel>>& kernels, bool processor, int rounds, double seconds) {
+Beside run_beside(const std::vector<std::unique_ptr<Kernel>>& kernels, bool processor, int rounds,
+                  double seconds) {
   TAILOR_CHECK(!kernels.empty() && rounds >= 1);
   std::vector<Kernel*> list;
   for (const auto& kernel : kernels) list.push_back(kernel.get());
   Beside all;
   all.alone_us.resize(list.size()), all.beside_us.resize(list.size());
   if (processor)
-    all.alone_cpu_us.resize(list.size()), all.beside_cpu_us.resize(list.size()), all.threads.resize(list.size());
+    all.alone_cpu_us.resize(list.size()), all.beside_cpu_us.resize(list.size()),
+        all.threads.resize(list.size());
   for (int round = 0; round < rounds; ++round) {
     double mean = 0;
     for (std::size_t i = 0; i < list.size(); ++i) {

@@ -28,7 +28,8 @@ std::vector<std::size_t> sizes_of(const Json& json, const std::string& place) {
   if (!json.is_array() || json.empty() || json.size() > kMostDimensions)
     throw Error(Code::bad_json, "a launch has one to three sizes", place);
   std::vector<std::size_t> sizes;
-  for (const Json& size : json) sizes.push_back(static_cast<std::size_t>(bounded(size, 1, kMostItems, place)));
+  for (const Json& size : json)
+    sizes.push_back(static_cast<std::size_t>(bounded(size, 1, kMostItems, place)));
   return sizes;
 }
 
@@ -134,8 +135,8 @@ MemoryId Kernel::memory(const std::vector<float>& values, std::size_t floats) {
   MemoryId made = library_.make_memory(part_.context(), kReadWrite, bytes, nullptr, &status);
   check(status, "clCreateBuffer");
   if (!values.empty())
-    status = library_.write(part_.queue(), made, kBlocking, 0, sizeof(float) * values.size(), values.data(), 0,
-                            nullptr, nullptr);
+    status = library_.write(part_.queue(), made, kBlocking, 0, sizeof(float) * values.size(), values.data(),
+                            0, nullptr, nullptr);
   if (status != 0) library_.release_memory(made);
   check(status, "clEnqueueWriteBuffer");
   return made;

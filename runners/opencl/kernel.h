@@ -32,7 +32,8 @@ LaunchPlan launch_plan(std::string_view text, const std::string& place);
 /// compiler's words.
 class Refused : public std::runtime_error {
  public:
-  Refused(std::string outcome, const std::string& why) : std::runtime_error(why), outcome_(std::move(outcome)) {}
+  Refused(std::string outcome, const std::string& why)
+      : std::runtime_error(why), outcome_(std::move(outcome)) {}
   const std::string& outcome() const { return outcome_; }
 
  private:

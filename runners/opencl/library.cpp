@@ -11,7 +11,8 @@
 namespace tailor::opencl {
 namespace {
 
-constexpr const char* kHelp = "install an OpenCL driver (Debian: pocl-opencl-icd, ocl-icd-libopencl1; TAILOR_OPENCL=1 make)";
+constexpr const char* kHelp =
+    "install an OpenCL driver (Debian: pocl-opencl-icd, ocl-icd-libopencl1; TAILOR_OPENCL=1 make)";
 constexpr std::uint32_t kMostIds = 64;  // platforms, and devices of one, that are looked at
 constexpr std::size_t kLongestText = std::size_t{1} << 20;
 
@@ -53,8 +54,10 @@ Device describe(const Library& library, PlatformId platform, DeviceId id) {
   device.units = static_cast<int>(std::min(value_of<std::uint32_t>(library, id, kComputeUnits), 1u << 20));
   device.vector_floats =
       static_cast<int>(std::clamp(value_of<std::uint32_t>(library, id, kVectorFloats), 1u, 64u));
-  device.local_bytes = static_cast<std::int64_t>(std::min(value_of<Bits>(library, id, kLocalBytes), Bits{1} << 40));
-  device.group = static_cast<std::int64_t>(std::min(value_of<std::size_t>(library, id, kMostInGroup), std::size_t{1} << 20));
+  device.local_bytes =
+      static_cast<std::int64_t>(std::min(value_of<Bits>(library, id, kLocalBytes), Bits{1} << 40));
+  device.group = static_cast<std::int64_t>(
+      std::min(value_of<std::size_t>(library, id, kMostInGroup), std::size_t{1} << 20));
   return device;
 }
 

@@ -52,7 +52,8 @@ std::vector<std::unique_ptr<Part>> split(const Library& library, const Device& d
   check(library.split(device.id, how.data(), static_cast<std::uint32_t>(ids.size()), ids.data(), &made),
         "clCreateSubDevices");
   if (made != ids.size())
-    throw Error(Code::runtime_refused, fmt::format("{} sub-devices were asked for and {} made", ids.size(), made), device.name);
+    throw Error(Code::runtime_refused,
+                fmt::format("{} sub-devices were asked for and {} made", ids.size(), made), device.name);
   parts.reserve(ids.size());
   for (std::size_t i = 0; i < ids.size(); ++i)
     parts.push_back(std::make_unique<Part>(library, ids[i], true, counts[i], device.processor));

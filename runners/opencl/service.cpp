@@ -22,7 +22,8 @@ constexpr std::size_t kLongestText = std::size_t{16} << 20;
 constexpr double kLongestWindow = 10;  // seconds
 
 // The kernel that never changes: products of 64 x 64 in the first cache, then one pass over 1 MiB, by one work-item.
-constexpr const char* kSentinel = R"(// tailor {"packed": 0, "scratch": 0, "prepare": [], "run": [{"kernel": "sentinel", "global": [1], "local": [1]}]}
+constexpr const char* kSentinel =
+    R"(// tailor {"packed": 0, "scratch": 0, "prepare": [], "run": [{"kernel": "sentinel", "global": [1], "local": [1]}]}
 __kernel void sentinel(__global const float* input, __global const float* weights, __global float* packed,
                        __global const float* bias, __global const float* residual, __global float* scratch,
                        __global float* out) {
@@ -79,8 +80,9 @@ void Service::open() {
   const std::vector<Device> devices = find_devices(*library);
   devices_ = devices.size();
   if (static_cast<std::size_t>(options_.device) >= devices.size())
-    throw Error(Code::unknown_name, fmt::format("there is no device {} of {}", options_.device, devices.size()),
-                "--device", "they are counted from 0");
+    throw Error(Code::unknown_name,
+                fmt::format("there is no device {} of {}", options_.device, devices.size()), "--device",
+                "they are counted from 0");
   device_ = devices[static_cast<std::size_t>(options_.device)];
   if (options_.units == 0) options_.units = device_.units - options_.first;
   if (options_.units < 1 || options_.first + options_.units > device_.units)
@@ -91,7 +93,8 @@ void Service::open() {
 // The first units of ours.
 Part& Service::part(int units) {
   if (units > options_.units)
-    throw Error(Code::bad_value, fmt::format("only {} compute units are this runner's", options_.units), "workers");
+    throw Error(Code::bad_value, fmt::format("only {} compute units are this runner's", options_.units),
+                "workers");
   std::unique_ptr<Part>& held = parts_[units];
   if (!held) held = part_of(*library_, device_, options_.first, units);
   return *held;
@@ -128,7 +131,8 @@ Json Service::sentinel() try {
     sentinel_layer_ = kernels::Layer{};
     sentinel_layer_->input.assign(64 * 64, 0.5f), sentinel_layer_->weights.assign(std::size_t{1} << 18, 1.0f);
     sentinel_layer_->expected.resize(64 * 64);
-    sentinel_ = std::make_unique<Kernel>(part(device_.by_counts ? 1 : options_.units), *sentinel_layer_, kSentinel, "sentinel");
+    sentinel_ = std::make_unique<Kernel>(part(device_.by_counts ? 1 : options_.units), *sentinel_layer_,
+                                         kSentinel, "sentinel");
   }
   double best = INFINITY;
   for (int i = 0; i < 5; ++i) best = std::min(best, sentinel_->time_us(1));
@@ -139,7 +143,8 @@ Json Service::sentinel() try {
 
 Json Service::time(const Json& request) try {
   const kernels::Layer& layer = layers_.of(text(request, "workload", "request"));
-  const int units = whole(request, "workers", 1, kMostUnits), samples = whole(request, "samples", 1, kMostSamples);
+  const int units = whole(request, "workers", 1, kMostUnits),
+            samples = whole(request, "samples", 1, kMostSamples);
   const double least_us = number(request, "min_sample_us", "request");
   const std::string file = text(request, "library", "request");
   Kernel kernel(part(units), layer, text_of(file), file);
@@ -159,10 +164,12 @@ Json Service::time(const Json& request) try {
 // The device in parts of `workers` units, all out of one split.
 Json Service::partitions(const Json& request) try {
   const kernels::Layer& layer = layers_.of(text(request, "workload", "request"));
-  const int units = whole(request, "workers", 1, device_.units), rounds = whole(request, "rounds", 1, kMostRounds);
+  const int units = whole(request, "workers", 1, device_.units),
+            rounds = whole(request, "rounds", 1, kMostRounds);
   const double seconds = number(request, "seconds", "request");
   if (!(seconds > 0 && seconds <= kLongestWindow))
-    throw Error(Code::bad_value, fmt::format("\"seconds\" must be above 0, at most {}", kLongestWindow), "request");
+    throw Error(Code::bad_value, fmt::format("\"seconds\" must be above 0, at most {}", kLongestWindow),
+                "request");
   const std::string file = text(request, "library", "request");
   const std::vector<int> counts(static_cast<std::size_t>(device_.units / units), units);
   const std::vector<std::unique_ptr<Part>> parts = split(*library_, device_, counts);

@@ -14,6 +14,9 @@
 #define VECTOR JOIN(float, VL)
 #define LOAD(from) JOIN(vload, VL)(0, from)
 #define STORE(value, to) JOIN(vstore, VL)(value, 0, to)
+#define STAGE_POINTER JOIN(STAGE_POINTER_, STAGE)
+#define STAGE_POINTER_0 __global const float*
+#define STAGE_POINTER_1 __local const float*
 #define ARGUMENTS                                                                                                  \
   __global const float *restrict input, __global const float *restrict weights, __global float *restrict packed,  \
       __global const float *restrict bias, __global const float *restrict residual, __global float *restrict scratch, \
@@ -76,113 +79,149 @@ inline VECTOR activate(VECTOR value) {
   return value;
 }
 
-// One vector of the result; at the right border element by element.
-inline void finish(VECTOR value, int m, int n, __global const float* bias, __global const float* residual,
+// One vector of the result, which is added up in place; at the right border element by element. What is fused comes
+// with the last steps.
+inline void finish(VECTOR value, int k0, int m, int n, __global const float* bias, __global const float* residual,
                    __global float* out) {
+  const bool first = k0 == 0, last = k0 + KC >= K;
   if (n + VL <= N) {
+    if (!first) value += LOAD(out);
+    if (last) {
 #if BIAS
-    value += CONV ? (VECTOR)bias[CONV ? m : 0] : LOAD(bias + (CONV ? 0 : n));
+      value += CONV ? (VECTOR)bias[CONV ? m : 0] : LOAD(bias + (CONV ? 0 : n));
 #endif
 #if RESIDUAL
-    value += LOAD(residual + m * N + n);
+      value += LOAD(residual + m * N + n);
 #endif
-    STORE(activate(value), out + m * N + n);
+      value = activate(value);
+    }
+    STORE(value, out);
     return;
   }
   float each[VL];
   STORE(value, each);
   for (int l = 0; l < VL && n + l < N; ++l) {
+    if (!first) each[l] += out[l];
 #if BIAS
-    each[l] += bias[CONV ? m : n + l];
+    if (last) each[l] += bias[CONV ? m : n + l];
 #endif
 #if RESIDUAL
-    each[l] += residual[m * N + n + l];
+    if (last) each[l] += residual[m * N + n + l];
 #endif
   }
-  STORE(activate(LOAD(each)), each);
-  for (int l = 0; l < VL && n + l < N; ++l) out[m * N + n + l] = each[l];
+  if (last) STORE(activate(LOAD(each)), each);
+  for (int l = 0; l < VL && n + l < N; ++l) out[l] = each[l];
 }
 
-__kernel __attribute__((reqd_work_group_size(ORDER ? WN : WM, ORDER ? WM : WN, 1))) void product(ARGUMENTS) {
-  const int wm = get_local_id(ORDER), wn = get_local_id(1 - ORDER), image = get_global_id(2);
-  const int tall = get_global_id(ORDER), wide = get_global_id(1 - ORDER), m0 = tall * MR, n0 = wide * NR;
+// Where the windows of a work-item's pixels begin in a plane.
+#define PIXELS_OF(wide, at)                                   \
+  int at[NR];                                                 \
+  for (int j = 0; j < NR; ++j) {                              \
+    const int n = (wide)*NR + j < N ? (wide)*NR + j : N - 1;  \
+    at[j] = PIXEL(n);                                         \
+  }
+// The rows of the activations that are a work-item's.
+#define ROWS_OF(tall, row)                                                                                     \
+  __global const float* row[MR];                                                                               \
+  for (int i = 0; i < MR; ++i) row[i] = left + ((tall)*MR + i < M ? (tall)*MR + i : M - 1) * K;
+
+// Brings `depth` steps of what the work-items of one row (or column) of the group share to local memory: every `many`-th
+// step from `step` on.
+inline void bring(int panel, int k0, int step, int many, int depth, __global const float* left,
+                  __global const int* tap, __local float* to) {
+#if CONV
+  PIXELS_OF(panel, at)
+  for (int p = step; p < depth; p += many)
+    for (int j = 0; j < NV; ++j) STORE(pixels(left + tap[k0 + p], at + j * VL), to + p * NR + j * VL);
+#else
+  ROWS_OF(panel, row)
+  for (int p = step; p < depth; p += many)
+    for (int i = 0; i < MR; ++i) to[p * MR + i] = row[i][k0 + p];
+#endif
+}
+
+// One work-item's tile over `depth` steps. A function of its own: between barriers a driver for processors keeps the
+// variables of a group's work-items in memory, and the sums belong into registers. `moving`: image or activations.
+__attribute__((noinline)) void multiply(int tall, int wide, int k0, int depth, __global const float* panels,
+                                        __global const float* moving, __global const int* tap,
+                                        STAGE_POINTER stage, __global const float* bias,
+                                        __global const float* residual, __global float* out) {
   VECTOR sum[MR][NV];
 #pragma unroll
   for (int i = 0; i < MR; ++i) {
 #pragma unroll
     for (int j = 0; j < NV; ++j) sum[i][j] = (VECTOR)0;
   }
+  const int m0 = tall * MR, n0 = wide * NR;
 #if CONV
-  __global const float* plane = (PADDED ? (__global const float*)scratch : input) + image * (IC * PH * PW);
-  __global const int* tap = (__global const int*)(scratch + IMAGE);
-  __global const float* rows = packed + tall * (K * MR);
-  int at[NR];
-#pragma unroll
-  for (int j = 0; j < NR; ++j) {
-    const int n = n0 + j < N ? n0 + j : N - 1;
-    at[j] = PIXEL(n);
-  }
+  panels += (tall * K + k0) * MR;
 #else
-  __global const float* columns = packed + wide * (K * NR);
-  __global const float* row[MR];
-#pragma unroll
-  for (int i = 0; i < MR; ++i) row[i] = input + (m0 + i < M ? m0 + i : M - 1) * K;
+  panels += (wide * K + k0) * NR;
 #endif
-#if STAGE
-  __local float stage[STAGE_FLOATS];
-#endif
-  for (int k0 = 0; k0 < K; k0 += KC) {
-    const int depth = KC < K - k0 ? KC : K - k0;
-#if STAGE
-    barrier(CLK_LOCAL_MEM_FENCE);
-#if CONV
-    __local float* mine = stage + wn * (KC * NR);
-    for (int p = wm; p < depth; p += WM) {
-#pragma unroll
-      for (int j = 0; j < NV; ++j) STORE(pixels(plane + tap[k0 + p], at + j * VL), mine + p * NR + j * VL);
-    }
-#else
-    __local float* mine = stage + wm * (KC * MR);
-    for (int p = wn; p < depth; p += WN) {
-#pragma unroll
-      for (int i = 0; i < MR; ++i) mine[p * MR + i] = row[i][k0 + p];
-    }
-#endif
-    barrier(CLK_LOCAL_MEM_FENCE);
+#if CONV && !STAGE
+  PIXELS_OF(wide, at)
+#elif !STAGE
+  __global const float* left = moving;
+  ROWS_OF(tall, row)
 #endif
 #pragma unroll UNROLL
-    for (int p = 0; p < depth; ++p) {
-      VECTOR right[NV];
+  for (int p = 0; p < depth; ++p) {
+    VECTOR right[NV];
 #pragma unroll
-      for (int j = 0; j < NV; ++j) {
+    for (int j = 0; j < NV; ++j) {
 #if !CONV
-        right[j] = LOAD(columns + (k0 + p) * NR + j * VL);
+      right[j] = LOAD(panels + p * NR + j * VL);
 #elif STAGE
-        right[j] = LOAD(mine + p * NR + j * VL);
+      right[j] = LOAD(stage + p * NR + j * VL);
 #else
-        right[j] = pixels(plane + tap[k0 + p], at + j * VL);
+      right[j] = pixels(moving + tap[k0 + p], at + j * VL);
 #endif
-      }
+    }
 #pragma unroll
-      for (int i = 0; i < MR; ++i) {
+    for (int i = 0; i < MR; ++i) {
 #if CONV
-        const float left = rows[(k0 + p) * MR + i];
+      const float weight = panels[p * MR + i];
 #elif STAGE
-        const float left = mine[p * MR + i];
+      const float weight = stage[p * MR + i];
 #else
-        const float left = row[i][k0 + p];
+      const float weight = row[i][k0 + p];
 #endif
 #pragma unroll
-        for (int j = 0; j < NV; ++j) sum[i][j] += left * right[j];
-      }
+      for (int j = 0; j < NV; ++j) sum[i][j] += weight * right[j];
     }
   }
-  out += image * (M * N);
-  residual += RESIDUAL ? image * (M * N) : 0;
 #pragma unroll
   for (int i = 0; i < MR; ++i) {
 #pragma unroll
     for (int j = 0; j < NV; ++j)
-      if (m0 + i < M && n0 + j * VL < N) finish(sum[i][j], m0 + i, n0 + j * VL, bias, residual, out);
+      if (m0 + i < M && n0 + j * VL < N)
+        finish(sum[i][j], k0, m0 + i, n0 + j * VL, bias, residual, out + (m0 + i) * N + n0 + j * VL);
   }
+}
+
+__kernel __attribute__((reqd_work_group_size(ORDER ? WN : WM, ORDER ? WM : WN, 1))) void product(ARGUMENTS) {
+  const int tall = get_global_id(ORDER), wide = get_global_id(1 - ORDER), image = get_global_id(2);
+#if CONV
+  __global const float* moving = (PADDED ? (__global const float*)scratch : input) + image * (IC * PH * PW);
+#else
+  __global const float* moving = input;
+#endif
+  __global const int* tap = (__global const int*)(scratch + IMAGE);
+  __global float* to = out + image * (M * N);
+  __global const float* add = residual + (RESIDUAL ? image * (M * N) : 0);
+#if STAGE
+  __local float stage[STAGE_FLOATS];
+  const int wm = get_local_id(ORDER), wn = get_local_id(1 - ORDER);
+  for (int k0 = 0; k0 < K; k0 += KC) {
+    const int depth = KC < K - k0 ? KC : K - k0;
+    __local float* mine = stage + (CONV ? wn * (KC * NR) : wm * (KC * MR));
+    barrier(CLK_LOCAL_MEM_FENCE);
+    bring(CONV ? wide : tall, k0, CONV ? wm : wn, CONV ? WM : WN, depth, moving, tap, mine);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    multiply(tall, wide, k0, depth, packed, moving, tap, mine, bias, add, to);
+  }
+#else
+  for (int k0 = 0; k0 < K; k0 += KC)
+    multiply(tall, wide, k0, KC < K - k0 ? KC : K - k0, packed, moving, tap, 0, bias, add, to);
+#endif
 }
