@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tailor::opencl {
 
@@ -28,6 +29,7 @@ class Service {
  private:
   void open();
   Part& part(int units);
+  Kernel& kernel(int units, const kernels::Layer& layer, const std::string& file);
   Json hello();
   Json sentinel();
   Json time(const Json& request);
@@ -38,6 +40,12 @@ class Service {
   Device device_;
   std::size_t devices_ = 0;
   std::map<int, std::unique_ptr<Part>> parts_;  // by compute units
+  struct Made {
+    int units = 0;
+    std::string workload, text;
+    std::unique_ptr<Kernel> kernel;
+  };
+  std::vector<Made> made_;  // the one asked for last comes first
   kernels::RecentLayers layers_;
   std::optional<kernels::Layer> sentinel_layer_;
   std::unique_ptr<Kernel> sentinel_;
