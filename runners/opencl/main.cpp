@@ -1,5 +1,5 @@
 // tailor-runner-opencl: answers the runner protocol (docs/runner-protocol.md) on stdin and stdout.
-//   tailor-runner-opencl [--opencl FILE] [--device NUMBER] [--first UNIT] [--units COUNT]
+//   tailor-runner-opencl [--opencl FILE] [--device NUMBER] [--first UNIT] [--units COUNT] [--cache FOLDER]
 // OpenCL is loaded when a request first needs it: what is missing is an answer, not a failure to start. A kernel that
 // crashes or hangs takes this process with it and nothing else.
 #include "runners/opencl/service.h"
@@ -15,12 +15,14 @@
 namespace {
 
 constexpr const char* kUsage =
-    "usage: tailor-runner-opencl [--opencl FILE] [--device NUMBER] [--first UNIT] [--units COUNT]\n"
+    "usage: tailor-runner-opencl [--opencl FILE] [--device NUMBER] [--first UNIT] [--units COUNT] [--cache "
+    "FOLDER]\n"
     "Speaks the protocol of docs/runner-protocol.md on stdin and stdout.\n"
     "  --opencl FILE    OpenCL's loader (default: libOpenCL.so.1, as the system finds it)\n"
     "  --device NUMBER  in the order of the loader (default: 0)\n"
     "  --first UNIT     first compute unit of the device that this runner may use (default: 0)\n"
-    "  --units COUNT    how many compute units it may use (default: all behind the first)\n";
+    "  --units COUNT    how many compute units it may use (default: all behind the first)\n"
+    "  --cache FOLDER   where PoCL may write while it compiles (default: its own folder)\n";
 
 bool read_number(const char* text, int& number) {
   constexpr int kMost = 1 << 20;
@@ -40,6 +42,8 @@ bool read_arguments(int count, char** arguments, tailor::opencl::ServiceOptions&
                                           : nullptr;
     if (argument == "--opencl")
       options.library = arguments[i + 1];
+    else if (argument == "--cache")
+      options.cache = arguments[i + 1];
     else if (!number || !read_number(arguments[i + 1], *number))
       return false;
   }

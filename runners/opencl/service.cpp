@@ -79,8 +79,9 @@ void Service::open() {
   if (library_) return;
   // PoCL: worker i of the device runs on core i, so compute units of several runners are different cores.
   ::setenv("POCL_AFFINITY", "1", 1);
-  // PoCL keeps what it compiled in a folder of the user's; of kernels that are tried once that is in vain.
+  // PoCL keeps what it compiled; of kernels that are tried once that is in vain.
   ::setenv("POCL_KERNEL_CACHE", "0", 0);
+  if (!options_.cache.empty()) ::setenv("POCL_CACHE_DIR", options_.cache.c_str(), 1);
   auto library = std::make_unique<Library>(options_.library);
   const std::vector<Device> devices = find_devices(*library);
   devices_ = devices.size();

@@ -16,6 +16,7 @@ namespace tailor::opencl {
 struct ServiceOptions {
   std::string library;       // OpenCL's loader; "": libOpenCL.so.1 as the system finds it
   int device = 0;            // in the order of the loader
+  std::string cache;         // folder where PoCL may write; "": its own
   int first = 0, units = 0;  // compute units that are this runner's own; 0: all behind the first
 };
 

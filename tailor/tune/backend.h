@@ -35,7 +35,8 @@ struct OpenClPlace {
 /// @throws Error runtime_missing (no OpenCL, no device), unknown_name (fewer devices), runner_failed
 OpenClPlace find_opencl(int number = 0, const std::string& library = {}, const std::string& runner = {});
 /// The command of a runner that has compute units `first` to `first + units` - 1 to itself.
-std::string command_for(const OpenClPlace& place, int first, int units);
+/// @param cache folder where the driver may write while it compiles
+std::string command_for(const OpenClPlace& place, int first, int units, const std::filesystem::path& cache);
 
 /// How kernels of one kind come to be. By default and from CompilerOptions: C++ through the system's compiler.
 struct Backend {

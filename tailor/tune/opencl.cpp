@@ -8,12 +8,20 @@
 
 namespace tailor::tune {
 
+namespace {
+
+std::string command_of(const OpenClPlace& place) {
+  return fmt::format("{} --device {}{}", place.runner, place.number,
+                     place.library.empty() ? "" : " --opencl " + shell_quoted(place.library));
+}
+
+}  // namespace
+
 OpenClPlace find_opencl(int number, const std::string& library, const std::string& runner) {
   OpenClPlace place;
   place.number = number, place.library = library;
   place.runner = runner.empty() ? runner_beside("tailor-runner-opencl") : runner;
-  const KernelRunner asked(-1, fmt::format("{} --device {}{}", place.runner, number,
-                                           library.empty() ? "" : " --opencl " + shell_quoted(library)));
+  const KernelRunner asked(-1, command_of(place));
   const Json& hello = asked.hello();
   const std::string where = "hello of the OpenCL runner";
   place.device = opencl_device_from(member(hello, "opencl", where), where);
@@ -21,9 +29,9 @@ OpenClPlace find_opencl(int number, const std::string& library, const std::strin
   return place;
 }
 
-std::string command_for(const OpenClPlace& place, int first, int units) {
-  return fmt::format("{} --device {} --first {} --units {}{}", place.runner, place.number, first, units,
-                     place.library.empty() ? "" : " --opencl " + shell_quoted(place.library));
+std::string command_for(const OpenClPlace& place, int first, int units, const std::filesystem::path& cache) {
+  return fmt::format("{} --first {} --units {} --cache {}", command_of(place), first, units,
+                     shell_quoted(cache.string()));
 }
 
 Backend opencl_backend(const OpenClPlace& place) {

@@ -128,16 +128,19 @@ class Board {
 };
 
 // On the partition's first core; of an OpenCL device, all its units, which the driver binds to cores by itself.
-KernelRunner runner_on(const Partition& partition, const TuneOptions& options) {
+KernelRunner runner_on(const Partition& partition, const TuneOptions& options, const TemporaryFolder& cache) {
   if (!options.opencl) return KernelRunner(partition.cores.front(), options.runner);
-  return KernelRunner(
-      -1, command_for(*options.opencl, partition.cores.front(), static_cast<int>(partition.cores.size())));
+  return KernelRunner(-1, command_for(*options.opencl, partition.cores.front(),
+                                      static_cast<int>(partition.cores.size()), cache.path()));
 }
 
 class Part {
  public:
   Part(Board& board, const Partition& partition, bool alone)
-      : board_(board), partition_(partition), alone_(alone), runner_(runner_on(partition, board.options())) {}
+      : board_(board),
+        partition_(partition),
+        alone_(alone),
+        runner_(runner_on(partition, board.options(), folder_)) {}
 
   void work() {
     first_sentinel_ = runner_.sentinel_us();
@@ -191,8 +194,8 @@ class Part {
   Board& board_;
   Partition partition_;
   bool alone_;
-  KernelRunner runner_;
   TemporaryFolder folder_;
+  KernelRunner runner_;
   double first_sentinel_ = 0;
 };
 
@@ -254,7 +257,8 @@ std::vector<Configuration> contestants(const Board& board, std::size_t index,
 // Finals of all desks, then the winners of one share as guests at the others.
 void run_finals(Board& board, const Partition& partition, const Backend& backend) {
   const TuneOptions& options = board.options();
-  Arena arena{board, partition, backend, runner_on(partition, options)};
+  const TemporaryFolder cache;
+  Arena arena{board, partition, backend, runner_on(partition, options, cache)};
   if (options.opencl && options.onednn) arena.library = KernelRunner(usable_cores().front(), options.runner);
   for (std::size_t i = 0; i < board.size(); ++i)
     arena.run(i, contestants(board, i, board.file().records()), options.onednn);

@@ -14,6 +14,12 @@
 #define VECTOR JOIN(float, VL)
 #define LOAD(from) JOIN(vload, VL)(0, from)
 #define STORE(value, to) JOIN(vstore, VL)(value, 0, to)
+// Component by component, since what is written as floats and read as a vector is not kept apart by every compiler.
+#define FOR_EACH JOIN(FOR_EACH_, VL)
+#define FOR_EACH_4(DO) DO(0, s0) DO(1, s1) DO(2, s2) DO(3, s3)
+#define FOR_EACH_8(DO) FOR_EACH_4(DO) DO(4, s4) DO(5, s5) DO(6, s6) DO(7, s7)
+#define FOR_EACH_16(DO) \
+  FOR_EACH_8(DO) DO(8, s8) DO(9, s9) DO(10, sa) DO(11, sb) DO(12, sc) DO(13, sd) DO(14, se) DO(15, sf)
 #define STAGE_POINTER JOIN(STAGE_POINTER_, STAGE)
 #define STAGE_POINTER_0 __global const float*
 #define STAGE_POINTER_1 __local const float*
@@ -21,9 +27,9 @@
   __global const float *restrict input, __global const float *restrict weights, __global float *restrict packed,  \
       __global const float *restrict bias, __global const float *restrict residual, __global float *restrict scratch, \
       __global float *restrict out
-// Of an output pixel's window in its plane, of a weight's input in its window: the whole image if it is one vector's.
+// Where an output pixel's window begins in its plane; whether VL pixels always lie side by side.
 #define PIXEL(n) ((n) / OW * SH * PW + (n) % OW * SW)
-#define ALL_EVEN (SW == 1 && OW % VL == 0 || SW == 1 && SH == 1 && OW == PW && N % VL == 0)
+#define ALL_EVEN (SW == 1 && (OW % VL == 0 || (SH == 1 && OW == PW && N % VL == 0)))
 
 // Weights as the model has them: [oc][ic kh kw], or [k][n]. One work-item per panel and step.
 __kernel void pack(ARGUMENTS) {
@@ -56,32 +62,42 @@ __kernel void pad(ARGUMENTS) {
 }
 
 // VL pixels of the unrolled image; `at` says where their windows begin.
-inline VECTOR pixels(__global const float* plane, const int* at) {
+static inline VECTOR pixels(__global const float* plane, const int* at) {
 #if !ALL_EVEN
   if (at[VL - 1] - at[0] != VL - 1) {
-    float each[VL];
-#pragma unroll
-    for (int l = 0; l < VL; ++l) each[l] = plane[at[l]];
-    return LOAD(each);
+    VECTOR value;
+#define GATHER(l, c) value.c = plane[at[l]];
+    FOR_EACH(GATHER)
+    return value;
   }
 #endif
   return LOAD(plane + at[0]);
 }
 #endif
 
-inline VECTOR activate(VECTOR value) {
-#if RELU || CLIP
-  value = fmax(value, (VECTOR)0);
-#endif
 #if CLIP
-  value = fmin(value, (VECTOR)6);
+#define ACTIVATE(value) clamp(value, 0.0f, 6.0f)
+#elif RELU
+#define ACTIVATE(value) fmax(value, 0.0f)
+#else
+#define ACTIVATE(value) (value)
 #endif
-  return value;
+
+static inline void finish_one(float value, bool first, bool last, int m, int n, __global const float* bias,
+                       __global const float* residual, __global float* out) {
+  if (!first) value += *out;
+#if BIAS
+  if (last) value += bias[CONV ? m : n];
+#endif
+#if RESIDUAL
+  if (last) value += residual[m * N + n];
+#endif
+  *out = last ? ACTIVATE(value) : value;
 }
 
 // One vector of the result, which is added up in place; at the right border element by element. What is fused comes
 // with the last steps.
-inline void finish(VECTOR value, int k0, int m, int n, __global const float* bias, __global const float* residual,
+static inline void finish(VECTOR value, int k0, int m, int n, __global const float* bias, __global const float* residual,
                    __global float* out) {
   const bool first = k0 == 0, last = k0 + KC >= K;
   if (n + VL <= N) {
@@ -93,24 +109,14 @@ inline void finish(VECTOR value, int k0, int m, int n, __global const float* bia
 #if RESIDUAL
       value += LOAD(residual + m * N + n);
 #endif
-      value = activate(value);
+      value = ACTIVATE(value);
     }
     STORE(value, out);
     return;
   }
-  float each[VL];
-  STORE(value, each);
-  for (int l = 0; l < VL && n + l < N; ++l) {
-    if (!first) each[l] += out[l];
-#if BIAS
-    if (last) each[l] += bias[CONV ? m : n + l];
-#endif
-#if RESIDUAL
-    if (last) each[l] += residual[m * N + n + l];
-#endif
-  }
-  if (last) STORE(activate(LOAD(each)), each);
-  for (int l = 0; l < VL && n + l < N; ++l) out[l] = each[l];
+#define FINISH(l, c) \
+  if (n + l < N) finish_one(value.c, first, last, m, n + l, bias, residual, out + l);
+  FOR_EACH(FINISH)
 }
 
 // Where the windows of a work-item's pixels begin in a plane.
@@ -127,7 +133,7 @@ inline void finish(VECTOR value, int k0, int m, int n, __global const float* bia
 
 // Brings `depth` steps of what the work-items of one row (or column) of the group share to local memory: every `many`-th
 // step from `step` on.
-inline void bring(int panel, int k0, int step, int many, int depth, __global const float* left,
+static inline void bring(int panel, int k0, int step, int many, int depth, __global const float* left,
                   __global const int* tap, __local float* to) {
 #if CONV
   PIXELS_OF(panel, at)
@@ -142,7 +148,7 @@ inline void bring(int panel, int k0, int step, int many, int depth, __global con
 
 // One work-item's tile over `depth` steps. A function of its own: between barriers a driver for processors keeps the
 // variables of a group's work-items in memory, and the sums belong into registers. `moving`: image or activations.
-__attribute__((noinline)) void multiply(int tall, int wide, int k0, int depth, __global const float* panels,
+static __attribute__((noinline)) void multiply(int tall, int wide, int k0, int depth, __global const float* panels,
                                         __global const float* moving, __global const int* tap,
                                         STAGE_POINTER stage, __global const float* bias,
                                         __global const float* residual, __global float* out) {
