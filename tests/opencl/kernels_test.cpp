@@ -14,8 +14,6 @@
 namespace tailor::tune {
 namespace {
 
-constexpr const char* kRunner = "exec " TAILOR_BINARY_DIR "/bin/tailor-runner-opencl";
-
 class OpenClKernels : public ::testing::Test {
  protected:
   void SetUp() override { TAILOR_NEEDS_OPENCL(); }
