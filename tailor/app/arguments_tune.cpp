@@ -70,9 +70,8 @@ void add_sharing(CLI::App& tune, Invocation& invocation) {
 
 void add_tune(CLI::App& app, Invocation& invocation) {
   auto o = std::make_shared<TuneArguments>();
-  CLI::App* tune = app.add_subcommand("tune",
-                                      "generated kernels for the operators of a model, tuned on parts of "
-                                      "this processor or of an OpenCL device; records of that");
+  CLI::App* tune = app.add_subcommand(
+      "tune", "kernels for the operators of a model, tuned on parts of the processor or by OpenCL; records");
   tune->require_subcommand(0, 1);
   tune->callback([&invocation, tune, o] {
     if (tune->get_subcommands().empty())
