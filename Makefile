@@ -5,7 +5,8 @@
 #   make compare MODEL=net.onnx OUT=folder GOALS="0.8 0.68" ARGS="--calib train.bin --eval test.bin"
 #                 the exact planner beside simple rules at equal latency, as a table (scripts/compare)
 #   make gallery  pages of every verb that has one, of the demonstration's network, in build/gallery; also of
-#                 MODEL=net.onnx, optimized where CALIB=samples (and EVAL=labelled samples) are given
+#                 MODEL=net.onnx, optimized where CALIB=samples (and EVAL=labelled samples, OPTIONS="--mean ...") are given, and of
+#                 networks in ANALYZE="a.onnx b.onnx"
 #   make learn    installs libtorch and builds tailor-learn: train, finetune, distill, evaluate
 #   make farm     installs Open MPI and builds tailor-farm with it: tuning over many machines
 #   make format   clang-format on every source
@@ -35,7 +36,7 @@ compare: ready
 
 gallery: ready
 	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-demo-shapes
-	scripts/gallery $(BUILD)/bin $(MODEL) $(CALIB) $(EVAL)
+	ANALYZE="$(ANALYZE)" OPTIONS="$(OPTIONS)" scripts/gallery $(BUILD)/bin $(MODEL) $(CALIB) $(EVAL)
 
 docs: ready
 	cmake --build $(BUILD) -j $(JOBS) --target tailor

@@ -20,6 +20,9 @@ struct Layer {
 /// @throws Error bad_value for others, or for operands above 2^28 elements
 Layer make_layer(const latency::Workload& workload);
 
+/// Errors up to this are rounding in f32: of the sum of absolute products.
+inline constexpr double kTolerance = 1e-5;
+
 /// The largest error of an element as a share of its scale; infinite if one is no number.
 /// @pre out.size() == layer.expected.size()
 double largest_error(const Layer& layer, const std::vector<float>& out);

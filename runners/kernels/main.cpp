@@ -4,6 +4,7 @@
 #include "runners/kernels/kernel.h"
 #include "runners/kernels/layer.h"
 #include "runners/kernels/onednn.h"
+#include "runners/kernels/recent_layers.h"
 #include "runners/kernels/window.h"
 #include "tailor/base/error.h"
 #include "tailor/base/json.h"
@@ -27,12 +28,9 @@
 namespace tailor::kernels {
 namespace {
 
-constexpr double kTolerance = 1e-5;  // of the sum of absolute products; rounding in f32 stays below it
 constexpr std::int64_t kMostWorkers = 1024, kMostSamples = 10000;
-constexpr std::size_t kMostLayers = 64;    // that are kept with their operands
-constexpr double kMostElements = 1 << 26;  // of all of them together, in floats: 256 MiB
-constexpr std::size_t kMostLoaded = 256;   // kernels that are kept for windows
-constexpr double kWindowSampleUs = 100;    // a sample of a window lasts so long by repetition
+constexpr std::size_t kMostLoaded = 256;  // kernels that are kept for windows
+constexpr double kWindowSampleUs = 100;   // a sample of a window lasts so long by repetition
 
 // The kernel that never changes: products of 64 x 64 in the first cache, then one pass over 1 MiB. Its time says how
 // fast this core is at the moment.
@@ -94,26 +92,6 @@ class Service {
     return {{"protocol", 1}, {"runtime", "kernels"}, {"clock", "thread cpu"}};
   }
 
-  // The last layers are kept, since operators of a network take turns and their loops take long.
-  const Layer& layer_of(const std::string& workload) {
-    auto known = std::find_if(layers_.begin(), layers_.end(),
-                              [&](const auto& layer) { return to_string(layer->workload) == workload; });
-    if (known == layers_.end()) {
-      auto made = std::make_unique<Layer>(make_layer(latency::parse_workload(workload)));
-      known = layers_.insert(layers_.end(), std::move(made));
-    }
-    std::rotate(layers_.begin(), known, known + 1);
-    double elements = 0;
-    std::size_t kept = 0;
-    for (; kept < layers_.size(); ++kept) {
-      const Layer& layer = *layers_[kept];
-      elements += static_cast<double>(layer.input.size() + layer.weights.size() + 5 * layer.expected.size());
-      if (kept > 0 && (kept >= kMostLayers || elements > kMostElements)) break;
-    }
-    layers_.resize(kept);
-    return *layers_.front();
-  }
-
   // A shared object, or oneDNN where the request names it.
   Kernel kernel_of(const Json& request, const Layer& layer, int at_once) {
     if (!request.contains("onednn")) return load_kernel(text(request, "library", "request"), layer, at_once);
@@ -126,7 +104,7 @@ class Service {
   }
 
   Json time(const Json& request) {
-    const Layer& layer = layer_of(text(request, "workload", "request"));
+    const Layer& layer = layers_.of(text(request, "workload", "request"));
     const int workers = whole(request, "workers", 1, kMostWorkers),
               samples = whole(request, "samples", 1, kMostSamples);
     const double least_us = number(request, "min_sample_us", "request");
@@ -196,8 +174,8 @@ class Service {
     Kernel kernel;                 // refers to the layer
     int workers = 1, repeats = 1;
   };
-  std::vector<std::unique_ptr<Layer>> layers_;  // the one asked for last comes first
-  std::unique_ptr<OneDnn> onednn_;              // outlives what was loaded
+  RecentLayers layers_;
+  std::unique_ptr<OneDnn> onednn_;  // outlives what was loaded
   std::string onednn_path_;
   std::map<std::string, Loaded> loaded_;
   Sentinel sentinel_;

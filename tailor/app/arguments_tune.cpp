@@ -71,8 +71,7 @@ void add_sharing(CLI::App& tune, Invocation& invocation) {
 void add_tune(CLI::App& app, Invocation& invocation) {
   auto o = std::make_shared<TuneArguments>();
   CLI::App* tune = app.add_subcommand(
-      "tune",
-      "generated kernels for the operators of a model, tuned on parts of this processor; records of that");
+      "tune", "kernels for the operators of a model, tuned on parts of the processor or by OpenCL; records");
   tune->require_subcommand(0, 1);
   tune->callback([&invocation, tune, o] {
     if (tune->get_subcommands().empty())
@@ -97,6 +96,13 @@ void add_tune(CLI::App& app, Invocation& invocation) {
   tune->add_flag("--no-library", o->no_library,
                  "do not time the kernels of the runtime and of oneDNN beside");
   tune->add_option("--onednn", o->onednn, "oneDNN's library (default: libdnnl.so.2, as the system finds it)");
+  tune->add_option(
+          "--backend", o->backend,
+          "what kernels are made of: c++, or opencl on the first OpenCL device, opencl:1 on the second; "
+          "shares are then of its compute units")
+      ->capture_default_str();
+  tune->add_option("--opencl", o->opencl,
+                   "OpenCL's loader (default: libOpenCL.so.1, as the system finds it)");
   add_page(*tune, o->page);
   auto [audit, u] = verb<TuneAuditArguments>(
       *tune, invocation, "audit", "time the best of each record key again: does the choice still hold?",

@@ -22,7 +22,8 @@ struct TuneArguments {
       trials = 0;  // threads 0: the cores of this machine; trials 0: no limit
   std::uint64_t seed = 1;
   bool no_library = false;
-  std::string onednn;  // file of the library; "": as the system finds it
+  std::string onednn;                   // file of the library; "": as the system finds it
+  std::string backend = "c++", opencl;  // opencl: file of OpenCL's loader; "": as the system finds it
   PageArguments page;
 };
 struct TuneAuditArguments {

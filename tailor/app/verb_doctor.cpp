@@ -143,6 +143,20 @@ Finding cuda_finding() try {
   return {"cuda", State::none, error.what(), error.help()};
 }
 
+// Through its own runner: the first device, or what is missing.
+Finding opencl_finding() try {
+  runtime::RunnerOptions options;
+  options.program = "tailor-runner-opencl";
+  runtime::Runner runner(options);
+  const runtime::Hello& hello = runner.hello();
+  return {"opencl", State::ok,
+          fmt::format("{}, {} compute units; {}; tune --backend opencl", hello.processor, hello.cores,
+                      hello.version)};
+} catch (const Error& error) {
+  if (error.code() == Code::interrupted) throw;
+  return {"opencl", State::none, error.what(), error.help()};
+}
+
 Finding gpu_finding() {
   for (const char* node : {"/dev/nvidia0", "/dev/kfd", "/dev/nvhost-gpu"})
     if (::access(node, F_OK) == 0)
@@ -176,6 +190,7 @@ Diagnosis diagnose(const Global& global, double noise_s) {
   diagnosis.findings.push_back(cache_finding());
   diagnosis.findings.push_back(gpu_finding());
   diagnosis.findings.push_back(cuda_finding());
+  diagnosis.findings.push_back(opencl_finding());
   return diagnosis;
 }
 

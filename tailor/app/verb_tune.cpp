@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 namespace tailor::app {
@@ -22,12 +23,12 @@ void require(bool good, const char* option, const char* range) {
   if (!good) throw Error(Code::bad_value, fmt::format("{} must be {}", option, range), option);
 }
 
-tune::TuneOptions options_of(const TuneArguments& a, Progress& progress, double seconds) {
+void take(tune::TuneOptions& options, const TuneArguments& a, Progress& progress, double seconds) {
   require(a.jobs >= 1, "--jobs", "1 or more");
   require(a.samples >= 1 && a.samples <= 1000, "--samples", "1 to 1000");
   require(a.trials >= 0, "--trials", "0 or more");
-  tune::TuneOptions options{
-      .jobs = a.jobs, .seconds = seconds, .searcher = a.searcher, .seed = a.seed, .samples = a.samples};
+  options.jobs = a.jobs, options.seconds = seconds, options.searcher = a.searcher;
+  options.seed = a.seed, options.samples = a.samples;
   options.per_task.trials = static_cast<std::uint64_t>(a.trials);
   options.per_task.gain = parse_share(a.gain, "--gain");
   if (!a.no_library) options.onednn = a.onednn;
@@ -35,7 +36,39 @@ tune::TuneOptions options_of(const TuneArguments& a, Progress& progress, double 
     progress.update(std::min(status.seconds, seconds), seconds,
                     fmt::format("{} trials, {}", status.trials, status.doing));
   };
-  return options;
+}
+
+// "opencl", "opencl:1": the device's number; nothing: kernels in C++.
+std::optional<int> opencl_device(const TuneArguments& a) {
+  constexpr std::string_view kOpenCl = "opencl";
+  if (a.backend == "c++" && a.opencl.empty()) return std::nullopt;
+  if (a.backend == "c++")
+    throw Error(Code::usage, "--opencl names a library that nothing asks for", "--opencl",
+                "add --backend opencl");
+  if (a.backend == kOpenCl) return 0;
+  int number = 0;
+  const char* end = a.backend.data() + a.backend.size();
+  if (a.backend.starts_with("opencl:"))
+    if (auto [at, error] = std::from_chars(a.backend.data() + kOpenCl.size() + 1, end, number);
+        error == std::errc{} && at == end && number >= 0)
+      return number;
+  throw Error(Code::unknown_name, fmt::format("there is no backend '{}'", a.backend), "--backend",
+              "c++, opencl, opencl:1");
+}
+
+std::optional<tune::OpenClPlace> opencl_of(const TuneArguments& a) {
+  const std::optional<int> number = opencl_device(a);
+  if (!number) return std::nullopt;
+  if (a.threads != 0)
+    throw Error(Code::usage, "the whole of an OpenCL device is its compute units", "--threads",
+                "leave --threads away");
+  return tune::find_opencl(*number, a.opencl);
+}
+
+// What shares are parts of.
+int whole_device(const TuneArguments& a, const std::optional<tune::OpenClPlace>& opencl) {
+  if (opencl) return opencl->device.units;
+  return a.threads > 0 ? a.threads : static_cast<int>(tune::usable_cores().size());
 }
 
 std::string time_of(const std::optional<tune::Standing>& standing) {
@@ -121,12 +154,13 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   require(arguments.threads >= 0 && arguments.threads <= 1024, "--threads", "0 to 1024");
   check_page(arguments.page);
   const double seconds = parse_seconds(arguments.time, "--time");
-  const int threads =
-      arguments.threads > 0 ? arguments.threads : static_cast<int>(tune::usable_cores().size());
+  tune::TuneOptions options;
+  options.opencl = opencl_of(arguments);
   const graph::Model model = onnx::read(arguments.model);
   const graph::Shapes shapes = graph::infer_shapes(model, graph::parse_shape_overrides(arguments.shapes));
-  const pipeline::TuningPlan plan =
-      pipeline::plan_tuning(model, shapes, parse_shares(arguments.share), threads);
+  const pipeline::TuningPlan plan = pipeline::plan_tuning(
+      model, shapes, parse_shares(arguments.share), whole_device(arguments, options.opencl),
+      options.opencl ? tune::opencl_backend(*options.opencl) : tune::Backend());
   const tune::RecordLock lock(arguments.db);
   tune::RecordFile file(arguments.db);
   if (file.damaged() > 0)
@@ -134,7 +168,8 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   tune::TuneResult result;
   {
     Progress progress("tune");
-    result = tune::tune_kernels(plan.tasks, file, options_of(arguments, progress, seconds));
+    take(options, arguments, progress, seconds);
+    result = tune::tune_kernels(plan.tasks, file, options);
   }
   if (!result.library.empty())
     say(global, 0, fmt::format("oneDNN has no time for some or all operators: {}", result.library));

@@ -98,8 +98,8 @@ ContestAnswer Worker::carry_out(const ContestOrder& order) {
   key.op = latency::to_string(order.task.workload), key.share = order.task.share;
   tune::Contest contest;
   with_runner([&](tune::KernelRunner& runner) {
-    contest = time_contest(order.task, key, space, configurations, runner, place_.core, order.how, compiler_,
-                           order.onednn);
+    contest = time_contest(order.task, key, space, configurations, runner, {{place_.core}}, order.how,
+                           compiler_, order.onednn);
   });
   return {order.ticket, std::move(contest.records), std::move(contest.refused)};
 }

@@ -19,12 +19,15 @@ using tune::TuneTask;
 
 constexpr const char* kLibrary = "library";
 
-int workers_of(double share, int threads) {
+int workers_of(double share, int threads, bool units) {
   const double workers = share * threads;
   if (!(share > 0 && share <= 1) || std::abs(workers - std::round(workers)) > 1e-6 || workers < 0.5)
     throw Error(Code::bad_value,
-                fmt::format("{:g} % of {} threads is no whole number of them", 100 * share, threads),
-                "--share", "give shares that are, or say with --threads what the whole device is");
+                fmt::format("{:g} % of {} {} is no whole number of them", 100 * share, threads,
+                            units ? "compute units" : "threads"),
+                "--share",
+                units ? "give shares that are"
+                      : "give shares that are, or say with --threads what the whole device is");
   return static_cast<int>(std::lround(workers));
 }
 
@@ -43,12 +46,12 @@ Json standing_json(const std::optional<Standing>& standing) {
 }  // namespace
 
 TuningPlan plan_tuning(const graph::Model& model, const graph::Shapes& shapes,
-                       const std::vector<double>& shares, int threads) {
+                       const std::vector<double>& shares, int threads, const tune::Backend& backend) {
   TuningPlan plan;
   std::map<latency::Workload, int> layers;
   std::map<std::string, int> left_out;
   for (const latency::LayerWorkload& layer : latency::extract_workloads(model, shapes)) {
-    const std::string reason = tune::no_kernel(layer.workload);
+    const std::string reason = backend.no_kernel(layer.workload);
     if (reason.empty()) ++layers[layer.workload];
     if (!reason.empty()) ++left_out[reason];
   }
@@ -58,7 +61,7 @@ TuningPlan plan_tuning(const graph::Model& model, const graph::Shapes& shapes,
                 "dense convolutions and products in f32 have one");
   for (double share : shares)
     for (const auto& [workload, count] : layers)
-      plan.tasks.push_back({workload, share, workers_of(share, threads), count});
+      plan.tasks.push_back({workload, share, workers_of(share, threads, backend.at_once), count});
   auto work = [](const TuneTask& task) {
     return static_cast<double>(latency::macs(task.workload)) * task.layers;
   };

@@ -22,10 +22,10 @@ struct TuningPlan {
   std::vector<tune::TuneTask> tasks;  // each operator once per share, those with most work first
   std::vector<LeftOut> left_out;
 };
-/// @param shares of the device, above 0 and at most 1 @param threads that the whole device is
-/// @throws Error bad_value for a share that is no whole number of threads; nothing_to_tune if no layer has a kernel
+/// @param shares of the device, above 0 and at most 1 @param threads that the whole device is, or compute units
+/// @throws Error bad_value for a share that is no whole number of them; nothing_to_tune if no layer has a kernel
 TuningPlan plan_tuning(const graph::Model& model, const graph::Shapes& shapes,
-                       const std::vector<double>& shares, int threads);
+                       const std::vector<double>& shares, int threads, const tune::Backend& backend = {});
 
 /// Times each one-thread task that has none yet with ONNX Runtime and appends a record whose configuration is
 /// {"library": "onnxruntime 1.30.0"}: it stands beside the kernels and can be the best. Of several threads no library

@@ -92,15 +92,6 @@ struct Samples {
   std::map<Conversion, std::vector<double>> conversions;
 };
 
-// The runs whose time lies between the quartiles of all: what is typical, without the machine's moods.
-std::vector<std::size_t> typical_runs(const std::vector<double>& run_us) {
-  const runtime::Summary all = runtime::summarize(run_us);
-  std::vector<std::size_t> typical;
-  for (std::size_t r = 0; r < run_us.size(); ++r)
-    if (run_us[r] >= all.q1 && run_us[r] <= all.q3) typical.push_back(r);
-  return typical;
-}
-
 // The mean of each part over the typical runs, so that parts add up to runs.
 void gather(const Json& profile, const TurnList& list, const std::vector<int>& choice, Samples& samples) {
   const Json& nodes = member(profile, "nodes", "answer");
@@ -156,6 +147,16 @@ void note(std::vector<Refusal>& refusals, int unit, const std::string& why) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> typical_runs(const std::vector<double>& run_us) {
+  const runtime::Summary all = runtime::summarize(run_us);
+  std::vector<std::size_t> typical;
+  for (std::size_t r = 0; r < run_us.size(); ++r)
+    if (run_us[r] >= all.q1 && run_us[r] <= all.q3) typical.push_back(r);
+  if (typical.empty())
+    for (std::size_t r = 0; r < run_us.size(); ++r) typical.push_back(r);
+  return typical;
+}
 
 std::vector<int> all_on(const TurnNetwork& network, int unit) {
   return choice_of(network, [&](std::size_t) { return Way{"", unit, unit, 0, 0}; });

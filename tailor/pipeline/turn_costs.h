@@ -37,6 +37,10 @@ struct WholeRuns {
   std::vector<double> us, round_us;
 };
 
+/// Indices of the runs whose time lies between the quartiles of all: what is typical, without the machine's moods. All of them
+/// where none lies there (two runs).
+std::vector<std::size_t> typical_runs(const std::vector<double>& run_us);
+
 struct TurnCosts {
   std::vector<Additivity> networks;
   int parts = 0, alone = 0;      // costs, and how many of them were met in no network and timed alone

@@ -9,21 +9,12 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <fstream>
 #include <map>
 
 namespace tailor::tune {
 namespace {
 
 constexpr int kMoreTries = 2;  // where the runner was killed from outside
-
-std::string processor() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);)
-    if (line.starts_with("model name"))
-      if (const std::size_t at = line.find(": "); at != std::string::npos) return line.substr(at + 2);
-  return "unknown processor";
-}
 
 // Why a record of that key says nothing about kernels made here and now.
 std::string why_not_here(const RecordKey& theirs, const RecordKey& ours) {
@@ -38,11 +29,6 @@ int workers_of(double share, int threads) {
 }
 
 }  // namespace
-
-MachineClass class_of_this_machine(const CompilerOptions& compiler) {
-  return {fmt::format("{}, {}", processor(), vector_unit().name),
-          fmt::format("{}; {}", compiler_version(compiler), compiler.flags), kernel_hash()};
-}
 
 RecordKey key_of(const TuneTask& task, const MachineClass& machine) {
   const bool conv = task.workload.kind == latency::Kind::conv;
@@ -63,14 +49,15 @@ std::string now_text() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime
 
 TimedAlone time_alone(const latency::Workload& workload, int workers, const Space& space,
                       const std::vector<Configuration>& configurations, KernelRunner& runner,
-                      const CompilerOptions& compiler, HalvingOptions options, const OneDnnFile& onednn) {
+                      const Backend& backend, HalvingOptions options, const OneDnnFile& onednn,
+                      KernelRunner* library) {
   TAILOR_CHECK(workers == 1 || !onednn);
   TemporaryFolder folder;
   std::map<Configuration, std::filesystem::path> libraries;
   std::vector<Configuration> made;
   for (const Configuration& configuration : configurations) {
-    const std::string source = kernel_source(workload, vector_unit(), space, configuration);
-    const Compiled compiled = compile_kernel(source, folder.fresh(".so"), compiler);
+    const Compiled compiled =
+        backend.compile(backend.source(workload, space, configuration), folder.fresh(backend.extension));
     if (compiled.outcome != Outcome::ok) continue;
     made.push_back(configuration), libraries[configuration] = compiled.library;
   }
@@ -82,7 +69,7 @@ TimedAlone time_alone(const latency::Workload& workload, int workers, const Spac
         own = runner.time(libraries.at(configuration), workload, workers, samples);
       return own.us;
     }
-    const KernelTiming timing = runner.time_onednn(*onednn, workload, samples);
+    const KernelTiming timing = (library ? *library : runner).time_onednn(*onednn, workload, samples);
     if (timing.outcome == Outcome::ok) timed.library = timing.kernel, timed.refused.clear();
     if (timing.outcome != Outcome::ok)
       timed.refused = fmt::format("{}: {}", name(timing.outcome), timing.message);

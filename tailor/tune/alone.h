@@ -2,8 +2,8 @@
 #pragma once
 
 #include "tailor/latency/workload.h"
+#include "tailor/tune/backend.h"
 #include "tailor/tune/halving.h"
-#include "tailor/tune/kernel_bench.h"
 #include "tailor/tune/records.h"
 
 #include <string>
@@ -19,16 +19,6 @@ struct TuneTask {
   int layers = 1;   // of the network that are this operator
 };
 
-/// What the keys of all tasks on a machine have in common.
-struct MachineClass {
-  std::string device;    // processor and instruction set
-  std::string versions;  // compiler and its flags
-  std::string source;    // SHA-256 of the kernels' text
-  friend auto operator<=>(const MachineClass&, const MachineClass&) = default;
-  friend bool operator==(const MachineClass&, const MachineClass&) = default;
-};
-/// Of this machine. @throws Error runtime_missing (no compiler)
-MachineClass class_of_this_machine(const CompilerOptions& compiler);
 /// The key of a task's records on such a machine.
 RecordKey key_of(const TuneTask& task, const MachineClass& machine);
 /// The key of a task's records on this machine. @throws Error runtime_missing (no compiler)
@@ -48,11 +38,12 @@ struct TimedAlone {
 };
 /// Kernels of these configurations, compiled and then timed against each other, and against the library's kernel, with
 /// nobody beside, in the same rounds. Those that do not compile are left out.
-/// @param onednn on one thread only @throws as KernelRunner::time, compile_kernel
+/// @param onednn on one thread only @param library's runner; nullptr: `runner` times the library too
+/// @throws as KernelRunner::time, Backend::compile
 TimedAlone time_alone(const latency::Workload& workload, int workers, const Space& space,
                       const std::vector<Configuration>& configurations, KernelRunner& runner,
-                      const CompilerOptions& compiler, HalvingOptions options,
-                      const OneDnnFile& onednn = std::nullopt);
+                      const Backend& backend, HalvingOptions options, const OneDnnFile& onednn = std::nullopt,
+                      KernelRunner* library = nullptr);
 
 /// The own kernel's time over the library's, of those that took part in one contest; nothing if one of them is missing.
 std::optional<double> own_over_library(const TimedAlone& timed);

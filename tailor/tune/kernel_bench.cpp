@@ -22,12 +22,6 @@ namespace {
 constexpr std::size_t kLongestAnswer = std::size_t{16} << 20;
 constexpr double kGrace = 0.5, kStartTimeout = 20;
 
-std::string quoted(const std::string& word) {
-  std::string text = "'";
-  for (char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 std::string compiler_of(const CompilerOptions& options) {
   const char* chosen = std::getenv("CXX");
   return !options.command.empty() ? options.command : chosen && *chosen ? chosen : "c++";
@@ -38,16 +32,22 @@ std::string last_words(const std::string& errors) {
   return errors.size() > kMost ? errors.substr(errors.size() - kMost) : errors;
 }
 
-std::string default_runner() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path() / "tailor-runner-kernels";
-  if (error || !fs::exists(program))
-    throw Error(Code::runtime_missing, "the program that runs kernels is not there", program.string(),
-                "build the target tailor-runner-kernels");
-  return "exec " + quoted(program.string());
+}  // namespace
+
+std::string shell_quoted(const std::string& word) {
+  std::string text = "'";
+  for (char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
 }
 
-}  // namespace
+std::string runner_beside(const std::string& name) {
+  std::error_code error;
+  const fs::path program = fs::read_symlink("/proc/self/exe", error).parent_path() / name;
+  if (error || !fs::exists(program))
+    throw Error(Code::runtime_missing, "the program that runs kernels is not there", program.string(),
+                fmt::format("build the target {}", name));
+  return "exec " + shell_quoted(program.string());
+}
 
 Compiled compile_kernel(const std::string& source, const fs::path& library, const CompilerOptions& options) {
   fs::path text = library;
@@ -56,7 +56,7 @@ Compiled compile_kernel(const std::string& source, const fs::path& library, cons
   std::string command = "exec ";
   if (!options.cores.empty()) command += fmt::format("taskset -c {} ", fmt::join(options.cores, ","));
   command += fmt::format("nice -n 10 {} -std=c++17 -w {} -shared -fPIC -o {} {}", compiler_of(options),
-                         options.flags, quoted(library.string()), quoted(text.string()));
+                         options.flags, shell_quoted(library.string()), shell_quoted(text.string()));
   const auto start = std::chrono::steady_clock::now();
   // What a compiler that is killed leaves behind goes with the library's folder.
   Subprocess compiler(command, {{"TMPDIR", library.parent_path().string()}});
@@ -92,6 +92,7 @@ struct KernelRunner::Process {
   double timeout_s;
   std::optional<Subprocess> child = std::nullopt;
   std::int64_t id = 0;
+  Json greeting = {};
 
   struct Answer {
     Outcome outcome = Outcome::ok;  // ok: it answered, whatever it said
@@ -125,14 +126,26 @@ struct KernelRunner::Process {
     child.reset();
     return {outcome, Json(), last_words(errors.empty() ? end : end + ": " + errors)};
   }
+  // What is missing on the runner's side, in its own words; likewise a device that there is not.
+  static void throw_if_told(const Json& json) {
+    if (!json.is_object()) return;
+    const std::string code = json.value("code", "");
+    for (Code known : {Code::runtime_missing, Code::unknown_name})
+      if (code == spelling(known))
+        throw Error(known, json.value("message", ""), json.value("place", ""), json.value("help", ""));
+  }
   void start() {
     if (child) return;
     child.emplace(command);
     Json hello = {{"op", "hello"}};
     if (core >= 0) hello["cpu"] = core;
-    const Answer answer = ask(std::move(hello), kStartTimeout);
-    if (answer.outcome == Outcome::ok && answer.json["ok"].get<bool>()) return;
+    Answer answer = ask(std::move(hello), kStartTimeout);
+    if (answer.outcome == Outcome::ok && answer.json["ok"].get<bool>()) {
+      greeting = std::move(answer.json);
+      return;
+    }
     child.reset();
+    throw_if_told(answer.json);
     throw Error(
         Code::runner_failed,
         fmt::format("the runner of kernels does not start: {}",
@@ -142,30 +155,41 @@ struct KernelRunner::Process {
 };
 
 KernelRunner::KernelRunner(int core, std::string command, double timeout_s)
-    : process_(
-          std::make_unique<Process>(Process{core, command.empty() ? default_runner() : command, timeout_s})) {
+    : process_(std::make_unique<Process>(
+          Process{core, command.empty() ? runner_beside("tailor-runner-kernels") : command, timeout_s})) {
   process_->start();
 }
 KernelRunner::~KernelRunner() = default;
 KernelRunner::KernelRunner(KernelRunner&&) noexcept = default;
 KernelRunner& KernelRunner::operator=(KernelRunner&&) noexcept = default;
+const Json& KernelRunner::hello() const { return process_->greeting; }
 
 namespace {
+
+// Of a kernel that is not right: it computes something else, or a runner that compiles says what became of it.
+KernelTiming failure_from(const Json& json) {
+  const std::optional<Outcome> told =
+      json.contains("outcome") ? find_outcome(text(json, "outcome", "answer")) : Outcome::wrong_result;
+  if (!told || *told == Outcome::ok) return {Outcome::invalid, {}, "the runner gave no outcome"};
+  if (*told != Outcome::wrong_result)
+    return {*told, {}, last_words(json.value("message", "no reason given"))};
+  return {*told,
+          {},
+          fmt::format("error {} of the sum of absolute products", to_line(member(json, "error", "answer")))};
+}
 
 // What an answer to "time" or "load" says.
 KernelTiming timing_from(const Json& json) {
   if (!json["ok"].get<bool>())
     return {Outcome::invalid, {}, last_words(json.value("message", "no reason given"))};
   try {
-    if (!boolean(json, "right", "answer"))
-      return {Outcome::wrong_result,
-              {},
-              fmt::format("error {} of the sum of absolute products", to_line(json["error"]))};
+    if (!boolean(json, "right", "answer")) return failure_from(json);
     KernelTiming timing;
     const Json& us = member(json, "us", "answer");
     for (const Json& sample : us.is_array() ? us : Json::array({us}))
       if (sample.is_number() && sample.get<double>() > 0) timing.us.push_back(sample.get<double>());
     if (timing.us.empty()) return {Outcome::invalid, {}, "the runner gave no times"};
+    if (json.contains("compile_s")) timing.compile_s = number(json, "compile_s", "answer");
     if (json.contains("kernel")) timing.kernel = text(json, "kernel", "answer");
     return timing;
   } catch (const Error& error) {

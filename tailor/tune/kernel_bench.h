@@ -36,11 +36,17 @@ Compiled compile_kernel(const std::string& source, const std::filesystem::path& 
 std::string compiler_version(const CompilerOptions& options = {});
 
 struct KernelTiming {
-  Outcome outcome = Outcome::ok;  // ok, invalid, timeout or wrong_result
+  Outcome outcome = Outcome::ok;  // ok, invalid, timeout or wrong_result; of a runner that compiles any
   std::vector<double> us;         // per run
   std::string message;
   std::string kernel = {};  // of a library: its version and what it chose
+  double compile_s = 0;     // on the clock, of a runner that compiles
 };
+
+/// The shell command of a runner's program that lies beside this one. @throws Error runtime_missing
+std::string runner_beside(const std::string& program);
+/// One word of a shell command.
+std::string shell_quoted(const std::string& word);
 
 /// The runner was killed by somebody else (signal 9): an administrator, or a system short of memory. That says nothing of the
 /// kernel.
@@ -56,11 +62,14 @@ struct KernelWindow {
 class KernelRunner {
  public:
   /// @param core -1: any @param command shell command; empty: tailor-runner-kernels beside this program
-  /// @throws Error runtime_missing, runner_failed
+  /// @throws Error runtime_missing (also the runner's word that its device or library is), runner_failed
   explicit KernelRunner(int core = -1, std::string command = {}, double timeout_s = 60);
   ~KernelRunner();
   KernelRunner(KernelRunner&&) noexcept;
   KernelRunner& operator=(KernelRunner&&) noexcept;
+
+  /// What the runner that is there, or was last, says of itself.
+  const Json& hello() const;
 
   /// Checks the kernel against loops in double precision, then times it: `samples` times a run of all `workers` one
   /// after the other, of which the longest counts, repeated until a sample takes `min_sample_us`. Thread CPU clock.

@@ -3,63 +3,16 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/latency/post.h"
+#include "tailor/tune/product.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 namespace tailor::tune {
-namespace {
 
 using latency::Kind;
 using latency::Workload;
-
-// The layer as a product: m x k times k x n, `images` times.
-struct Product {
-  std::int64_t m, n, k, images;
-};
-Product product_of(const Workload& w) {
-  if (w.kind == Kind::conv) return {w.oc, w.oh * w.ow, w.ic * w.kh * w.kw, w.mb};
-  return {w.mb * w.oh * w.ow, w.oc, w.ic, 1};
-}
-
-bool has(const Workload& w, std::string_view word) {
-  const std::vector<std::string> words = latency::post_words(w.post);
-  return std::find(words.begin(), words.end(), word) != words.end();
-}
-
-// Those of `sizes` below `whole`, and `whole` itself.
-std::vector<Value> sizes_up_to(const std::vector<std::int64_t>& sizes, std::int64_t whole) {
-  std::vector<std::int64_t> taken;
-  std::copy_if(sizes.begin(), sizes.end(), std::back_inserter(taken),
-               [&](std::int64_t s) { return s < whole; });
-  taken.push_back(whole);
-  return {taken.begin(), taken.end()};
-}
-
-std::int64_t value(const Space& space, const Configuration& configuration, std::string_view name) {
-  for (std::size_t p = 0; p < space.parameters().size(); ++p)
-    if (space.parameters()[p].name == name)
-      return std::get<std::int64_t>(space.parameters()[p].values[static_cast<std::size_t>(configuration[p])]);
-  return 0;
-}
-
-std::string constants(const Workload& w) {
-  const Product p = product_of(w);
-  std::string text;
-  auto add = [&](const char* name, std::int64_t number) {
-    text += fmt::format("#define {} {}L\n", name, number);
-  };
-  add("M", p.m), add("N", p.n), add("K", p.k), add("IMAGES", p.images);
-  add("CONV", w.kind == Kind::conv), add("IC", w.ic), add("IH", w.ih), add("IW", w.iw), add("OW", w.ow);
-  add("KH", w.kh), add("KW", w.kw), add("SH", w.sh), add("SW", w.sw), add("DH", w.dh), add("DW", w.dw);
-  add("PT", w.pt), add("PL", w.pl), add("PB", w.pb), add("PR", w.pr);
-  add("BIAS", has(w, "bias") || has(w, "bn")), add("RESIDUAL", has(w, "add"));
-  add("RELU", has(w, "relu")), add("CLIP", has(w, "clip"));
-  return text;
-}
-
-}  // namespace
 
 VectorUnit vector_unit() {
 #if defined(__x86_64__)
@@ -111,15 +64,15 @@ Space kernel_space(const Workload& workload, const VectorUnit& unit) {
 
 std::string kernel_source(const Workload& workload, const VectorUnit& unit, const Space& space,
                           const Configuration& configuration) {
-  std::string text = constants(workload);
+  std::string text = constants_of(workload, "L");
   auto add = [&](const char* name, std::string_view parameter) {
-    text += fmt::format("#define {} {}L\n", name, value(space, configuration, parameter));
+    text += fmt::format("#define {} {}L\n", name, setting(space, configuration, parameter));
   };
   add("MR", "mr"), add("NV", "nv"), add("KC", "kc"), add("MC", "mc"), add("NC", "nc"),
       add("PACK_LEFT", "pack");
   text += fmt::format("#define VL {}\n#define UNROLL_ALL _Pragma(\"GCC unroll 16\")\n", unit.floats);
-  text +=
-      fmt::format("#define UNROLL_DEPTH _Pragma(\"GCC unroll {}\")\n", value(space, configuration, "unroll"));
+  text += fmt::format("#define UNROLL_DEPTH _Pragma(\"GCC unroll {}\")\n",
+                      setting(space, configuration, "unroll"));
   return text + std::string(kernel_texts().front().second);
 }
 
@@ -127,13 +80,13 @@ Blocks blocks_of(const Workload& workload, const VectorUnit& unit, const Space& 
                  const Configuration& configuration) {
   const Product p = product_of(workload);
   auto up = [](std::int64_t number, std::int64_t step) { return (number + step - 1) / step * step; };
-  const std::int64_t mr = value(space, configuration, "mr"),
-                     nr = value(space, configuration, "nv") * unit.floats;
+  const std::int64_t mr = setting(space, configuration, "mr"),
+                     nr = setting(space, configuration, "nv") * unit.floats;
   return {p.images,
           p.m,
           p.n,
-          up(std::min(value(space, configuration, "mc"), up(p.m, mr)), mr),
-          up(std::min(value(space, configuration, "nc"), up(p.n, nr)), nr),
+          up(std::min(setting(space, configuration, "mc"), up(p.m, mr)), mr),
+          up(std::min(setting(space, configuration, "nc"), up(p.n, nr)), nr),
           mr,
           nr};
 }

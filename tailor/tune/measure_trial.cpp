@@ -1,8 +1,6 @@
 // measure_trial: sentinel, kernel, sentinel. time_contest: halving, then one record for each who took part.
 #include "tailor/tune/measure_trial.h"
 
-#include "tailor/tune/partition.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,12 +26,13 @@ void name_library(Record& record, const TimedAlone& timed) {
 std::size_t measure_trial(KernelRunner& runner, const std::filesystem::path& library, const TuneTask& task,
                           const TrialCare& care, Record& record) {
   std::size_t repeated = 0;
+  const double before_runner = record.compile_s;
   for (int attempt = 0; attempt < kPatience; ++attempt) {
     const double before = runner.sentinel_us();
     KernelTiming timing = runner.time(library, task.workload, task.workers, care.samples);
     const bool last = attempt + 1 == kPatience, killed = was_killed(timing);
     record.outcome = timing.outcome, record.us = std::move(timing.us),
-    record.message = std::move(timing.message);
+    record.message = std::move(timing.message), record.compile_s = before_runner + timing.compile_s;
     if (record.outcome != Outcome::ok && !killed) break;
     if (!killed) {
       const double after = runner.sentinel_us();
@@ -46,22 +45,25 @@ std::size_t measure_trial(KernelRunner& runner, const std::filesystem::path& lib
 }
 
 Contest time_contest(const TuneTask& task, const RecordKey& key, const Space& space,
-                     const std::vector<Configuration>& configurations, KernelRunner& runner, int core,
-                     const HalvingOptions& how, const CompilerOptions& compiler, const OneDnnFile& onednn) {
+                     const std::vector<Configuration>& configurations, KernelRunner& runner,
+                     const Partition& where, const HalvingOptions& how, const Backend& backend,
+                     const OneDnnFile& onednn, KernelRunner* library) {
   const double sentinel = runner.sentinel_us();
-  const TimedAlone timed = time_alone(task.workload, task.workers, space, configurations, runner, compiler,
-                                      how, task.workers == 1 ? onednn : std::nullopt);
+  const TimedAlone timed = time_alone(task.workload, task.workers, space, configurations, runner, backend,
+                                      how, task.workers == 1 ? onednn : std::nullopt, library);
   const double later = runner.sentinel_us();
   Contest contest{{}, timed.refused};
   for (const Contender& contender : timed.order) {
     if (contender.us.empty()) continue;
     Record record;
     record.key = key;
-    if (contender.configuration == kLibraryKernel)
+    const bool is_library = contender.configuration == kLibraryKernel;
+    if (is_library)
       name_library(record, timed);
     else
       record.configuration = named(space, contender.configuration);
-    record.us = contender.us, record.clock = "thread cpu", record.partition = to_string(Partition{{core}});
+    record.us = contender.us, record.clock = is_library ? "thread cpu" : backend.clock;
+    record.partition = to_string(where, is_library && library ? "cpu" : backend.unit);
     record.neighbours = "idle", record.tier = Tier::exclusive, record.when = now_text();
     record.sentinel = sentinel > 0 && later > 0 ? later / sentinel : 1;
     contest.records.push_back(std::move(record));

@@ -28,9 +28,10 @@ struct Contest {
   std::string refused;  // why the library has no time; "" if it has, or was not asked
 };
 /// Times configurations against each other on one core with nobody beside, and oneDNN's kernel with them on one thread.
-/// @param core that the runner is on @throws as time_alone
+/// @param where the runner measures @param library as in time_alone @throws as time_alone
 Contest time_contest(const TuneTask& task, const RecordKey& key, const Space& space,
-                     const std::vector<Configuration>& configurations, KernelRunner& runner, int core,
-                     const HalvingOptions& how, const CompilerOptions& compiler, const OneDnnFile& onednn);
+                     const std::vector<Configuration>& configurations, KernelRunner& runner,
+                     const Partition& where, const HalvingOptions& how, const Backend& backend,
+                     const OneDnnFile& onednn, KernelRunner* library = nullptr);
 
 }  // namespace tailor::tune

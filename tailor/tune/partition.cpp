@@ -50,13 +50,13 @@ bool are_disjoint(const std::vector<Partition>& partitions) {
   return true;
 }
 
-std::string to_string(const Partition& partition) {
+std::string to_string(const Partition& partition, std::string_view unit) {
   std::string text;
   for (std::size_t i = 0; i < partition.cores.size();) {
     std::size_t last = i;
     while (last + 1 < partition.cores.size() && partition.cores[last + 1] == partition.cores[last] + 1)
       ++last;
-    text += text.empty() ? "cpu " : ",";
+    text += text.empty() ? fmt::format("{} ", unit) : ",";
     text += i == last ? fmt::format("{}", partition.cores[i])
                       : fmt::format("{}-{}", partition.cores[i], partition.cores[last]);
     i = last + 1;

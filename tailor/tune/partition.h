@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tailor::tune {
@@ -24,7 +25,7 @@ std::vector<Partition> split_cores(const std::vector<int>& cores, int parts);
 std::vector<int> remaining_cores(const std::vector<int>& cores, const std::vector<Partition>& partitions);
 /// No core is in two of them.
 bool are_disjoint(const std::vector<Partition>& partitions);
-/// "cpu 0-3,6"
-std::string to_string(const Partition& partition);
+/// "cpu 0-3,6" @param unit "cpu", or what else the numbers count
+std::string to_string(const Partition& partition, std::string_view unit = "cpu");
 
 }  // namespace tailor::tune

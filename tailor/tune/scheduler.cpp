@@ -1,5 +1,5 @@
 // Board: what all parts share, behind one mutex: desks, the file, counts. Part: one thread with its runner; it
-// takes a job from the board, compiles it ahead, measures, gives back a record. run_alone: alone, at the end.
+// takes a job from the board, compiles it ahead, measures, gives back a record. Arena: alone, at the end.
 #include "tailor/tune/scheduler.h"
 
 #include "tailor/base/error.h"
@@ -8,6 +8,8 @@
 #include "tailor/tune/desk.h"
 #include "tailor/tune/measure_trial.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -15,6 +17,7 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 namespace tailor::tune {
@@ -35,11 +38,11 @@ struct Job {
 
 class Board {
  public:
-  Board(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options)
-      : file_(file), options_(options), unit_(vector_unit()) {
-    const MachineClass machine = class_of_this_machine(options.compiler);
+  Board(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options, Backend backend)
+      : file_(file), options_(options), backend_(std::move(backend)) {
+    const MachineClass machine = backend_.machine();
     for (std::size_t i = 0; i < tasks.size(); ++i)
-      desks_.push_back(make_desk(tasks[i], key_of(tasks[i], machine), kernel_space(tasks[i].workload, unit_),
+      desks_.push_back(make_desk(tasks[i], key_of(tasks[i], machine), backend_.space(tasks[i].workload),
                                  options.searcher, options.seed + i, file.records()));
     under_way_.resize(tasks.size());
   }
@@ -54,7 +57,7 @@ class Board {
       Desk& d = desks_[*desk];
       if (const std::optional<Configuration> configuration = ask(d)) {
         ++under_way_[*desk];
-        return Job{*desk, *configuration, kernel_source(d.task.workload, unit_, *d.space, *configuration)};
+        return Job{*desk, *configuration, backend_.source(d.task.workload, *d.space, *configuration)};
       }
     }
     return std::nullopt;
@@ -80,7 +83,7 @@ class Board {
   void stop() { stopped_ = true; }
   const Desk& desk(std::size_t index) const { return desks_[index]; }
   const std::vector<Desk>& desks() const { return desks_; }
-  const VectorUnit& unit() const { return unit_; }
+  const Backend& backend() const { return backend_; }
   const TuneOptions& options() const { return options_; }
   RecordFile& file() { return file_; }
   std::size_t size() const { return desks_.size(); }
@@ -115,7 +118,7 @@ class Board {
 
   RecordFile& file_;
   const TuneOptions& options_;
-  VectorUnit unit_;
+  Backend backend_;
   std::vector<Desk> desks_;
   std::vector<std::uint64_t> under_way_;  // per desk: asked for and not yet done
   TuneResult result_;
@@ -124,14 +127,20 @@ class Board {
   Clock::time_point start_ = Clock::now();
 };
 
+// On the partition's first core; of an OpenCL device, all its units, which the driver binds to cores by itself.
+KernelRunner runner_on(const Partition& partition, const TuneOptions& options, const TemporaryFolder& cache) {
+  if (!options.opencl) return KernelRunner(partition.cores.front(), options.runner);
+  return KernelRunner(-1, command_for(*options.opencl, partition.cores.front(),
+                                      static_cast<int>(partition.cores.size()), cache.path()));
+}
+
 class Part {
  public:
-  Part(Board& board, const Partition& partition, const CompilerOptions& compiler, bool alone)
+  Part(Board& board, const Partition& partition, bool alone)
       : board_(board),
         partition_(partition),
-        compiler_(compiler),
         alone_(alone),
-        runner_(partition.cores.front(), board.options().runner) {}
+        runner_(runner_on(partition, board.options(), folder_)) {}
 
   void work() {
     first_sentinel_ = runner_.sentinel_us();
@@ -155,18 +164,22 @@ class Part {
   std::optional<Ahead> take() {
     std::optional<Job> job = board_.next();
     if (!job) return std::nullopt;
-    const std::filesystem::path library = folder_.fresh(".so");
-    std::future<Compiled> compiled = std::async(
-        std::launch::async,
-        [source = job->source, library, how = compiler_] { return compile_kernel(source, library, how); });
+    const std::filesystem::path library = folder_.fresh(board_.backend().extension);
+    std::future<Compiled> compiled = std::async(std::launch::async, [source = job->source, library, this] {
+      return board_.backend().compile(source, library);
+    });
     return Ahead{std::move(*job), std::move(compiled)};
   }
 
   void finish(const Job& job, const Compiled& compiled) {
     Record record;
     record.outcome = compiled.outcome, record.message = compiled.message, record.compile_s = compiled.seconds;
-    record.clock = "thread cpu", record.partition = to_string(Partition{{partition_.cores.front()}});
-    record.neighbours = alone_ ? "compiler" : "busy", record.tier = Tier::parallel;
+    const Backend& backend = board_.backend();
+    const int workers = board_.desk(job.desk).task.workers;
+    record.clock = backend.clock;
+    record.partition = to_string(occupied(backend, partition_, workers), backend.unit);
+    record.neighbours = !alone_ ? "busy" : board_.options().opencl ? "idle" : "compiler";
+    record.tier = Tier::parallel;
     if (compiled.outcome == Outcome::ok) measure(job, compiled.library, record);
     board_.done(job, std::move(record));
   }
@@ -180,22 +193,21 @@ class Part {
 
   Board& board_;
   Partition partition_;
-  CompilerOptions compiler_;
   bool alone_;
-  KernelRunner runner_;
   TemporaryFolder folder_;
+  KernelRunner runner_;
   double first_sentinel_ = 0;
 };
 
 // All parts until the board has nothing left. The first error stops them all and is thrown when they have ended.
-void run_parts(Board& board, const std::vector<Partition>& partitions, const CompilerOptions& compiler) {
+void run_parts(Board& board, const std::vector<Partition>& partitions) {
   std::exception_ptr thrown;
   std::mutex mutex;
   std::vector<std::jthread> threads;
   for (const Partition& partition : partitions)
     threads.emplace_back([&, partition] {
       try {
-        Part(board, partition, compiler, partitions.size() == 1).work();
+        Part(board, partition, partitions.size() == 1).work();
       } catch (...) {
         std::lock_guard lock(mutex);
         if (!thrown) thrown = std::current_exception();
@@ -206,18 +218,27 @@ void run_parts(Board& board, const std::vector<Partition>& partitions, const Com
   if (thrown) std::rethrow_exception(thrown);
 }
 
-// Timed alone on one core with nobody beside; one record each with all samples.
-void run_alone(Board& board, std::size_t index, const std::vector<Configuration>& finalists,
-               KernelRunner& runner, int core, const CompilerOptions& compiler, const OneDnnFile& onednn) {
-  if (finalists.empty()) return;
-  const Desk& desk = board.desk(index);
-  const HalvingOptions how{
-      .first = 5, .finalists = board.options().finalists, .last = 20, .seed = board.options().seed};
-  const Contest contest =
-      time_contest(desk.task, desk.key, *desk.space, finalists, runner, core, how, compiler, onednn);
-  if (!contest.refused.empty()) board.refused(contest.refused);
-  for (const Record& record : contest.records) board.file().append(record);
-}
+// Where finals are held: with nobody beside.
+struct Arena {
+  Board& board;
+  Partition partition;
+  Backend backend;
+  KernelRunner runner;
+  std::optional<KernelRunner> library = std::nullopt;  // the library's, where it needs another program
+
+  // One record for each who took part, with all samples.
+  void run(std::size_t index, const std::vector<Configuration>& finalists, const OneDnnFile& onednn) {
+    if (finalists.empty()) return;
+    const Desk& desk = board.desk(index);
+    const HalvingOptions how{
+        .first = 5, .finalists = board.options().finalists, .last = 20, .seed = board.options().seed};
+    const Contest contest = time_contest(desk.task, desk.key, *desk.space, finalists, runner,
+                                         occupied(backend, partition, desk.task.workers), how, backend,
+                                         onednn, library ? &*library : nullptr);
+    if (!contest.refused.empty()) board.refused(contest.refused);
+    for (const Record& record : contest.records) board.file().append(record);
+  }
+};
 
 // Who meets in the final of a desk; also finalists that met before, where the library is wanted and was not there.
 std::vector<Configuration> contestants(const Board& board, std::size_t index,
@@ -233,31 +254,57 @@ std::vector<Configuration> contestants(const Board& board, std::size_t index,
              : contestants_of(desk, records, options.finalists);
 }
 
-}  // namespace
+// Finals of all desks, then the winners of one share as guests at the others.
+void run_finals(Board& board, const Partition& partition, const Backend& backend) {
+  const TuneOptions& options = board.options();
+  const TemporaryFolder cache;
+  Arena arena{board, partition, backend, runner_on(partition, options, cache)};
+  if (options.opencl && options.onednn) arena.library = KernelRunner(usable_cores().front(), options.runner);
+  for (std::size_t i = 0; i < board.size(); ++i)
+    arena.run(i, contestants(board, i, board.file().records()), options.onednn);
+  for (std::size_t i = 0; i < board.size(); ++i)
+    arena.run(i, guests_of(board.desks(), i, board.file().records()), std::nullopt);
+}
 
-TuneResult tune_kernels(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options) {
+// Cores of this process, or compute units of a device, in as many parts as there are jobs.
+std::vector<Partition> parts_of(const std::vector<TuneTask>& tasks, const TuneOptions& options) {
+  if (!options.opencl) return split_cores(usable_cores(), options.jobs);
+  std::vector<int> units(static_cast<std::size_t>(options.opencl->device.units));
+  std::iota(units.begin(), units.end(), 0);
+  const std::vector<Partition> partitions = split_cores(units, options.jobs);
   for (const TuneTask& task : tasks)
-    TAILOR_CHECK(no_kernel(task.workload).empty() && task.workers >= 1 && task.share > 0 && task.share <= 1);
-  const std::vector<int> cores = usable_cores();
-  const std::vector<Partition> partitions = split_cores(cores, options.jobs);
-  Board board(tasks, file, options);
+    if (static_cast<std::size_t>(task.workers) > partitions.front().cores.size())
+      throw Error(Code::bad_value,
+                  fmt::format("a share of {} compute units does not fit into one of {} parts of {}",
+                              task.workers, options.jobs, units.size()),
+                  "--jobs", "fewer jobs, or smaller shares");
+  return partitions;
+}
+
+// C++ is compiled on cores that nobody measures on, where there are any.
+Backend backend_beside(const std::vector<Partition>& partitions, const TuneOptions& options) {
+  if (options.opencl) return opencl_backend(*options.opencl);
   CompilerOptions compiler = options.compiler;
   std::vector<Partition> driven;  // one core of each part works; the others can compile
   for (const Partition& partition : partitions) driven.push_back({{partition.cores.front()}});
-  compiler.cores = remaining_cores(cores, driven);
-  run_parts(board, partitions, compiler);
+  compiler.cores = remaining_cores(usable_cores(), driven);
+  return compiler;
+}
+
+}  // namespace
+
+TuneResult tune_kernels(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options) {
+  const std::vector<Partition> partitions = parts_of(tasks, options);
+  const Backend beside = backend_beside(partitions, options);
+  for (const TuneTask& task : tasks)
+    TAILOR_CHECK(beside.no_kernel(task.workload).empty() && task.workers >= 1 && task.share > 0 &&
+                 task.share <= 1);
+  Board board(tasks, file, options, beside);
+  run_parts(board, partitions);
   const double seconds = board.seconds();
   throw_if_interrupted();
-  if (options.finalists > 0) {
-    const int core = partitions.front().cores.front();
-    KernelRunner runner(core, options.runner);
-    for (std::size_t i = 0; i < board.size(); ++i)
-      run_alone(board, i, contestants(board, i, file.records()), runner, core, options.compiler,
-                options.onednn);
-    for (std::size_t i = 0; i < board.size(); ++i)
-      run_alone(board, i, guests_of(board.desks(), i, file.records()), runner, core, options.compiler,
-                std::nullopt);
-  }
+  if (options.finalists > 0)
+    run_finals(board, partitions.front(), options.opencl ? beside : Backend(options.compiler));
   return board.result(seconds);
 }
 

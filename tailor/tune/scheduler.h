@@ -5,7 +5,7 @@
 /// look is ours). One thread drives one part and its runner process; the next kernel is compiled while the present one
 /// is measured, on the cores that belong to no part where there are any. A kernel that never changes is timed before
 /// and after each trial; where its two times differ, the trial is measured again. All state is the record file: who is
-/// killed goes on from it.
+/// killed goes on from it. With OpenCL the parts are sub-devices, each with a runner of its own, and the driver compiles.
 #pragma once
 
 #include "tailor/tune/alone.h"
@@ -35,6 +35,9 @@ struct TuneOptions {
   OneDnnFile onednn = {};
   CompilerOptions compiler = {};
   std::string runner = {};  // command; empty: tailor-runner-kernels beside this program
+  /// Kernels in OpenCL C in the place of C++: on parts of this device instead of cores, with compute units as workers.
+  /// `compiler` and `runner` are then those of the library's kernel only.
+  std::optional<OpenClPlace> opencl = {};
   /// Told after each trial; calls never overlap.
   struct Status {
     std::size_t trials = 0;  // of this run
@@ -66,8 +69,9 @@ struct TuneResult {
 /// Tunes until the time is over or no task has anything left to gain, then times the finalists alone, unless all of them
 /// were timed alone before. Every trial is
 /// in `file` when the next one begins. Tasks that were begun before go on from their records.
-/// @pre no_kernel(task.workload) == "" for each
-/// @throws Error interrupted (records are kept), bad_value (more jobs than cores), runtime_missing, runner_failed
+/// @pre the backend has a kernel for each task
+/// @throws Error interrupted (records are kept), bad_value (more jobs than cores or units; a task that wants more units
+/// than a job has), runtime_missing, runner_failed
 TuneResult tune_kernels(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options);
 
 }  // namespace tailor::tune

@@ -1,6 +1,7 @@
 #include "tailor/tune/surface.h"
 
 #include "tailor/base/error.h"
+#include "tailor/tune/product.h"
 
 #include <algorithm>
 #include <cmath>
@@ -14,20 +15,13 @@ namespace {
 
 std::int64_t up(std::int64_t value, std::int64_t unit) { return (value + unit - 1) / unit * unit; }
 
-std::int64_t setting(const Space& space, const Configuration& configuration, std::string_view name) {
-  for (std::size_t p = 0; p < space.parameters().size(); ++p)
-    if (space.parameters()[p].name == name)
-      return std::get<std::int64_t>(space.parameters()[p].values[static_cast<std::size_t>(configuration[p])]);
-  return 1;
-}
-
 // What a configuration is expected to cost, in no unit: loads per product, times the largest share of the work, times
 // what blocks far from the usual sizes (those that fill half of the first and second cache of most processors) cost.
 double expected_cost(const latency::Workload& workload, const VectorUnit& unit, const Space& space,
                      const Configuration& c, int workers) {
   const Blocks blocks = blocks_of(workload, unit, space, c);
   const auto rows = static_cast<double>(blocks.tile_rows),
-             vectors = static_cast<double>(setting(space, c, "nv"));
+             vectors = static_cast<double>(setting(space, c, "nv", 1));
   auto off = [](std::int64_t is, double usual) {
     return std::abs(std::log2(static_cast<double>(is) / usual));
   };
@@ -36,7 +30,8 @@ double expected_cost(const latency::Workload& workload, const VectorUnit& unit, 
                          (static_cast<double>(blocks.m) * static_cast<double>(blocks.n));
   const double loads = 1 + 2 * (rows + vectors) / (rows * vectors);
   return loads * padding * largest_load(workload, unit, space, c, workers) *
-         (1 + 0.05 * (off(setting(space, c, "kc"), 256) + off(blocks.rows, 96) + off(blocks.columns, 384)));
+         (1 +
+          0.05 * (off(setting(space, c, "kc", 1), 256) + off(blocks.rows, 96) + off(blocks.columns, 384)));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "tailor/pipeline/turn_network.h"
 
 #include "tailor/base/random.h"
+#include "tailor/pipeline/turn_costs.h"
 #include "tailor/rewrite/quantise_network.h"
 #include "tests/rewrite/graphs.h"
 
@@ -42,6 +43,14 @@ std::vector<int> random_choice(const TurnNetwork& n, Random& random) {
   for (const plan::TurnStep& step : n.problem.steps)
     choice.push_back(static_cast<int>(random.below(step.ways.size())));
   return choice;
+}
+
+// A machine so slow that a profile has two runs: neither lies between their quartiles, and both count.
+TEST(TurnCosts, SomeRunsAreAlwaysTypical) {
+  EXPECT_EQ(typical_runs({7}), (std::vector<std::size_t>{0}));
+  EXPECT_EQ(typical_runs({7, 9}), (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(typical_runs({7, 9, 8}), (std::vector<std::size_t>{2}));
+  EXPECT_EQ(typical_runs({1, 2, 3, 4, 100}), (std::vector<std::size_t>{1, 2, 3}));
 }
 
 TEST(TurnNetwork, WaysFollowWhatHasAFormInEightBits) {

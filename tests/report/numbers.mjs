@@ -47,6 +47,7 @@ export async function compareNumbers(page, document) {
   let count = 0;
   for (const [title, of] of columns[document.schema.split("/")[1]]) {
     const wanted = of(document);
+    if (wanted.length === 0) continue; // no such table, and another one may have a column of that title
     assert.deepEqual(await column(page, title), wanted, title);
     count += wanted.length;
   }
