@@ -208,6 +208,19 @@ TEST_F(MapModel, WithSamplesLossAndDropAreMeasured) {
   }
 }
 
+// Samples of one colour each: a network of random weights sees several classes in them.
+std::filesystem::path write_colours(const std::filesystem::path& folder, int samples) {
+  Random random(11);
+  std::string bytes;
+  for (int s = 0; s < samples; ++s) {
+    bytes += static_cast<char>(random.below(10));
+    for (int channel = 0; channel < 3; ++channel)
+      bytes += std::string(32 * 32, static_cast<char>(random.below(256)));
+  }
+  write_file(folder / "colours.bin", bytes);
+  return folder / "colours.bin";
+}
+
 // Accuracies are of activations rounded as the platform says, where samples give their ranges.
 TEST_F(MapModel, ActivationsHaveTheBitsThatThePlatformStates) {
   TAILOR_NEEDS_RUNNER();
@@ -219,7 +232,7 @@ TEST_F(MapModel, ActivationsHaveTheBitsThatThePlatformStates) {
     write_file(folder.path() / "platform.toml", toml);
     MapOptions options = on("");
     options.platform = folder.path() / "platform.toml";
-    options.calib = options.eval = testing::write_cifar(folder.path(), 64);
+    options.calib = options.eval = write_colours(folder.path(), 64);
     options.baseline = "all on digital";
     return map_model(path, options);
   };
