@@ -152,11 +152,10 @@ struct KernelRunner::Process {
     }
     child.reset();
     throw_if_told(answer.json);
-    throw Error(
-        Code::runner_failed,
-        fmt::format("the runner of kernels does not start: {}",
-                    answer.outcome == Outcome::ok ? answer.json.value("message", "") : answer.message),
-        command);
+    throw Error(Code::runner_failed,
+                fmt::format("the runner of kernels does not start: {}",
+                            answer.outcome == Outcome::ok ? said(answer.json, "message") : answer.message),
+                command);
   }
 };
 
@@ -258,7 +257,7 @@ KernelWindow KernelRunner::take_window() {
     throw Error(Code::runner_failed, "the runner of kernels died in a window: " + answer.message, "window");
   const Json& json = answer.json;
   if (!json["ok"].get<bool>())
-    throw Error(Code::runner_failed, "the runner refuses a window: " + json.value("message", ""), "window");
+    throw Error(Code::runner_failed, "the runner refuses a window: " + said(json, "message"), "window");
   KernelWindow window;
   for (auto [key, list] : {std::pair{"us", &window.us}, std::pair{"begin_us", &window.begin_us},
                            std::pair{"end_us", &window.end_us}})

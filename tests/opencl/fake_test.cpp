@@ -237,7 +237,10 @@ TEST_F(FakeOpenCl, AShareThatNoJobHasIsRefused) {
 // Whatever stands where a runner's words should be, it is an error of the runner.
 TEST(HostileRunner, WordsThatAreNone) {
   const std::string answer =
-      R"sh(while read -r line; do echo '{"id":0,"ok":false,"code":7,"message":[1]}'; done)sh";
+      R"sh(while read -r line; do
+        id=$(echo "$line" | sed 's/.*"id": *\([0-9]*\).*/\1/')
+        echo '{"id":'$id',"ok":false,"code":7,"message":[1]}'
+      done)sh";
   try {
     tune::KernelRunner runner(-1, answer);
     FAIL() << "no error";
