@@ -19,6 +19,12 @@ namespace tailor::tune {
 namespace fs = std::filesystem;
 namespace {
 
+// A text of a runner's answer; nothing where it says something else there.
+std::string said(const Json& json, const char* key) {
+  const auto at = json.find(key);
+  return at != json.end() && at->is_string() ? at->get<std::string>() : std::string();
+}
+
 constexpr std::size_t kLongestAnswer = std::size_t{16} << 20;
 constexpr double kGrace = 0.5, kStartTimeout = 20;
 
@@ -129,10 +135,10 @@ struct KernelRunner::Process {
   // What is missing on the runner's side, in its own words; likewise a device that there is not.
   static void throw_if_told(const Json& json) {
     if (!json.is_object()) return;
-    const std::string code = json.value("code", "");
+    const std::string code = said(json, "code");
     for (Code known : {Code::runtime_missing, Code::unknown_name})
       if (code == spelling(known))
-        throw Error(known, json.value("message", ""), json.value("place", ""), json.value("help", ""));
+        throw Error(known, said(json, "message"), said(json, "place"), said(json, "help"));
   }
   void start() {
     if (child) return;
@@ -146,11 +152,10 @@ struct KernelRunner::Process {
     }
     child.reset();
     throw_if_told(answer.json);
-    throw Error(
-        Code::runner_failed,
-        fmt::format("the runner of kernels does not start: {}",
-                    answer.outcome == Outcome::ok ? answer.json.value("message", "") : answer.message),
-        command);
+    throw Error(Code::runner_failed,
+                fmt::format("the runner of kernels does not start: {}",
+                            answer.outcome == Outcome::ok ? said(answer.json, "message") : answer.message),
+                command);
   }
 };
 
@@ -171,8 +176,7 @@ KernelTiming failure_from(const Json& json) {
   const std::optional<Outcome> told =
       json.contains("outcome") ? find_outcome(text(json, "outcome", "answer")) : Outcome::wrong_result;
   if (!told || *told == Outcome::ok) return {Outcome::invalid, {}, "the runner gave no outcome"};
-  if (*told != Outcome::wrong_result)
-    return {*told, {}, last_words(json.value("message", "no reason given"))};
+  if (*told != Outcome::wrong_result) return {*told, {}, last_words(said(json, "message"))};
   return {*told,
           {},
           fmt::format("error {} of the sum of absolute products", to_line(member(json, "error", "answer")))};
@@ -180,8 +184,7 @@ KernelTiming failure_from(const Json& json) {
 
 // What an answer to "time" or "load" says.
 KernelTiming timing_from(const Json& json) {
-  if (!json["ok"].get<bool>())
-    return {Outcome::invalid, {}, last_words(json.value("message", "no reason given"))};
+  if (!json["ok"].get<bool>()) return {Outcome::invalid, {}, last_words(said(json, "message"))};
   try {
     if (!boolean(json, "right", "answer")) return failure_from(json);
     KernelTiming timing;
@@ -254,7 +257,7 @@ KernelWindow KernelRunner::take_window() {
     throw Error(Code::runner_failed, "the runner of kernels died in a window: " + answer.message, "window");
   const Json& json = answer.json;
   if (!json["ok"].get<bool>())
-    throw Error(Code::runner_failed, "the runner refuses a window: " + json.value("message", ""), "window");
+    throw Error(Code::runner_failed, "the runner refuses a window: " + said(json, "message"), "window");
   KernelWindow window;
   for (auto [key, list] : {std::pair{"us", &window.us}, std::pair{"begin_us", &window.begin_us},
                            std::pair{"end_us", &window.end_us}})

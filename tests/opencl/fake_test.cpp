@@ -234,5 +234,20 @@ TEST_F(FakeOpenCl, AShareThatNoJobHasIsRefused) {
   EXPECT_EQ(code_of([&] { tune_kernels({{w, 0.25, 1, 1}}, file, how); }), Code::bad_value);
 }
 
+// Whatever stands where a runner's words should be, it is an error of the runner.
+TEST(HostileRunner, WordsThatAreNone) {
+  const std::string answer =
+      R"sh(while read -r line; do
+        id=$(echo "$line" | sed 's/.*"id": *\([0-9]*\).*/\1/')
+        echo '{"id":'$id',"ok":false,"code":7,"message":[1]}'
+      done)sh";
+  try {
+    tune::KernelRunner runner(-1, answer);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::runner_failed) << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace tailor::tune
