@@ -87,8 +87,8 @@ void Service::open() {
   devices_ = devices.size();
   if (static_cast<std::size_t>(options_.device) >= devices.size())
     throw Error(Code::unknown_name,
-                fmt::format("there is no device {} of {}", options_.device, devices.size()), "--device",
-                "they are counted from 0");
+                fmt::format("there is no device {} of {}", options_.device, devices.size()), library->file,
+                "they are counted from 0: --backend opencl:0 (tailor), --device 0 (this runner)");
   device_ = devices[static_cast<std::size_t>(options_.device)];
   if (options_.units == 0) options_.units = device_.units - options_.first;
   if (options_.units < 1 || options_.first + options_.units > device_.units)

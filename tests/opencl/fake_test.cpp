@@ -63,11 +63,13 @@ TEST_F(FakeOpenCl, TheDeviceIsWhatTheDriverSays) {
 }
 
 TEST_F(FakeOpenCl, WhatIsMissingIsSaidWithAWayOut) {
+  std::string help;
   auto error_of = [&](int number, const std::string& library, const std::string& words) {
     try {
       find_opencl(number, library, program(words));
     } catch (const Error& error) {
-      EXPECT_FALSE(error.help().empty()) << error.what();
+      help = error.help();
+      EXPECT_FALSE(help.empty()) << error.what();
       return error.code();
     }
     return Code::bug;
@@ -76,6 +78,7 @@ TEST_F(FakeOpenCl, WhatIsMissingIsSaidWithAWayOut) {
   EXPECT_EQ(error_of(0, "libm.so.6", ""), Code::runtime_missing) << "a library, but not OpenCL's";
   EXPECT_EQ(error_of(0, TAILOR_FAKE_OPENCL, "nothing"), Code::runtime_missing);
   EXPECT_EQ(error_of(1, TAILOR_FAKE_OPENCL, ""), Code::unknown_name);
+  EXPECT_NE(help.find("--backend opencl:0"), std::string::npos) << help;
 }
 
 TEST_F(FakeOpenCl, EveryOutcomeIsData) {
