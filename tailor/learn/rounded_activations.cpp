@@ -28,8 +28,11 @@ void check_names(const graph::Model& model, const std::vector<std::string>& valu
       throw Error(Code::unknown_name, fmt::format("the graph has no value '{}'", value), "activations");
 }
 
-void widen(Range& range, const at::Tensor& value) {
+void widen(Range& range, const at::Tensor& value, const std::string& name) {
   if (value.numel() == 0) return;
+  if (!at::isfinite(value).all().item().toBool())
+    throw Error(Code::dataset_mismatch, "the model computes numbers that are not finite on these samples",
+                fmt::format("value '{}'", name), "give samples as the model expects them (--mean, --std)");
   range.lo = std::min(range.lo, value.min().item<float>());
   range.hi = std::max(range.hi, value.max().item<float>());
 }
@@ -48,7 +51,7 @@ RoundedActivations measured_levels(const graph::Model& model, const std::vector<
     throw_if_interrupted();
     const Feeds feeds = {{input, to_aten(data.batch(first, std::min(kBatch, count - first)), at::kFloat)}};
     const std::vector<at::Tensor> seen = network.state().forward(feeds, values, Mode::evaluate);
-    for (std::size_t v = 0; v < values.size(); ++v) widen(ranges[values[v]], seen[v]);
+    for (std::size_t v = 0; v < values.size(); ++v) widen(ranges[values[v]], seen[v], values[v]);
   }
   RoundedActivations levels;
   for (const auto& [name, range] : ranges) levels[name] = saliency::value_levels(range.lo, range.hi, bits);

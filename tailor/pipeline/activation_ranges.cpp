@@ -1,17 +1,25 @@
 #include "tailor/pipeline/activation_ranges.h"
 
+#include "tailor/base/error.h"
 #include "tailor/pipeline/calibration.h"
 #include "tailor/rewrite/activations.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 
 namespace tailor::pipeline {
 namespace {
 
-void widen(rewrite::Range& range, const graph::Tensor& tensor) {
-  const std::vector<float> values = tensor.values<float>();
-  const auto [lo, hi] = std::minmax_element(values.begin(), values.end());
-  if (lo != values.end()) range.lo = std::min(range.lo, *lo), range.hi = std::max(range.hi, *hi);
+void widen(rewrite::Range& range, const graph::Tensor& tensor, const std::string& name) {
+  for (float value : tensor.values<float>()) {
+    if (!std::isfinite(value))
+      throw Error(Code::dataset_mismatch, "the model computes numbers that are not finite on these samples",
+                  fmt::format("value '{}'", name),
+                  "give samples as the model expects them (--mean, --std, --scale), or leave --calib out");
+    range.lo = std::min(range.lo, value), range.hi = std::max(range.hi, value);
+  }
 }
 
 }  // namespace
@@ -27,7 +35,8 @@ std::map<std::string, rewrite::Range> activation_ranges(const Subject& subject,
   rewrite::Activations known(runner, subject.shapes, calibration.fit, calibration.threads,
                              calibration.memory);
   std::map<std::string, rewrite::Range> ranges;
-  for (const std::string& value : values) widen(ranges[value], known.get(subject.model, {value}).front());
+  for (const std::string& value : values)
+    widen(ranges[value], known.get(subject.model, {value}).front(), value);
   return ranges;
 }
 

@@ -11,7 +11,7 @@
 namespace tailor::pipeline {
 
 /// Over the first options.calib_limit samples that load_calibration draws; 0 lies in every range.
-/// @throws Error as load_calibration
+/// @throws Error as load_calibration; dataset_mismatch: a value is not finite on them
 std::map<std::string, rewrite::Range> activation_ranges(const Subject& subject,
                                                         const std::vector<std::string>& values,
                                                         const MapOptions& options);

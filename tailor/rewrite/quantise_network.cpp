@@ -69,6 +69,7 @@ class Quantiser {
   }
 
   Model round_values() {
+    simulated_ = true;
     for (const auto& [value, range] : how_.ranges) quantise_value(value);
     return assemble().model;
   }
@@ -223,8 +224,23 @@ class Quantiser {
     std::string limited = from;
     if (levels.most < 255) nodes.push_back(clip(from, limited = fresh(value + "_limited"), levels));
     nodes.push_back(convert("QuantizeLinear", {limited, scale, zero}, stored, -1));
-    nodes.push_back(convert("DequantizeLinear", {stored, scale, zero}, to, -1));
+    if (simulated_)
+      add_steps_to_values(levels, stored, scale, to, nodes);
+    else
+      nodes.push_back(convert("DequantizeLinear", {stored, scale, zero}, to, -1));
     return nodes;
+  }
+
+  // What DequantizeLinear computes, spelled out: between two of those ONNX Runtime (WeightBiasQuantization) rounds weights in floats
+  // to 8 bits of its own.
+  void add_steps_to_values(saliency::ValueLevels levels, const std::string& stored, const std::string& scale,
+                           const std::string& to, std::vector<Node>& nodes) {
+    const std::string cast = fresh(to + "_steps"), centred = fresh(to + "_centred");
+    const std::string zero = constant(to + "_middle", graph::make_f32({}, {static_cast<float>(levels.zero)}));
+    nodes.push_back({"Cast", "", fresh(to + "_Cast"), {stored}, {cast}});
+    nodes.back().attributes["to"].value = static_cast<std::int64_t>(1);  // TensorProto.FLOAT
+    nodes.push_back({"Sub", "", fresh(to + "_Sub"), {cast, zero}, {centred}});
+    nodes.push_back({"Mul", "", fresh(to + "_Mul"), {centred, scale}, {to}});
   }
 
   void quantise_value(const std::string& value) {
@@ -262,6 +278,7 @@ class Quantiser {
   }
 
   const Quantisation& how_;
+  bool simulated_ = false;  // values alone are rounded, and layers compute in floats
   Model model_;
   graph::Uses uses_;  // of the model as it came
   std::vector<std::vector<Node>> before_, behind_;

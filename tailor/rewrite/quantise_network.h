@@ -50,7 +50,8 @@ std::vector<float> weight_rows(const graph::Model& model, int node);
 /// @throws Error as at_least_opset_10
 QuantisedNetwork quantise_network(const graph::Model& model, const Quantisation& how);
 
-/// The model with values taken through so many bits and back, and layers as they were: a simulation. O(nodes)
+/// The model with values taken through so many bits and back, and layers as they were: a simulation. No DequantizeLinear in it: ONNX
+/// Runtime takes layers between two of them for quantised ones, and rounds their weights. O(nodes)
 /// @throws Error as at_least_opset_10
 graph::Model with_rounded_values(const graph::Model& model, const std::map<std::string, Range>& ranges,
                                  int bits);

@@ -174,6 +174,15 @@ TEST_F(Train, LearnsBesideRoundedActivations) {
   const Evaluation judged = evaluate(trained.model, *eval, 0, 100, rounded.activations);
   EXPECT_EQ(judged.right, trained.curve.back().eval->right) << "the curve is of rounded activations";
   EXPECT_THROW(measured_levels(model, {"nothing"}, *data, 7), Error);
+  graph::Model overflowing = model;
+  graph::Tensor& first = overflowing.graph.initializers.at("w1");
+  first = graph::make_f32(first.dims, std::vector<float>(first.values<float>().size(), 3e38f));
+  try {
+    measured_levels(overflowing, {"c"}, *data, 7);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::dataset_mismatch) << error.what();
+  }
 }
 
 // Matrices are kept inputs first: the ways are those of columns.

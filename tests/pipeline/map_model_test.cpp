@@ -247,6 +247,17 @@ TEST_F(MapModel, ActivationsHaveTheBitsThatThePlatformStates) {
   EXPECT_LT(agreement(two), agreement(floats)) << "four levels are few";
 }
 
+// Infinity has no eight bits.
+TEST_F(MapModel, SamplesOnWhichTheModelOverflowsAreRefused) {
+  TAILOR_NEEDS_RUNNER();
+  graph::Model model = testing::small_model(8);
+  model.graph.initializers["w1"] = graph::make_f32({8, 3, 3, 3}, std::vector<float>(8 * 27, 3e38f));
+  onnx::write(model, path);
+  MapOptions options = on("diana");
+  options.calib = testing::write_cifar(folder.path(), 64);
+  expect_error(options, Code::dataset_mismatch);
+}
+
 // Where nothing is rounded no statistic moves, whatever the samples are; where something is, some do.
 TEST_F(MapModel, StatisticsMoveAsFarAsRoundingMovesThem) {
   TAILOR_NEEDS_RUNNER();

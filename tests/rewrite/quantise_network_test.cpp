@@ -139,6 +139,27 @@ TEST(QuantiseNetwork, ValuesAreRoundedAndLayersStay) {
     EXPECT_NEAR(levels[i], std::nearbyint(std::min(before[i], 1.f) * 127) / 127, 1e-5);
 }
 
+// ONNX Runtime takes a layer between two DequantizeLinear for a quantised one and rounds its weights: a simulation has none.
+TEST(QuantiseNetwork, WeightsBetweenRoundedValuesStay) {
+  TAILOR_NEEDS_RUNNER();
+  const Known k = known(
+      testing::graph_of({"Conv x 8x4x1x1 -> a", "Relu a -> r", "Conv r 3x8x1x1 -> y"}, {1, 4, 5, 5}), 8);
+  graph::Model rounded = with_rounded_values(k.model, {{"x", {-4, 4}}, {"r", {0, 1}}}, 5), watched = k.model;
+  EXPECT_EQ(count(rounded, "DequantizeLinear"), 0);
+  rounded.graph.outputs = watched.graph.outputs = {{"r", graph::DataType::f32}};
+  auto nearest = k.inputs;
+  const saliency::ValueLevels to = saliency::value_levels(-4, 4, 5);
+  std::vector<float> values = nearest.front().second.values<float>();
+  for (float& value : values)
+    value = to.scale * std::clamp(std::nearbyint(value / to.scale), static_cast<float>(-to.zero),
+                                  static_cast<float>(to.most - to.zero));
+  nearest.front().second = graph::make_f32(nearest.front().second.dims, values);
+  const std::vector<float> plain = testing::run_model(watched, nearest).front().second.values<float>(),
+                           seen = testing::run_model(rounded, k.inputs).front().second.values<float>();
+  for (std::size_t i = 0; i < plain.size(); ++i)
+    EXPECT_NEAR(seen[i], std::nearbyint(std::min(plain[i], 1.f) * 31) / 31, 1e-5);
+}
+
 TEST(QuantiseNetwork, WhichLayers) {
   const Known k = known(testing::graph_of({"Conv x 8x4x1x1 -> a", "ConvTranspose a 8x8x1x1 -> b",
                                            "Mul b b -> c", "MatMul c c -> d", "Flatten d -> f",
