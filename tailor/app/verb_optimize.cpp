@@ -272,6 +272,15 @@ std::string recover_text(const pipeline::OptimizeResult& r) {
   return fmt::format("recover   statistics of {} BatchNormalization nodes re-estimated\n", r.normalisations);
 }
 
+std::string repair_text(const pipeline::OptimizeResult& r) {
+  return r.left_out ? fmt::format(
+                          "repair    left out: divergence {:.3g}, and {:.3g} with it; more samples may help "
+                          "(--fit, --calib)\n",
+                          r.plan.loss, *r.left_out)
+                    : fmt::format("repair    divergence from the original {:.3g} -> {:.3g}\n",
+                                  r.plan.cut_loss, r.plan.loss);
+}
+
 // Median share of the distance that is left where layers end that were fitted together.
 std::string together_text(const pipeline::OptimizeResult& r) {
   if (r.together.empty()) return "";
@@ -309,8 +318,7 @@ std::string describe(const pipeline::OptimizeResult& r) {
         fmt::format("as given  {:.3f}x, divergence {:.3g}; of their widths {} were moved down and {} up\n",
                     r.given->ratio, r.given->loss, r.given->moved_down, r.given->moved_up);
   text += recover_text(r) + together_text(r);
-  text +=
-      fmt::format("repair    divergence from the original {:.3g} -> {:.3g}\n", r.plan.cut_loss, r.plan.loss);
+  text += repair_text(r);
   text += fmt::format("accuracy  {}\n", accuracy_text(r.proof.samples.front()));
   if (!r.written.empty())
     text += fmt::format("wrote     {} (read back, run, compared)  {}\n", r.written.string(),

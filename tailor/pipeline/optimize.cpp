@@ -253,7 +253,8 @@ std::string runtime_text(const Workshop& shop) {
 }
 
 WidthPlan plan_of(const Workshop& shop, const Searched& found, const std::string& goal) {
-  WidthPlan plan = describe(shop.original, found.surgery, shop.options.rounds.table.recover);
+  const Recover recover = found.left_out ? Recover::none : shop.options.rounds.table.recover;
+  WidthPlan plan = describe(shop.original, found.surgery, recover);
   plan.runtime = runtime_text(shop);
   enter_heirs(plan, found.merged);
   if (shop.described) plan.how = How::modelled;
@@ -452,6 +453,7 @@ OptimizeResult optimize(const OptimizeOptions& options) {
       result.devices[d].regret = found.rounds.back().regrets[d].share();
   result.timed_on = runtime_text(shop);
   result.recover = options.rounds.table.recover, result.together = found.together;
+  result.left_out = found.left_out;
   result.normalisations = normalisations(found.model);
   deliver(options, *draft, result);
   return result;

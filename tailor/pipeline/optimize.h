@@ -74,6 +74,7 @@ struct OptimizeResult {
   std::string timed_on = {};            // what latency was measured on, or modelled of, as it calls itself
   Recover recover = Recover::lsq;
   std::vector<FittedTogether> together = {};  // layers, in the repair of what was written
+  std::optional<double> left_out = {};        // as Searched
   std::optional<GivenShare> given;            // of widths that were given
   std::vector<DeviceLatency> devices;         // modelled; empty where latency was measured
   std::optional<FreeChannels> free;           // of the result

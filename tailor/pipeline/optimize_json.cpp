@@ -21,7 +21,8 @@ Json recover_json(const OptimizeResult& result) {
     together.push_back({{"goal", f.goal}, {"before", f.before}, {"after", f.after}});
   return {{"method", name(result.recover)},
           {"normalisations", result.normalisations},
-          {"together", std::move(together)}};
+          {"together", std::move(together)},
+          {"left_out", result.left_out ? Json(*result.left_out) : Json(nullptr)}};
 }
 
 }  // namespace

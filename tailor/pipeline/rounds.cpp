@@ -298,15 +298,26 @@ void go_on(const Search& search, LatencyBook& book, Progressing& state, std::vec
   }
 }
 
+// Least squares on few samples can leave what they show: behind an exponential that is far.
+void leave_repair_out(const Search& search, graph::Model cut, Searched& found) {
+  search.say(fmt::format("the repair makes the divergence {:.3g} instead of {:.3g}: it is left out",
+                         found.loss, found.cut_loss));
+  found.left_out = found.loss, found.loss = found.cut_loss;
+  found.model = std::move(cut);
+  found.merged.clear(), found.together.clear();
+}
+
 Searched finished(const Search& search, const Surgery& surgery) {
   const Calibration& c = search.calibration;
   Searched found;
   found.surgery = surgery;
-  found.cut_loss = loss_of(search.runner, search.original, as_cut(search.original, surgery), c);
+  graph::Model cut = as_cut(search.original, surgery);
+  found.cut_loss = loss_of(search.runner, search.original, cut, c);
   Present present = search.present(surgery, c.finish.empty() ? c.fit : c.finish, true);
   found.model = final_form(search.original, surgery, present.subject.model);
   found.merged = std::move(present.merged), found.together = std::move(present.together);
   found.loss = loss_of(search.runner, search.original, found.model, c);
+  if (!(found.loss <= found.cut_loss)) leave_repair_out(search, std::move(cut), found);
   return found;
 }
 

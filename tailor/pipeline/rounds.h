@@ -78,10 +78,12 @@ struct RoundReport {
 
 struct Searched {
   Surgery surgery;
-  graph::Model model;   // repaired
+  graph::Model model;   // repaired, unless left_out
   double ratio = 1;     // measured latency over the original's
   double loss = 0;      // divergence on the judge samples
   double cut_loss = 0;  // the same before repair
+  /// Divergence of the repaired model, where that was larger than cut_loss: then the model is as it was cut.
+  std::optional<double> left_out;
   std::vector<RoundReport> rounds;
   std::vector<Merged> merged;            // by RoundOptions::merge
   std::vector<FittedTogether> together;  // by RoundOptions::joint, in the last repair

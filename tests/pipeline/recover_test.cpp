@@ -2,6 +2,7 @@
 #include "tailor/pipeline/activation_worth.h"
 #include "tailor/pipeline/candidates.h"
 #include "tailor/pipeline/loss.h"
+#include "tailor/pipeline/rounds.h"
 #include "tests/rewrite/graphs.h"
 
 #include <cmath>
@@ -133,6 +134,43 @@ TEST_F(Recovery, BnJudgesTheCutWithNewStatistics) {
   double again = reference(rewrite::reestimate_normalisation(cut, now));
   EXPECT_NEAR(seen.loss, again, 1e-5 + 1e-2 * again);
   EXPECT_GT(std::abs(again - reference(cut)), 1e-4) << "the statistics make a difference here";
+}
+
+// a = x0, b = x0 / 20 + x1, y = a + b / 2. Without a, samples in which x1 is 0 say y = 20.5 b, and others are far from that.
+TEST(RepairLeftOut, WhereItMakesThingsWorse) {
+  TAILOR_NEEDS_RUNNER();
+  const graph::Model model =
+      testing::graph_of({"Conv x w1 -> a", "Relu a -> b", "Conv b w2 -> y"}, {24, 2, 4, 4},
+                        {{"w1", graph::make_f32({2, 2, 1, 1}, {1, 0, 0.05f, 1})},
+                         {"w2", graph::make_f32({1, 2, 1, 1}, {1, 0.5f})}});
+  const Subject subject = make_subject(model, {});
+  Calibration calibration;
+  calibration.memory = kMemory;
+  auto samples = [](std::uint64_t seed, bool second) {
+    Random random(seed);
+    std::vector<float> values;
+    for (int i = 0; i < 24 * 2 * 16; ++i)
+      values.push_back(i / 16 % 2 == 0 || second ? static_cast<float>(random.uniform()) : 0.f);
+    return runtime::NamedTensors{{"x", graph::make_f32({24, 2, 4, 4}, std::move(values))}};
+  };
+  RoundOptions options;
+  options.yardstick.ratio = [](const graph::Model&) { return 1.0; };
+  const int group =
+      subject.channels.atoms[static_cast<std::size_t>(subject.channels.find("a", 1)->front())].group;
+  const Surgery surgery = {{{group, {1}}}, {}, {}};
+  for (bool second : {false, true}) {
+    calibration.fit = samples(1, second), calibration.judge = samples(2, true);
+    const Searched found = carry_out(*testing::runner(), subject, calibration, surgery, options);
+    EXPECT_EQ(found.left_out.has_value(), !second);
+    if (found.left_out) {
+      EXPECT_GT(*found.left_out, found.cut_loss);
+      EXPECT_EQ(found.loss, found.cut_loss);
+    } else {
+      EXPECT_LT(found.loss, found.cut_loss);
+    }
+    const auto run = [&](const graph::Model& m) { return testing::run_model(m, calibration.judge); };
+    EXPECT_NEAR(divergence(run(model), run(found.model)), found.loss, 1e-3 * found.loss);
+  }
 }
 
 TEST(RecoveryNames, AreParsed) {
