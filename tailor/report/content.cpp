@@ -118,15 +118,17 @@ std::vector<std::string> verdict_sentences(const Json& document, const std::stri
     us += number(inner ? member(layers[i], inner, at) : layers[i], "us", at), ++count;
   }
   std::vector<std::pair<double, std::string>> order;
-  for (const auto& [verdict, sum] : sums) order.emplace_back(sum.first, verdict);
+  double whole_us = 0;
+  for (const auto& [verdict, sum] : sums) order.emplace_back(sum.first, verdict), whole_us += sum.first;
+  whole_us = std::max(whole_us, network_us);  // layers may add up to more than the network: shares must not
   std::sort(order.rbegin(), order.rend());
   std::vector<std::string> lines;
   for (const auto& [us, verdict] : order) {
     const int count = sums[verdict].second;
-    if (share_of(us, network_us) < 0.005) continue;  // "0 % of the time" says nothing
+    if (share_of(us, whole_us) < 0.005) continue;  // "0 % of the time" says nothing
     const auto meaning = meanings.find(verdict);
-    lines.push_back(fmt::format("{} of the time in {} layer{} judged {}{}.",
-                                percent(share_of(us, network_us)), count, count == 1 ? "" : "s", verdict,
+    lines.push_back(fmt::format("{} of the time in {} layer{} judged {}{}.", percent(share_of(us, whole_us)),
+                                count, count == 1 ? "" : "s", verdict,
                                 meaning == meanings.end() ? "" : ": " + meaning->second));
   }
   return lines;

@@ -93,7 +93,8 @@ inline constexpr const char* kNothingBack =
 using Meanings = std::map<std::string, std::string, std::less<>>;
 /// Of the verdicts on a GPU, described or there.
 const Meanings& gpu_meanings();
-/// "31 % of the time in 4 layers judged tail: what that means." for each verdict of the document's layers, by time, falling.
+/// "31 % of the time in 4 layers judged tail: what that means." for each verdict of the document's layers, by time, falling: of
+/// the network's, or of the layers' sum where that is longer.
 /// @param inner member of a layer that holds its time; null: the layer itself
 std::vector<std::string> verdict_sentences(const Json& document, const std::string& place, double network_us,
                                            const Meanings& meanings, const char* inner = nullptr);

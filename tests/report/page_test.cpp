@@ -4,6 +4,7 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/base/random.h"
+#include "tailor/report/content.h"
 #include "tailor/report/markup.h"
 #include "tests/report/samples.h"
 
@@ -55,6 +56,17 @@ TEST(Page, EveryKindHasOne) {
       EXPECT_NE(text.find(part), std::string::npos) << schema << " lacks " << part;
   }
   EXPECT_EQ(kinds, kinds_with_page());
+}
+
+TEST(Page, SharesOfVerdictsAreOfOneWhole) {
+  const Json document =
+      parse_json(R"({"layers": [{"verdict": "ok", "us": 66}, {"verdict": "memory", "us": 54}]})", "test");
+  const std::vector<std::string> longer = verdict_sentences(document, "run.json", 100, {}),
+                                 shorter = verdict_sentences(document, "run.json", 200, {});
+  EXPECT_EQ(longer, (std::vector<std::string>{"55 % of the time in 1 layer judged ok.",
+                                              "45 % of the time in 1 layer judged memory."}));
+  EXPECT_EQ(shorter, (std::vector<std::string>{"33 % of the time in 1 layer judged ok.",
+                                               "27 % of the time in 1 layer judged memory."}));
 }
 
 TEST(Page, PolicyNamesItsStyleAndItsScript) {
