@@ -111,7 +111,7 @@ std::string shell_word(const std::string& word) {
 }
 
 std::string html(const Table& table) {
-  constexpr std::size_t kLong = 40;  // rows, beyond which a browser lays out only what is seen
+  constexpr std::size_t kLong = 300;  // rows, beyond which a browser lays out only what is seen
   std::string text = fmt::format("<div class=\"scroll{}\"><table>\n<caption>{}</caption>\n",
                                  table.rows.size() > kLong ? " long" : "", escaped(table.caption));
   text += head_html(table.columns) + "<tbody>\n";
