@@ -271,6 +271,13 @@ std::optional<pipeline::UnitSplit> carry_out(const MapArguments& a, const pipeli
   return split;
 }
 
+std::string written_text(const MapArguments& a) {
+  std::string text;
+  for (const std::filesystem::path& path : {a.out, a.split, a.quantised, a.pieces})
+    if (!path.empty()) text += fmt::format("wrote     {}\n", path.string());
+  return text;
+}
+
 }  // namespace
 
 int map(const Global& global, const MapArguments& arguments) {
@@ -298,7 +305,8 @@ int map(const Global& global, const MapArguments& arguments) {
     print(head_text(result) + comparison_text(result) +
           (arguments.pareto ? "\n" + front_text(result) : std::string()) +
           (result.chosen ? "\n" + layers_text(result) : std::string()) + free_text(result) +
-          (split ? split_text(*split) : std::string()));
+          (split ? split_text(*split) : std::string()) +
+          (result.chosen ? written_text(arguments) : std::string()));
   }
   write_page(global, arguments.page, document);
   if (result.chosen) write_trace(global, arguments.trace, document);

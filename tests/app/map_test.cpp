@@ -130,6 +130,7 @@ TEST_F(Map, IsWrittenInPieces) {
       run({"map", model, "--platform", "diana", "--calib", data, "--pieces", pieces.string()});
   ASSERT_EQ(finished.exit, 0) << finished.err;
   EXPECT_NE(finished.out.find("in 8 bits, activations in 7"), std::string::npos) << finished.out;
+  EXPECT_NE(finished.out.find("wrote     " + pieces.string()), std::string::npos) << finished.out;
   const Json list = parse_json(std::string(map_file(pieces / "pieces.json").view()), "pieces.json");
   for (const std::string& line : violations(document(run({"schema", "unit-pieces"})), list))
     ADD_FAILURE() << line;
