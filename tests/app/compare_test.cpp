@@ -40,7 +40,7 @@ document() {
 }
 case $1 in
   map) document ;;
-  finetune)
+  finetune | distill)
     printf '{\n  "verb": "finetune",\n  "seconds": 12.6,\n  "evaluation": {\n    "original": null,\n'
     for when in unrounded before after; do
       printf '    "%s": {\n      "samples": 517,\n      "top1": 0.9%s,\n      "loss": 1\n    },\n' $when ${#when}
@@ -173,6 +173,19 @@ TEST_F(Compare, MappingsAreTrainedOneByOne) {
   EXPECT_EQ(run("model.onnx out diana 0.4ms -- --data other", "mappings"), 2) << "results of other options";
   ::unsetenv("STRENGTHS");
   EXPECT_EQ(run("model.onnx out diana", "mappings"), 2);
+}
+
+TEST_F(Compare, MappingsAreTrainedByDistillationWhereAsked) {
+  stand_in(kMapper);
+  ::setenv("DISTILL", "1", 1);
+  EXPECT_EQ(run("model.onnx out diana 0.4ms -- --data b.bin", "mappings"), 0) << read("errors");
+  ::unsetenv("DISTILL");
+  EXPECT_NE(read("calls").find("\ndistill model.onnx model.onnx -o out/exact-0.4ms.onnx --mapping "
+                               "out/exact-0.4ms.json --data b.bin --json\n"),
+            std::string::npos)
+      << read("calls");
+  EXPECT_EQ(read("calls").find("finetune"), std::string::npos) << read("calls");
+  EXPECT_EQ(run("model.onnx out diana 0.4ms -- --data b.bin", "mappings"), 2) << "results of the other verb";
 }
 
 TEST_F(Compare, SaysWhatFails) {
