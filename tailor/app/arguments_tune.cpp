@@ -66,6 +66,16 @@ void add_sharing(CLI::App& tune, Invocation& invocation) {
   corun->add_option("--top", c->top, "show so many divisions")->capture_default_str();
 }
 
+void add_backend(CLI::App& verb, BackendArguments& backend) {
+  verb.add_option(
+          "--backend", backend.kind,
+          "what kernels are made of: c++, or opencl on the first OpenCL device, opencl:1 on the second; "
+          "shares are then of its compute units")
+      ->capture_default_str();
+  verb.add_option("--opencl", backend.opencl,
+                  "OpenCL's loader (default: libOpenCL.so.1, as the system finds it)");
+}
+
 }  // namespace
 
 void add_tune(CLI::App& app, Invocation& invocation) {
@@ -96,13 +106,7 @@ void add_tune(CLI::App& app, Invocation& invocation) {
   tune->add_flag("--no-library", o->no_library,
                  "do not time the kernels of the runtime and of oneDNN beside");
   tune->add_option("--onednn", o->onednn, "oneDNN's library (default: libdnnl.so.2, as the system finds it)");
-  tune->add_option(
-          "--backend", o->backend,
-          "what kernels are made of: c++, or opencl on the first OpenCL device, opencl:1 on the second; "
-          "shares are then of its compute units")
-      ->capture_default_str();
-  tune->add_option("--opencl", o->opencl,
-                   "OpenCL's loader (default: libOpenCL.so.1, as the system finds it)");
+  add_backend(*tune, o->backend);
   add_page(*tune, o->page);
   auto [audit, u] = verb<TuneAuditArguments>(
       *tune, invocation, "audit", "time the best of each record key again: does the choice still hold?",
@@ -115,6 +119,7 @@ void add_tune(CLI::App& app, Invocation& invocation) {
       ->add_option("--max-regret", u->max_regret,
                    "gate: how much slower than the best of them the chosen one may be")
       ->capture_default_str();
+  add_backend(*audit, u->backend);
   auto [show, s] = verb<TuneShowArguments>(*tune, invocation, "show",
                                            "the best configurations of a record file", tune_show);
   show->add_option("RECORDS", s->file, "JSON lines")->required();

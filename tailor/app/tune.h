@@ -3,10 +3,12 @@
 
 #include "tailor/app/app.h"
 #include "tailor/console/shares.h"
+#include "tailor/tune/backend.h"
 #include "tailor/tune/records.h"
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,11 @@ namespace tailor::app {
 
 using console::parse_shares;
 
+/// What kernels are made of.
+struct BackendArguments {
+  std::string kind = "c++";  // or opencl, opencl:1
+  std::string opencl;        // file of OpenCL's loader; "": as the system finds it
+};
 struct TuneArguments {
   std::filesystem::path model, db;
   std::vector<std::string> shapes;
@@ -22,14 +29,15 @@ struct TuneArguments {
       trials = 0;  // threads 0: the cores of this machine; trials 0: no limit
   std::uint64_t seed = 1;
   bool no_library = false;
-  std::string onednn;                   // file of the library; "": as the system finds it
-  std::string backend = "c++", opencl;  // opencl: file of OpenCL's loader; "": as the system finds it
+  std::string onednn;  // file of the library; "": as the system finds it
+  BackendArguments backend;
   PageArguments page;
 };
 struct TuneAuditArguments {
   std::filesystem::path file;
   int top = 3, threads = 0;
   std::string max_regret = "5%";
+  BackendArguments backend;
 };
 struct TuneShowArguments {
   std::filesystem::path file;
@@ -69,6 +77,13 @@ struct TuneReplayArguments {
   int trials = 100, seeds = 20;
   std::uint64_t seed = 1;
 };
+
+/// The OpenCL device that is asked for; nothing: kernels in C++.
+/// @param threads that the whole device is said to be, 0 where nothing is said
+/// @throws Error usage, unknown_name; as find_opencl
+std::optional<tune::OpenClPlace> opencl_of(const BackendArguments& backend, int threads);
+/// What shares are parts of: compute units, or threads. @param threads 0: the cores of this machine
+int whole_device(const std::optional<tune::OpenClPlace>& opencl, int threads);
 
 /// Says how many lines were damaged. @throws Error file_missing; unknown_name for a file without a record
 tune::RecordFile read_records(const Global& global, const std::filesystem::path& path);

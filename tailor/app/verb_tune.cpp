@@ -1,4 +1,4 @@
-// tailor tune MODEL and tune audit: operators tuned on this processor, and whether what was found still holds.
+// tailor tune MODEL: operators tuned on this processor or by OpenCL.
 #include "tailor/app/tune.h"
 #include "tailor/base/file.h"
 #include "tailor/base/progress.h"
@@ -11,7 +11,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 namespace tailor::app {
@@ -36,39 +35,6 @@ void take(tune::TuneOptions& options, const TuneArguments& a, Progress& progress
     progress.update(std::min(status.seconds, seconds), seconds,
                     fmt::format("{} trials, {}", status.trials, status.doing));
   };
-}
-
-// "opencl", "opencl:1": the device's number; nothing: kernels in C++.
-std::optional<int> opencl_device(const TuneArguments& a) {
-  constexpr std::string_view kOpenCl = "opencl";
-  if (a.backend == "c++" && a.opencl.empty()) return std::nullopt;
-  if (a.backend == "c++")
-    throw Error(Code::usage, "--opencl names a library that nothing asks for", "--opencl",
-                "add --backend opencl");
-  if (a.backend == kOpenCl) return 0;
-  int number = 0;
-  const char* end = a.backend.data() + a.backend.size();
-  if (a.backend.starts_with("opencl:"))
-    if (auto [at, error] = std::from_chars(a.backend.data() + kOpenCl.size() + 1, end, number);
-        error == std::errc{} && at == end && number >= 0)
-      return number;
-  throw Error(Code::unknown_name, fmt::format("there is no backend '{}'", a.backend), "--backend",
-              "c++, opencl, opencl:1");
-}
-
-std::optional<tune::OpenClPlace> opencl_of(const TuneArguments& a) {
-  const std::optional<int> number = opencl_device(a);
-  if (!number) return std::nullopt;
-  if (a.threads != 0)
-    throw Error(Code::usage, "the whole of an OpenCL device is its compute units", "--threads",
-                "leave --threads away");
-  return tune::find_opencl(*number, a.opencl);
-}
-
-// What shares are parts of.
-int whole_device(const TuneArguments& a, const std::optional<tune::OpenClPlace>& opencl) {
-  if (opencl) return opencl->device.units;
-  return a.threads > 0 ? a.threads : static_cast<int>(tune::usable_cores().size());
 }
 
 std::string time_of(const std::optional<tune::Standing>& standing) {
@@ -107,42 +73,6 @@ std::string tune_text(const tune::TuneResult& result, const std::vector<TunedTas
   return text + table.text({}, output_width());
 }
 
-Json audit_json(const tune::Audit& audit) {
-  Json entries = Json::array();
-  for (const tune::Audit::Entry& entry : audit.entries)
-    entries.push_back({{"configuration", entry.configuration},
-                       {"recorded_us", entry.recorded_us},
-                       {"now_us", std::isfinite(entry.now_us) ? Json(entry.now_us) : Json(nullptr)}});
-  return {
-      {"op", audit.key.op},
-      {"share", audit.key.share},
-      {"skipped", audit.skipped.empty() ? Json(nullptr) : Json(audit.skipped)},
-      {"regret", audit.skipped.empty() && std::isfinite(audit.regret) ? Json(audit.regret) : Json(nullptr)},
-      {"entries", std::move(entries)}};
-}
-
-std::string audit_text(const std::vector<tune::Audit>& audits, double limit) {
-  Table table({{"operator", Align::left, true},
-               {"share", Align::right},
-               {"recorded", Align::right},
-               {"now", Align::right},
-               {"regret", Align::right},
-               {"verdict", Align::left, true}});
-  for (const tune::Audit& audit : audits) {
-    std::vector<std::string> row = {audit.key.op, fmt::format("{:.3g} %", 100 * audit.key.share)};
-    if (!audit.skipped.empty()) {
-      row.insert(row.end(), {"", "", "", audit.skipped});
-    } else {
-      const tune::Audit::Entry& first = audit.entries.front();
-      row.insert(row.end(),
-                 {duration(first.recorded_us), std::isfinite(first.now_us) ? duration(first.now_us) : "-",
-                  fmt::format("{:.1f} %", 100 * audit.regret), audit.regret <= limit ? "holds" : "changed"});
-    }
-    table.row(std::move(row));
-  }
-  return table.text({}, output_width());
-}
-
 }  // namespace
 
 int tune_model(const Global& global, const TuneArguments& arguments) {
@@ -155,11 +85,11 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   check_page(arguments.page);
   const double seconds = parse_seconds(arguments.time, "--time");
   tune::TuneOptions options;
-  options.opencl = opencl_of(arguments);
+  options.opencl = opencl_of(arguments.backend, arguments.threads);
   const graph::Model model = onnx::read(arguments.model);
   const graph::Shapes shapes = graph::infer_shapes(model, graph::parse_shape_overrides(arguments.shapes));
   const pipeline::TuningPlan plan = pipeline::plan_tuning(
-      model, shapes, parse_shares(arguments.share), whole_device(arguments, options.opencl),
+      model, shapes, parse_shares(arguments.share), whole_device(options.opencl, arguments.threads),
       options.opencl ? tune::opencl_backend(*options.opencl) : tune::Backend());
   const tune::RecordLock lock(arguments.db);
   tune::RecordFile file(arguments.db);
@@ -186,36 +116,6 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
     print(tune_text(result, tasks, plan));
   write_page(global, arguments.page, document);
   return 0;
-}
-
-int tune_audit(const Global& global, const TuneAuditArguments& arguments) {
-  require(arguments.top >= 1 && arguments.top <= 100, "--top", "1 to 100");
-  require(arguments.threads >= 0 && arguments.threads <= 1024, "--threads", "0 to 1024");
-  const double limit = parse_share(arguments.max_regret, "--max-regret");
-  const tune::RecordFile file = read_records(global, arguments.file);
-  const std::vector<int> cores = tune::usable_cores();
-  const int threads = arguments.threads > 0 ? arguments.threads : static_cast<int>(cores.size());
-  tune::KernelRunner runner(cores.front());
-  std::vector<tune::Audit> audits;
-  for (const tune::RecordGroup& group : tune::group(file.records()))
-    audits.push_back(tune::audit(group, arguments.top, threads, runner, {}));
-  // What was skipped proves nothing, so a file of which nothing could be timed does not hold.
-  const bool any =
-      std::any_of(audits.begin(), audits.end(), [](const tune::Audit& a) { return a.skipped.empty(); });
-  const bool holds = any && std::all_of(audits.begin(), audits.end(), [&](const tune::Audit& a) {
-                       return !a.skipped.empty() || a.regret <= limit;
-                     });
-  if (global.json) {
-    Json json = {{"schema", "tailor/tune-audit/1"},
-                 {"file", arguments.file.string()},
-                 {"holds", holds},
-                 {"groups", Json::array()}};
-    for (const tune::Audit& audit : audits) json["groups"].push_back(audit_json(audit));
-    print_document(json);
-  } else {
-    print(audit_text(audits, limit));
-  }
-  return holds ? 0 : exit_code(Code::gate_failed);
 }
 
 }  // namespace tailor::app

@@ -92,15 +92,15 @@ std::optional<double> own_over_library(const TimedAlone& timed) {
   return std::isfinite(own) && std::isfinite(library) ? std::optional(own / library) : std::nullopt;
 }
 
-Audit audit(const RecordGroup& group, int top, int threads, KernelRunner& runner,
-            const CompilerOptions& compiler) {
+Audit audit(const RecordGroup& group, int top, int threads, const RunnerOf& runner, const Backend& backend) {
   Audit result{group.key, "", {}, 0};
   const latency::Workload workload = latency::parse_workload(group.key.op);
-  if (result.skipped = no_kernel(workload); !result.skipped.empty()) return result;
+  if (result.skipped = backend.no_kernel(workload); !result.skipped.empty()) return result;
   const int workers = workers_of(group.key.share, threads);
-  result.skipped = why_not_here(group.key, key_of({workload, group.key.share, workers, 1}, compiler));
+  result.skipped =
+      why_not_here(group.key, key_of({workload, group.key.share, workers, 1}, backend.machine()));
   if (!result.skipped.empty()) return result;
-  const Space space = kernel_space(workload, vector_unit());
+  const Space space = backend.space(workload);
   std::vector<Configuration> chosen;
   for (const Standing& standing : ranking(group))
     if (std::optional<Configuration> at = place_of(space, standing.configuration);
@@ -109,7 +109,7 @@ Audit audit(const RecordGroup& group, int top, int threads, KernelRunner& runner
       result.entries.push_back({to_string(standing.configuration), standing.time_us(), INFINITY});
     }
   if (chosen.empty()) return result.skipped = "no kernel of our own among its records", result;
-  const TimedAlone timed = time_alone(workload, workers, space, chosen, runner, compiler,
+  const TimedAlone timed = time_alone(workload, workers, space, chosen, runner(workers), backend,
                                       {.first = 5, .finalists = top, .last = 20});
   for (const Contender& contender : timed.order)
     for (std::size_t i = 0; i < chosen.size(); ++i)

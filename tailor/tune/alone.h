@@ -6,6 +6,7 @@
 #include "tailor/tune/halving.h"
 #include "tailor/tune/records.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -60,9 +61,10 @@ struct Audit {
   std::vector<Entry> entries;  // in the recorded order, the chosen one first
   double regret = 0;           // of the chosen one, now: its time over the best of them, less 1
 };
+/// The runner that has so many units of the device to itself, for as long as no other is asked for.
+using RunnerOf = std::function<KernelRunner&(int workers)>;
 /// Times the best `top` of a group's own configurations again. Workers are told by the records' share and `threads`,
-/// the threads that the whole device is. @throws as time_alone
-Audit audit(const RecordGroup& group, int top, int threads, KernelRunner& runner,
-            const CompilerOptions& compiler);
+/// the threads (or units) that the whole device is. Of a group that is skipped no runner is asked for. @throws as time_alone
+Audit audit(const RecordGroup& group, int top, int threads, const RunnerOf& runner, const Backend& backend);
 
 }  // namespace tailor::tune

@@ -67,6 +67,25 @@ TEST_F(TuneOpenCl, AModelIsTunedOnSharesOfTheDevice) {
     EXPECT_NE(group["skipped"].get<std::string>().find("recorded on OpenCL"), std::string::npos);
 }
 
+TEST_F(TuneOpenCl, ChoicesAreTimedAgainOnThePartOfTheDeviceThatTheyAreFor) {
+  const std::vector<std::string> fake = {"--backend", "opencl", "--opencl", TAILOR_FAKE_OPENCL};
+  std::vector<std::string> more = fake;
+  more.insert(more.end(), {"--share", "25,100"});
+  EXPECT_EQ(run(words(more)).exit, 0);
+  std::vector<std::string> how = {"tune", "audit", db, "--max-regret", "10000%", "--json"};
+  how.insert(how.end(), fake.begin(), fake.end());
+  Json audit = document(run(how));
+  expect_valid("tune-audit", audit);
+  EXPECT_EQ(audit["holds"], true);
+  EXPECT_EQ(audit["groups"].size(), 4u);
+  for (const Json& group : audit["groups"]) {
+    EXPECT_EQ(group["skipped"], nullptr) << group.dump();
+    for (const Json& entry : group["entries"]) EXPECT_GT(entry["now_us"].get<double>(), 0);
+  }
+  how.insert(how.end(), {"--threads", "2"});
+  EXPECT_NE(run(how).err.find("E2000"), std::string::npos);
+}
+
 TEST_F(TuneOpenCl, BothBackendsKeepTheirRecordsInOneFile) {
   EXPECT_EQ(run(words({"--backend", "opencl", "--opencl", TAILOR_FAKE_OPENCL})).exit, 0);
   EXPECT_EQ(run(words({"--threads", "1"})).exit, 0);

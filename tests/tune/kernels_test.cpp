@@ -269,13 +269,14 @@ TEST_F(Scheduler, AuditSaysWhetherAChoiceHolds) {
   std::vector<RecordGroup> groups = group(file.records());
   ASSERT_EQ(groups.size(), 1u);
   KernelRunner runner(-1, how.runner);
-  const Audit result = audit(groups.front(), 2, 1, runner, how.compiler);
+  const RunnerOf of = [&](int) -> KernelRunner& { return runner; };
+  const Audit result = audit(groups.front(), 2, 1, of, how.compiler);
   EXPECT_EQ(result.skipped, "");
   ASSERT_EQ(result.entries.size(), 2u);
   EXPECT_GE(result.regret, 0);
   for (const Audit::Entry& entry : result.entries) EXPECT_GT(entry.now_us, 0);
   groups.front().key.source = "another text";
-  EXPECT_NE(audit(groups.front(), 2, 1, runner, how.compiler).skipped, "");
+  EXPECT_NE(audit(groups.front(), 2, 1, of, how.compiler).skipped, "");
 }
 
 }  // namespace
