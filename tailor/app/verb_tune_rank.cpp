@@ -100,11 +100,6 @@ Json configuration_json(const tune::CudaLaunch& l) {
           {"stages", l.stages}, {"wm", l.wm},         {"wn", l.wn},
           {"split_k", l.split}, {"raster", l.raster}, {"persistent", l.persistent ? 1 : 0}};
 }
-std::string configuration_text(const tune::CudaLaunch& l) {
-  return fmt::format("{}x{}x{} stages={} warps={}x{} split_k={} raster={}{}", l.bm, l.bn, l.bk, l.stages,
-                     l.wm, l.wn, l.split, l.raster, l.persistent ? " persistent" : "");
-}
-
 Json compiled_json(const CudaVariant& v) {
   const tune::CudaKernelFacts* product = v.build.find("product");
   Json json = {{"outcome", name(v.build.outcome)},
@@ -193,22 +188,22 @@ Json to_json(const Found& found) {
 }
 
 std::vector<std::string> row_of(const CudaVariant& v, std::size_t rank, double best_us) {
+  const tune::CudaLaunch& l = v.launch;
   const tune::CudaEstimate& e = v.estimate;
-  if (v.build.outcome != tune::Outcome::ok)
-    return {std::to_string(rank), configuration_text(v.launch), name(v.build.outcome)};
-  const tune::CudaKernelFacts& product = *v.build.find("product");
-  const bool runs = e.us > 0;
-  return {std::to_string(rank),
-          configuration_text(v.launch),
-          fmt::format("{}{}", product.registers, product.spills() ? " spill" : ""),
-          fmt::format("{:.0f} KiB", static_cast<double>(v.launch.shared_bytes) / 1024),
-          std::to_string(e.occupancy.blocks),
-          std::to_string(e.blocks),
-          runs ? std::to_string(e.waves) : "-",
-          runs ? fmt::format("{:.0f} %", 100 * e.tail) : "-",
-          runs ? name(e.pace) : "-",
-          runs ? duration(e.us) : "-",
-          runs ? fmt::format("{:.2f}x", e.us / best_us) : "does not fit"};
+  const tune::CudaKernelFacts* product = v.build.find("product");
+  std::vector<std::string> row = {
+      std::to_string(rank),     fmt::format("{}x{}x{}", l.bm, l.bn, l.bk),
+      std::to_string(l.stages), fmt::format("{}x{}", l.wm, l.wn),
+      std::to_string(l.split),  fmt::format("{}{}", l.raster, l.persistent ? " persistent" : "")};
+  if (!product) return row.push_back(name(v.build.outcome)), row;
+  row.push_back(fmt::format("{}{}", product->registers, product->spills() ? " spill" : ""));
+  row.push_back(fmt::format("{:.0f} KiB", static_cast<double>(l.shared_bytes) / 1024));
+  row.push_back(std::to_string(e.occupancy.blocks));
+  if (e.us <= 0) return row;  // it does not fit
+  for (std::string cell : {std::to_string(e.waves), fmt::format("{:.0f} %", 100 * e.tail),
+                           std::string(name(e.pace)), duration(e.us), fmt::format("{:.2f}x", e.us / best_us)})
+    row.push_back(std::move(cell));
+  return row;
 }
 
 std::string ranking_text(const CudaRanking& r, int layers, int top) {
@@ -220,11 +215,14 @@ std::string ranking_text(const CudaRanking& r, int layers, int top) {
       r.compile_s / static_cast<double>(std::max<std::size_t>(1, r.variants.size())), counts.failed,
       counts.spilling);
   Table table({{"", Align::right},
-               {"configuration", Align::left, true},
+               {"tile"},
+               {"stages", Align::right},
+               {"warps", Align::right},
+               {"split", Align::right},
+               {"raster"},
                {"registers", Align::right},
                {"shared", Align::right},
                {"per SM", Align::right},
-               {"blocks", Align::right},
                {"waves", Align::right},
                {"tail", Align::right},
                {"pace"},

@@ -46,6 +46,14 @@ double mma_rate(const Device& d) {
   return share * peak->second * 1e6 / (d.clock_mhz * d.sm.count);
 }
 
+// As the wave model joins what overlaps: little more than the longest, unless another is about as long.
+template <std::size_t Count>
+double joined(const std::array<double, Count>& parts) {
+  double sum = 0;
+  for (const double part : parts) sum += std::pow(part, kForm.exponent);
+  return std::pow(sum, 1 / kForm.exponent);
+}
+
 struct Step {
   double clocks = 0;
   Pace pace = Pace::mma;
@@ -58,7 +66,7 @@ Step step_of(const Device& d, const CudaLaunch& l, std::int64_t c) {
                                         real(c) * read / kSharedBytesPerClock,
                                         real(c) * tiles / kL2BytesPerClock, kLatencyClocks / (l.stages - 1)};
   const auto longest = std::max_element(clocks.begin(), clocks.end());
-  return {*longest, static_cast<Pace>(longest - clocks.begin())};
+  return {joined(clocks), static_cast<Pace>(longest - clocks.begin())};
 }
 
 double wave_clocks(const Device& d, const CudaLaunch& l, std::int64_t c) {
@@ -105,6 +113,32 @@ int standing(const CudaVariant& v) {
   if (v.estimate.occupancy.blocks == 0) return 2;
   const CudaKernelFacts* product = v.build.find("product");
   return product && product->spills() ? 1 : 0;
+}
+
+// One text for each chosen configuration.
+std::vector<std::string> choose(const Workload& workload, const Device& device, int most,
+                                CudaRanking& ranking) {
+  const Space space = cuda_space(workload, device);
+  ranking.space = space.count();
+  std::vector<std::string> texts;
+  for (Configuration& configuration :
+       chosen_to_compile(workload, space, device, ranking.multiprocessors, most)) {
+    texts.push_back(cuda_source(workload, space, configuration));
+    CudaVariant variant;
+    variant.launch = cuda_launch(workload, space, configuration);
+    variant.configuration = std::move(configuration);
+    ranking.variants.push_back(std::move(variant));
+  }
+  return texts;
+}
+
+void take(CudaBuild&& build, const Workload& workload, const Device& device, CudaRanking& ranking,
+          CudaVariant& v) {
+  v.build = std::move(build);
+  ranking.compile_s += v.build.seconds;
+  const CudaKernelFacts* product = v.build.find("product");
+  const int registers = product ? product->registers : guessed_registers(v.launch);
+  v.estimate = estimate_cuda(device, workload, v.launch, registers, ranking.multiprocessors);
 }
 
 }  // namespace
@@ -186,31 +220,15 @@ CudaRanking rank_cuda(const Workload& workload, const Device& device, const Cuda
   ranking.workload = workload, ranking.architecture = cuda_architecture(device);
   ranking.multiprocessors = options.multiprocessors > 0 ? options.multiprocessors : device.sm.count;
   check_share(device, ranking.multiprocessors);
-  const Space space = cuda_space(workload, device);
-  ranking.space = space.count();
-  std::vector<std::string> texts;
-  for (Configuration& configuration :
-       chosen_to_compile(workload, space, device, ranking.multiprocessors, options.variants)) {
-    texts.push_back(cuda_source(workload, space, configuration));
-    const CudaLaunch launch = cuda_launch(workload, space, configuration);
-    ranking.variants.push_back({std::move(configuration), launch, {}, {}});
-  }
+  const std::vector<std::string> texts = choose(workload, device, options.variants, ranking);
   const auto start = std::chrono::steady_clock::now();
-  const auto count = static_cast<int>(texts.size());
   std::vector<CudaBuild> builds =
       compile_cuda(texts, ranking.architecture, compiler, options.jobs, [&](int done) {
-        if (options.on_progress) options.on_progress(done, count);
+        if (options.on_progress) options.on_progress(done, static_cast<int>(texts.size()));
       });
   ranking.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (std::size_t i = 0; i < builds.size(); ++i) {
-    CudaVariant& v = ranking.variants[i];
-    v.build = std::move(builds[i]);
-    ranking.compile_s += v.build.seconds;
-    const CudaKernelFacts* product = v.build.find("product");
-    v.estimate =
-        estimate_cuda(device, workload, v.launch, product ? product->registers : guessed_registers(v.launch),
-                      ranking.multiprocessors);
-  }
+  for (std::size_t i = 0; i < builds.size(); ++i)
+    take(std::move(builds[i]), workload, device, ranking, ranking.variants[i]);
   std::sort(ranking.variants.begin(), ranking.variants.end(), [](const CudaVariant& a, const CudaVariant& b) {
     return std::tuple(standing(a), a.estimate.us, a.configuration) <
            std::tuple(standing(b), b.estimate.us, b.configuration);

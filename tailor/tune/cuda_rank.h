@@ -6,15 +6,16 @@
 ///   waves = ceil(blocks / (multiprocessors x blocks that one holds))        (latency/waves.h, device/occupancy.h)
 ///   tail  = 1 - blocks / (waves x capacity): the share of the paid slots that idles (Yu et al., arXiv:2011.03897)
 /// The busiest multiprocessor has c blocks at a time (all of a full wave, its share of the last one). Each step of their
-/// reductions takes the longest of four, in clocks:
+/// reductions takes four times, in clocks, that overlap:
 ///   mma       c x 2 bm bn bk operations at the multiprocessor's share of the f16 peak; from compute capability 9 on x 1 / 0.629,
 ///             what mma.sync reaches of the peak on Hopper on average (Luo et al., arXiv:2402.13499)
 ///   shared    c x what ldmatrix reads for all warps, at 128 bytes a clock
 ///   operands  c x the step's tiles (bm + bn) bk, at 64 bytes a clock from the L2 (assumed, as wave_model.h has it)
 ///   latency   700 clocks (assumed) over the stages - 1 that are on their way
-/// and a wave 700 clocks to fill the ring, its steps, and the writing of its tiles at 64 bytes a clock per multiprocessor.
+/// joined as (sum of cubes)^(1/3), as in wave_model.h; and a wave 700 clocks to fill the ring, its steps, and the writing of
+/// its tiles at 64 bytes a clock per multiprocessor.
 /// Beside that, each byte once from memory (wave_model.h: x 1.4); where both operands together exceed half of the L2
-/// (assumed), those that a wave touches once per wave: there `raster` counts. Both join as in wave_model.h. A split
+/// (assumed), those that a wave touches once per wave: there `raster` counts. Both join likewise. A split
 /// reduction writes and reads f32 parts and pays for another launch. What the model does not know: clocks that fall under
 /// load, bank conflicts, who else reads the L2, what a persistent launch saves.
 #pragma once
@@ -30,7 +31,7 @@
 
 namespace tailor::tune {
 
-/// Which of the four sets the pace of a full wave.
+/// Which of the four is the longest in a full wave.
 enum class Pace { mma, shared, operands, latency };
 const char* name(Pace pace);
 
