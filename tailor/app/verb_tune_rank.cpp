@@ -57,16 +57,19 @@ Layers layers_of_model(const TuneRankArguments& a) {
 
 Layers layers_of(const TuneRankArguments& a) {
   if (a.layers.size() == 1 && a.layers.front().ends_with(".onnx")) return layers_of_model(a);
-  std::map<latency::Workload, int> counted;
+  Layers layers;
   for (const std::string& text : a.layers) {
     const latency::Workload w = latency::parse_workload(text);
     if (const std::string reason = tune::no_cuda_kernel(w); !reason.empty())
       throw Error(Code::nothing_to_tune, reason, text,
                   "dense convolutions and products in f16 have a kernel");
-    ++counted[w];
+    const auto known = std::find_if(layers.chosen.begin(), layers.chosen.end(),
+                                    [&](const auto& layer) { return layer.first == w; });
+    if (known == layers.chosen.end())
+      layers.chosen.emplace_back(w, 1);
+    else
+      ++known->second;
   }
-  Layers layers;
-  layers.chosen.assign(counted.begin(), counted.end());
   return layers;
 }
 
