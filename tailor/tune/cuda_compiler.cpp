@@ -155,7 +155,7 @@ class CompilerProcess {
 int number_of(const std::string& architecture) {
   int number = 0;
   for (char c : architecture)
-    if (c >= '0' && c <= '9') number = 10 * number + (c - '0');
+    if (c >= '0' && c <= '9' && number < 1000) number = 10 * number + (c - '0');
   return number;
 }
 

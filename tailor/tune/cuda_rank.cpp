@@ -132,6 +132,17 @@ std::vector<std::string> choose(const Workload& workload, const Device& device, 
   return texts;
 }
 
+void require_one(const CudaRanking& ranking) {
+  for (const CudaVariant& v : ranking.variants)
+    if (v.build.outcome == Outcome::ok) return;
+  const CudaBuild& first = ranking.variants.front().build;
+  throw Error(Code::runtime_refused,
+              fmt::format("none of {} variants compiled, the first one: {}: {}", ranking.variants.size(),
+                          name(first.outcome), first.message),
+              latency::to_string(ranking.workload),
+              "tailor doctor says which NVRTC is used; try another one");
+}
+
 void take(CudaBuild&& build, const Workload& workload, const Device& device, CudaRanking& ranking,
           CudaVariant& v) {
   v.build = std::move(build);
@@ -229,6 +240,7 @@ CudaRanking rank_cuda(const Workload& workload, const Device& device, const Cuda
   ranking.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (std::size_t i = 0; i < builds.size(); ++i)
     take(std::move(builds[i]), workload, device, ranking, ranking.variants[i]);
+  require_one(ranking);
   std::sort(ranking.variants.begin(), ranking.variants.end(), [](const CudaVariant& a, const CudaVariant& b) {
     return std::tuple(standing(a), a.estimate.us, a.configuration) <
            std::tuple(standing(b), b.estimate.us, b.configuration);

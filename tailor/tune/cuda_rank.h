@@ -87,7 +87,8 @@ struct CudaRanking {
 std::vector<Configuration> chosen_to_compile(const latency::Workload& workload, const Space& space,
                                              const device::Device& device, int multiprocessors, int most);
 
-/// @throws Error as estimate_cuda, cuda_architecture, compile_cuda; nothing_to_tune: no_cuda_kernel
+/// @throws Error as estimate_cuda, cuda_architecture, compile_cuda; nothing_to_tune: no_cuda_kernel; runtime_refused: not one
+/// variant compiled
 CudaRanking rank_cuda(const latency::Workload& workload, const device::Device& device,
                       const CudaCompiler& compiler, const CudaRankOptions& options);
 

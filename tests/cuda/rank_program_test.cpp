@@ -106,6 +106,28 @@ TEST(TuneRank, WithoutNvrtcItSaysWhatToDo) {
   EXPECT_NE(f.err.find("\n  help: "), std::string::npos) << f.err;
 }
 
+TEST(TuneRank, ACompilerThatRefusesEverythingIsAnError) {
+  const std::string script =
+      R"(exec sed -u -E 's%.*"op":"compiler".*"id":([0-9]+).*%{"id":\1,"ok":true,"version":"13.0","library":"l","architectures":[90]}%;t;)"
+      R"(s%.*"id":([0-9]+).*%{"id":\1,"ok":true,"outcome":"compile","seconds":0.1,"message":"a bad day"}%')";
+  const Finished f =
+      run({"tune", "rank", "--runner", script, kLayer, "-d", "h200", "--variants", "3", "--json"});
+  EXPECT_EQ(f.exit, 6) << f.err;
+  EXPECT_NE(f.err.find("none of 3 variants compiled, the first one: compile: a bad day"), std::string::npos)
+      << f.err;
+}
+
+TEST(TuneRank, DoctorSaysWhatCompiles) {
+  const Json json = document(run({"doctor", "--noise-test", "0s", "--json"}));
+  bool told = false;
+  for (const Json& finding : json["findings"])
+    if (finding["what"] == "nvrtc") {
+      told = true;
+      EXPECT_TRUE(finding["state"] == "ok" || !finding["fix"].get<std::string>().empty());
+    }
+  EXPECT_TRUE(told);
+}
+
 TEST(TuneRank, CtrlCEndsIt) {
   const Finished f =
       run({"tune", "rank", "--runner", "exec sleep 60", kLayer, "-d", "h200"}, {.interrupt_after_s = 0.5});

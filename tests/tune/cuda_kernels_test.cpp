@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <set>
 
 #ifdef TAILOR_SANITIZED
@@ -29,8 +31,15 @@ std::vector<EmulatedText> texts_of(const latency::Workload& w, const Space& spac
   return texts;
 }
 
+// A number from the environment: TAILOR_SAMPLES=10 tries ten times as many configurations, TAILOR_SEED=2 others.
+int asked(const char* variable, int otherwise) {
+  const char* text = std::getenv(variable);
+  return text ? std::max(1, std::atoi(text)) : otherwise;
+}
+
 std::vector<Configuration> samples(const Space& space, int count, std::uint64_t seed) {
-  Random random(seed);
+  Random random(seed + 1000 * static_cast<std::uint64_t>(asked("TAILOR_SEED", 0)));
+  count *= asked("TAILOR_SAMPLES", 1);
   std::vector<Configuration> list;
   for (int i = 0; i < count; ++i) list.push_back(space.sample(random));
   return list;
