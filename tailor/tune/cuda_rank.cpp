@@ -24,6 +24,7 @@ using latency::Workload;
 constexpr double kMmaShareFrom9 = 0.629;      // of the peak, by mma.sync on Hopper (arXiv:2402.13499)
 constexpr double kSharedBytesPerClock = 128;  // of a multiprocessor
 constexpr double kL2BytesPerClock = 64;       // of a multiprocessor; assumed
+constexpr double kPiecesPerClock = 8;         // of a multiprocessor; assumed
 constexpr double kLatencyClocks = 700;        // from memory to shared memory; assumed
 constexpr double kL2Share = 0.5;              // of the L2 that operands can count on; assumed
 constexpr double kHalf = 2, kPart = 4;        // bytes of an element, and of a sum
@@ -62,9 +63,11 @@ struct Step {
 Step step_of(const Device& d, const CudaLaunch& l, std::int64_t c) {
   const double tiles = real(l.bm + l.bn) * l.bk * kHalf;
   const double read = real(l.wm * l.wn) * (real(l.bm / l.wm) + real(l.bn / l.wn)) * l.bk * kHalf;
-  const std::array<double, 4> clocks = {real(c) * 2 * real(l.bm) * l.bn * l.bk / mma_rate(d),
+  const double pieces = real(l.bm) * l.bk / l.left_grain + real(l.bn) * l.bk / l.right_grain;
+  const std::array<double, 5> clocks = {real(c) * 2 * real(l.bm) * l.bn * l.bk / mma_rate(d),
                                         real(c) * read / kSharedBytesPerClock,
-                                        real(c) * tiles / kL2BytesPerClock, kLatencyClocks / (l.stages - 1)};
+                                        real(c) * tiles / kL2BytesPerClock,
+                                        real(c) * pieces / kPiecesPerClock, kLatencyClocks / (l.stages - 1)};
   const auto longest = std::max_element(clocks.begin(), clocks.end());
   return {joined(clocks), static_cast<Pace>(longest - clocks.begin())};
 }
@@ -155,7 +158,7 @@ void take(CudaBuild&& build, const Workload& workload, const Device& device, Cud
 }  // namespace
 
 const char* name(Pace pace) {
-  constexpr std::array names = {"mma", "shared", "operands", "latency"};
+  constexpr std::array names = {"mma", "shared", "operands", "pieces", "latency"};
   return names[static_cast<std::size_t>(pace)];
 }
 

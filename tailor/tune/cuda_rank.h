@@ -1,23 +1,24 @@
 /// \file CUDA kernels ranked without a GPU: what the compiler says of registers and memory, occupancy, waves, and a simple model
 /// of time. Nothing of it was ever measured on hardware: it orders variants of one kernel for one layer, and a time is only
-/// as good as the constants in cuda_rank.cpp, of which most are of data sheets and three are assumed.
+/// as good as the constants in cuda_rank.cpp, of which most are of data sheets and the rest assumed.
 ///
 /// A variant cuts its layer into blocks (tiles x parts of the reduction). A wave is what runs at a time:
 ///   waves = ceil(blocks / (multiprocessors x blocks that one holds))        (latency/waves.h, device/occupancy.h)
 ///   tail  = 1 - blocks / (waves x capacity): the share of the paid slots that idles (Yu et al., arXiv:2011.03897)
 /// The busiest multiprocessor has c blocks at a time (all of a full wave, its share of the last one). Each step of their
-/// reductions takes four times, in clocks, that overlap:
+/// reductions takes five times, in clocks, that overlap:
 ///   mma       c x 2 bm bn bk operations at the multiprocessor's share of the f16 peak; from compute capability 9 on x 1 / 0.629,
 ///             what mma.sync reaches of the peak on Hopper on average (Luo et al., arXiv:2402.13499)
 ///   shared    c x what ldmatrix reads for all warps, at 128 bytes a clock
 ///   operands  c x the step's tiles (bm + bn) bk, at 64 bytes a clock from the L2 (assumed, as wave_model.h has it)
+///   pieces    c x the pieces in which these are moved (16 bytes, or less where rows are odd), 8 a clock (assumed)
 ///   latency   700 clocks (assumed) over the stages - 1 that are on their way
 /// joined as (sum of cubes)^(1/3), as in wave_model.h; and a wave 700 clocks to fill the ring, its steps, and the writing of
 /// its tiles at 64 bytes a clock per multiprocessor.
 /// Beside that, each byte once from memory (wave_model.h: x 1.4); where both operands together exceed half of the L2
 /// (assumed), those that a wave touches once per wave: there `raster` counts. Both join likewise. A split
 /// reduction writes and reads f32 parts and pays for another launch. What the model does not know: clocks that fall under
-/// load, bank conflicts, who else reads the L2, what a persistent launch saves.
+/// load, bank conflicts, that stages hide less before compute capability 8, who else reads the L2, what a persistent launch saves.
 #pragma once
 
 #include "tailor/device/occupancy.h"
@@ -31,8 +32,8 @@
 
 namespace tailor::tune {
 
-/// Which of the four is the longest in a full wave.
-enum class Pace { mma, shared, operands, latency };
+/// Which of the five is the longest in a full wave.
+enum class Pace { mma, shared, operands, pieces, latency };
 const char* name(Pace pace);
 
 struct CudaEstimate {
@@ -52,8 +53,8 @@ struct CudaEstimate {
 CudaEstimate estimate_cuda(const device::Device& device, const latency::Workload& workload,
                            const CudaLaunch& launch, int registers, int multiprocessors);
 
-/// Registers of a thread before anything is compiled: sums, fragments, addresses, and 40 more. Within a quarter of what
-/// compilers take, or a rank: it only chooses what is compiled.
+/// Registers of a thread before anything is compiled: sums, fragments, addresses, and 40 more, within a quarter of what
+/// NVRTC takes (docs/results.md). They only choose what is compiled.
 int guessed_registers(const CudaLaunch& launch);
 
 struct CudaVariant {

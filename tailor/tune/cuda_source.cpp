@@ -44,8 +44,8 @@ bool windows_fit(const Workload& w) {
 }
 
 // Elements that are moved at a time: the most, up to 16 bytes, that divide a row.
-std::int64_t grain(std::int64_t row) {
-  for (std::int64_t elements : {8, 4, 2})
+int grain(std::int64_t row) {
+  for (int elements : {8, 4, 2})
     if (row % elements == 0) return elements;
   return 1;
 }
@@ -97,8 +97,8 @@ std::vector<Constant> layer_constants(const Workload& w, const CudaLaunch& l) {
           {"RESIDUAL", has("add")},
           {"RELU", has("relu")},
           {"CLIP", has("clip")},
-          {"LEFT_GRAIN", grain(w.ic)},
-          {"RIGHT_GRAIN", grain(l.n)}};
+          {"LEFT_GRAIN", l.left_grain},
+          {"RIGHT_GRAIN", l.right_grain}};
 }
 
 std::vector<Constant> kernel_constants(const CudaLaunch& l) {
@@ -178,6 +178,7 @@ CudaLaunch cuda_launch(const Workload& workload, const Space& space, const Confi
   l.threads = 32 * l.wm * l.wn;
   l.shared_bytes = std::int64_t{2} * (l.bm + l.bn) * l.bk * l.stages;
   l.tiles_m = up(l.m, l.bm), l.tiles_n = up(l.n, l.bn);
+  l.left_grain = grain(workload.ic), l.right_grain = grain(l.n);
   return l;
 }
 

@@ -48,6 +48,7 @@ struct CudaLaunch {
   int threads = 0;                // of a block
   std::int64_t shared_bytes = 0;  // of a block; above 48 KiB all of it is asked for at the launch
   std::int64_t tiles_m = 0, tiles_n = 0;
+  int left_grain = 8, right_grain = 8;  // elements of a row that are moved at a time: 8, 4, 2 or 1
 
   std::int64_t blocks() const { return tiles_m * tiles_n * split; }  // of work; a persistent launch has fewer
   std::int64_t steps() const { return (k + bk - 1) / bk; }           // of all parts together

@@ -52,8 +52,8 @@ TEST(CudaEstimate, IsTheArithmeticOfItsDescription) {
     return std::cbrt(sum);
   };
   const double rate = 0.629 * 989e12 / (132 * 1980e6);
-  const double step =
-      joined({2.0 * 128 * 128 * 64 / rate, 8.0 * (64 + 32) * 64 * 2 / 128, 256.0 * 64 * 2 / 64, 700 / 2.0});
+  const double step = joined({2.0 * 128 * 128 * 64 / rate, 8.0 * (64 + 32) * 64 * 2 / 128,
+                              256.0 * 64 * 2 / 64, 256.0 * 64 / 8 / 8, 700 / 2.0});
   const double compute = (700 + 4 * step + 128.0 * 128 * 2 / 64) / 1980;
   const double memory = 1.4 * 2 * (128 * 256 + 256 * 128 + 128 * 128) / 4800e3;
   EXPECT_NEAR(e.compute_us, compute, 1e-9);
@@ -78,6 +78,18 @@ TEST(CudaEstimate, FewerMultiprocessorsAreNeverFaster) {
       before = e.compute_us;
     }
   }
+}
+
+// Rows of an odd length are moved element by element.
+TEST(CudaEstimate, OddRowsCost) {
+  const device::Device h200 = device::find_device("h200");
+  auto of = [&](const char* layer) {
+    const latency::Workload w = workload(layer);
+    return estimate_cuda(h200, w, launch_of(w, h200, {128, 64, 64, 3, 2, 2, 1, 1, 0}), 128, 132);
+  };
+  const CudaEstimate odd = of("gemm_m4096_k4095_n4096_f16"), even = of("gemm_m4096_k4096_n4096_f16");
+  EXPECT_EQ(odd.pace, Pace::pieces);
+  EXPECT_GT(odd.compute_us, 1.3 * even.compute_us);
 }
 
 TEST(CudaEstimate, WhatDoesNotFitHasNoTime) {
