@@ -103,6 +103,7 @@ Json configuration_json(const tune::CudaLaunch& l) {
           {"stages", l.stages}, {"wm", l.wm},         {"wn", l.wn},
           {"split_k", l.split}, {"raster", l.raster}, {"persistent", l.persistent ? 1 : 0}};
 }
+
 Json compiled_json(const CudaVariant& v) {
   const tune::CudaKernelFacts* product = v.build.find("product");
   Json json = {{"outcome", name(v.build.outcome)},
