@@ -6,8 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
-#include <set>
+#include <functional>
 
 #ifdef TAILOR_SANITIZED
 #define NEEDS_FIBERS() GTEST_SKIP() << "threads of the emulation are fibers, which sanitizers do not follow"
@@ -156,6 +157,91 @@ TEST(CudaKernels, WhatIsBrokenIsFound) {
     const bool right = run.fault.empty() && run.bank_conflicts == 0;
     EXPECT_EQ(right, i == 0) << (i == 0 ? run.fault : kFlaws[i - 1].what);
   }
+}
+
+// The row behind an odd one is not its neighbour's: infinity times the zeros of the border would be no number.
+TEST(CudaKernels, InfinitiesStayInTheirRows) {
+  NEEDS_FIBERS();
+  const latency::Workload w = latency::parse_workload("gemm_m5_k40_n64_f16");
+  const Space space = cuda_space(w, testing::small_gpu());
+  std::vector<EmulatedText> texts = texts_of(w, space, {of(space, {32, 64, 32, 2, 2, 2, 1, 1, 0})});
+  texts.push_back({texts.front().launch, replaced(texts.front().text, "(K % BK == 0 || k < K)", "true")});
+  const EmulatedKernels kernels(texts);
+  ASSERT_TRUE(kernels.good());
+  HalfLayer operands = testing::half_layer(w, 3);
+  for (std::size_t k = 0; k < 40; ++k) operands.input[2 * 40 + k] = 0x7c00;
+  for (std::size_t n = 0; n < 64; ++n) operands.expected[2 * 64 + n] = std::nan("");
+  EXPECT_EQ(testing::run_emulated(kernels, 0, texts[0].launch, operands).fault, "");
+  EXPECT_NE(testing::run_emulated(kernels, 1, texts[1].launch, operands).fault, "");
+}
+
+// What the text does before compute capability 8: the registers of m16n8k16 are those of two m16n8k8 (PTX ISA, figures of
+// both).
+TEST(EmulatedGpu, TwoProductsOfHalfDepthAreOne) {
+  NEEDS_FIBERS();
+  Random random(9);
+  struct Lane {
+    std::uint16_t left[8], right[4];
+    float sum[4] = {};
+  };
+  std::vector<Lane> lanes(32);
+  for (Lane& lane : lanes) {
+    for (std::uint16_t& value : lane.left) value = testing::half_of(static_cast<float>(random.normal()));
+    for (std::uint16_t& value : lane.right) value = testing::half_of(static_cast<float>(random.normal()));
+  }
+  float expected[16][8] = {};
+  for (int half = 0; half < 2; ++half) {
+    float left[16][8], right[8][8];
+    for (int l = 0; l < 32; ++l)
+      for (int i = 0; i < 4; ++i) {
+        const Lane& lane = lanes[static_cast<std::size_t>(l)];
+        left[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2] = testing::float_of(lane.left[half * 4 + i]);
+        if (i < 2) right[l % 4 * 2 + i][l / 4] = testing::float_of(lane.right[half * 2 + i]);
+      }
+    for (int m = 0; m < 16; ++m)
+      for (int n = 0; n < 8; ++n)
+        for (int k = 0; k < 8; ++k) expected[m][n] += left[m][k] * right[k][n];
+  }
+  const emulated::Machine& machine = testing::emulated_machine();
+  const testing::Emulated ran = testing::emulate({}, {}, [&] {
+    Lane& lane = lanes[machine.thread->x];
+    auto pair = [](const std::uint16_t* at) { return at[0] | static_cast<unsigned>(at[1]) << 16; };
+    const unsigned left[4] = {pair(lane.left), pair(lane.left + 2), pair(lane.left + 4), pair(lane.left + 6)};
+    machine.multiply_add(lane.sum, left, pair(lane.right), pair(lane.right + 2));
+  });
+  EXPECT_EQ(ran.fault, "");
+  for (int l = 0; l < 32; ++l)
+    for (int i = 0; i < 4; ++i)
+      EXPECT_FLOAT_EQ(lanes[static_cast<std::size_t>(l)].sum[i],
+                      expected[l / 4 + i / 2 * 8][l % 4 * 2 + i % 2]);
+}
+
+// A barrier that half a block comes to, a warp that falls apart, an address beyond the tensors.
+TEST(EmulatedGpu, FaultsAreTold) {
+  NEEDS_FIBERS();
+  const emulated::Machine& machine = testing::emulated_machine();
+  auto fault = [&](const std::function<void()>& thread) {
+    testing::EmulatedLaunch launch;
+    launch.block = 64, launch.shared_bytes = 256;
+    const std::uint16_t little[8] = {};
+    return testing::emulate(launch, {{little, sizeof little}}, [&] { thread(); }).fault;
+  };
+  EXPECT_EQ(fault([&] { machine.barrier(); }), "");
+  EXPECT_NE(fault([&] {
+              if (machine.thread->x < 32) machine.barrier();
+            }),
+            "");
+  float sum[4] = {};
+  const unsigned left[4] = {};
+  EXPECT_NE(fault([&] {
+              if (machine.thread->x % 2) machine.multiply_add(sum, left, 0, 0);
+            }),
+            "");
+  static const std::uint16_t elsewhere[8] = {};
+  EXPECT_NE(fault([&] { machine.bring(machine.shared(256), elsewhere, 16, true); }), "");
+  unsigned to[4];
+  EXPECT_NE(fault([&] { machine.load(to, static_cast<char*>(machine.shared(256)) + 8, false); }), "");
+  EXPECT_NE(fault([&] { machine.load(to, static_cast<char*>(machine.shared(256)) + 256, false); }), "");
 }
 
 TEST(EmulatedHalves, AreThoseOfIeee) {

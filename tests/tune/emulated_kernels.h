@@ -42,7 +42,7 @@ struct HalfLayer {
   latency::Workload workload;
   std::vector<std::uint16_t> input, weights, residual;
   std::vector<float> bias;
-  std::vector<double> expected, tolerance;  // [pixels][channels]
+  std::vector<double> expected, tolerance;  // [pixels][channels]; what is not finite is not compared
 };
 HalfLayer half_layer(const latency::Workload& workload, std::uint64_t seed);
 
