@@ -1,5 +1,5 @@
 /// \file What this program uses of CUDA's libraries, declared by itself: types, numbers and functions of the public
-/// documentation of the driver API, cuBLASLt, cuDNN 9's graph API and CUPTI.
+/// documentation of the driver API, cuBLASLt, cuDNN 9's graph API, CUPTI and NVRTC.
 ///
 /// So it builds where no CUDA is installed, and one build runs with CUDA 12 and 13. tests/cuda compares every size and
 /// number below with NVIDIA's headers where those are found.
@@ -303,6 +303,22 @@ struct KernelRecord {
   X(flush, cuptiActivityFlushAll, std::uint32_t)                                  \
   X(next_record, cuptiActivityGetNextRecord, std::uint8_t*, std::size_t, KernelRecord**)
 
+// --- NVRTC: the compiler of CUDA C++ -----------------------------------------------------------------------------------
+using Program = struct ProgramOpaque*;
+inline constexpr Status kNvrtcOutOfMemory = 1, kNvrtcInvalidOption = 5, kNvrtcCompilation = 6;
+
+#define TAILOR_CUDA_NVRTC(X)                                                                 \
+  X(version, nvrtcVersion, int*, int*)                                                       \
+  X(count_architectures, nvrtcGetNumSupportedArchs, int*)                                    \
+  X(architectures, nvrtcGetSupportedArchs, int*)                                             \
+  X(create, nvrtcCreateProgram, Program*, const char*, const char*, int, const char* const*, \
+    const char* const*)                                                                      \
+  X(destroy, nvrtcDestroyProgram, Program*)                                                  \
+  X(compile, nvrtcCompileProgram, Program, int, const char* const*)                          \
+  X(cubin_size, nvrtcGetCUBINSize, Program, std::size_t*)                                    \
+  X(log_size, nvrtcGetProgramLogSize, Program, std::size_t*)                                 \
+  X(log, nvrtcGetProgramLog, Program, char*)
+
 #define TAILOR_CUDA_MEMBER(name, symbol, ...) Status (*name)(__VA_ARGS__) = nullptr;
 struct DriverFunctions {
   TAILOR_CUDA_DRIVER(TAILOR_CUDA_MEMBER)
@@ -322,6 +338,10 @@ struct DnnFunctions {
 };
 struct CuptiFunctions {
   TAILOR_CUDA_CUPTI(TAILOR_CUDA_MEMBER)
+};
+struct NvrtcFunctions {
+  TAILOR_CUDA_NVRTC(TAILOR_CUDA_MEMBER)
+  const char* (*error_text)(Status) = nullptr;
 };
 #undef TAILOR_CUDA_MEMBER
 

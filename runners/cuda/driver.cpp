@@ -66,7 +66,7 @@ void* Libraries::load(const std::string& library, const std::vector<std::string>
                       const char* help) {
   std::string names;
   for (const std::string& version : versions) {
-    const std::string name = library + ".so." + version;
+    const std::string name = library + (version.empty() ? ".so" : ".so." + version);
     names += (names.empty() ? "" : ", ") + name;
     std::string file = name;
     void* handle = nullptr;
@@ -129,6 +129,15 @@ const CuptiFunctions& Libraries::cupti() {
   TAILOR_CUDA_CUPTI(TAILOR_CUDA_FIND)
   return cupti_.emplace(table);
 }
+
+const NvrtcFunctions& Libraries::nvrtc() {
+  if (nvrtc_) return *nvrtc_;
+  NvrtcFunctions table;
+  void* handle = load("libnvrtc", {"13", "12", "11.2", ""}, kToolkitHelp);
+  TAILOR_CUDA_NVRTC(TAILOR_CUDA_FIND)
+  find(table.error_text, handle, "nvrtcGetErrorString", loaded_.back().file);
+  return nvrtc_.emplace(table);
+}
 #undef TAILOR_CUDA_FIND
 
 const GreenFunctions* Libraries::green() {
@@ -170,6 +179,13 @@ void Libraries::check_dnn(Status status, const char* call) const {
   constexpr Status kExecution = 5000;
   throw CallFailed(fmt::format("{}: {} ({}) {}", call, text ? text : "unknown error", status, reason.data()),
                    status == kDnnDeviceMemory, status >= kExecution);
+}
+
+void Libraries::check_nvrtc(Status status, const char* call) const {
+  if (status == 0) return;
+  const char* text = nvrtc_ ? nvrtc_->error_text(status) : nullptr;
+  throw CallFailed(fmt::format("{}: {} ({})", call, text ? text : "unknown error", status),
+                   status == kNvrtcOutOfMemory, false);
 }
 
 }  // namespace tailor::cuda

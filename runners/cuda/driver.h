@@ -38,6 +38,7 @@ class Libraries {
   const BlasFunctions& blas();
   const DnnFunctions& dnn();
   const CuptiFunctions& cupti();
+  const NvrtcFunctions& nvrtc();
   /// Partitions of the device; nullptr if the driver is too old for them. @throws as driver()
   const GreenFunctions* green();
   /// Where a library was found, by its name without version: "libcudnn"; "" if it is not loaded.
@@ -47,6 +48,7 @@ class Libraries {
   void check(Status status, const char* call);
   void check_blas(Status status, const char* call) const;
   void check_dnn(Status status, const char* call) const;
+  void check_nvrtc(Status status, const char* call) const;
 
  private:
   struct Loaded {
@@ -61,6 +63,7 @@ class Libraries {
   std::optional<BlasFunctions> blas_;
   std::optional<DnnFunctions> dnn_;
   std::optional<CuptiFunctions> cupti_;
+  std::optional<NvrtcFunctions> nvrtc_;
   std::optional<GreenFunctions> green_;
 };
 

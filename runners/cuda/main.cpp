@@ -17,7 +17,8 @@ namespace {
 constexpr const char* kUsage =
     "usage: tailor-runner-cuda [--libraries FOLDERS] [--gpu NUMBER] [--tf32]\n"
     "Speaks the protocol of docs/runner-protocol.md on stdin and stdout.\n"
-    "  --libraries FOLDERS  looked in first for libcuda, libcublasLt, libcudnn, libcupti; joined by ':'\n"
+    "  --libraries FOLDERS  looked in first for libcuda, libcublasLt, libcudnn, libcupti, libnvrtc; joined "
+    "by ':'\n"
     "                       (default: TAILOR_CUDA_LIBRARIES)\n"
     "  --gpu NUMBER         of the device, as nvidia-smi counts (default: 0)\n"
     "  --tf32               f32 products may be rounded to tf32\n";

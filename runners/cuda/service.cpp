@@ -1,6 +1,7 @@
 // One function per request.
 #include "runners/cuda/service.h"
 
+#include "runners/cuda/compiler.h"
 #include "runners/cuda/partition.h"
 #include "runners/cuda/plan.h"
 #include "runners/serving/serve.h"
@@ -93,6 +94,8 @@ Json Service::answer_op(const std::string& op, const Json& request, const Progre
   if (op == "profile") return profile(request, progress);
   if (op == "plan") return plan(request);
   if (op == "partitions") return partitions(request);
+  if (op == "compiler") return describe_compiler(libraries_);
+  if (op == "compile") return compile(libraries_, request);
   if (op == "run")
     throw Error(Code::runtime_refused, "this runner measures and does not compute results", "run",
                 "accuracy is judged with ONNX Runtime, the default runner");

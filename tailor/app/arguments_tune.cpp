@@ -76,6 +76,25 @@ void add_backend(CLI::App& verb, BackendArguments& backend) {
                   "OpenCL's loader (default: libOpenCL.so.1, as the system finds it)");
 }
 
+// Kernels for GPUs that are described.
+void add_rank(CLI::App& tune, Invocation& invocation) {
+  auto [rank, r] = verb<TuneRankArguments>(
+      tune, invocation, "rank",
+      "CUDA kernels for a described GPU, compiled and ranked by a model; nothing runs on a GPU", tune_rank);
+  rank->add_option("LAYERS", r->layers, "an ONNX file, or layers in f16 as text")->required();
+  rank->add_option("-d,--device", r->device, "a GPU by description: a name (devices list) or a file")
+      ->required();
+  rank->add_option("--sms", r->multiprocessors, "multiprocessors of the share (default: all of the device)");
+  rank->add_option("--top", r->top, "show so many configurations of each layer")->capture_default_str();
+  rank->add_option("--variants", r->variants,
+                   "compile at most so many of each layer, those that look best before; 0: all")
+      ->capture_default_str();
+  rank->add_option("--jobs", r->jobs, "compilers at a time (default: the cores of this machine, at most 8)");
+  rank->add_option("--most", r->most, "of a model so many layers, those with most work")
+      ->capture_default_str();
+  rank->add_option("--shape", r->shapes, kShapeHelp)->allow_extra_args(false);
+}
+
 }  // namespace
 
 void add_tune(CLI::App& app, Invocation& invocation) {
@@ -130,6 +149,7 @@ void add_tune(CLI::App& app, Invocation& invocation) {
   merge->add_option("-o,--output", m->out, "file to write")->required();
   merge->add_flag("--t4", m->t4, "write Kernel Tuner's T4 form instead of JSON lines");
   add_sharing(*tune, invocation);
+  add_rank(*tune, invocation);
   auto [replay, r] =
       verb<TuneReplayArguments>(*tune, invocation, "replay",
                                 "try searchers out on what is already measured; nothing runs", tune_replay);

@@ -70,6 +70,13 @@ struct TuneCorunArguments {
   std::filesystem::path interference;                        // measured slowdowns; may be empty
   int top = 5;
 };
+struct TuneRankArguments {
+  std::vector<std::string> layers;  // one model, or layers as text
+  std::string device;
+  std::vector<std::string> shapes;
+  int multiprocessors = 0;                         // of the share; 0: all
+  int top = 5, variants = 64, jobs = 0, most = 5;  // variants 0: all; jobs 0: cores
+};
 struct TuneReplayArguments {
   std::filesystem::path file, prior;  // prior may be empty
   std::string op;                     // "": the only one
@@ -95,6 +102,7 @@ int tune_merge(const Global& global, const TuneMergeArguments& arguments);
 int tune_interference(const Global& global, const TuneInterferenceArguments& arguments);
 int tune_ask(const Global& global, const TuneAskArguments& arguments);
 int tune_corun(const Global& global, const TuneCorunArguments& arguments);
+int tune_rank(const Global& global, const TuneRankArguments& arguments);
 int tune_replay(const Global& global, const TuneReplayArguments& arguments);
 
 }  // namespace tailor::app

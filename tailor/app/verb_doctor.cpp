@@ -5,6 +5,7 @@
 #include "tailor/base/table.h"
 #include "tailor/pipeline/gpu_target.h"
 #include "tailor/runtime/measure.h"
+#include "tailor/tune/cuda_compiler.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -157,6 +158,15 @@ Finding opencl_finding() try {
   return {"opencl", State::none, error.what(), error.help()};
 }
 
+// Through the runner that compiles: no driver is needed.
+Finding nvrtc_finding() try {
+  const tune::CudaCompiler compiler = tune::find_cuda_compiler();
+  return {"nvrtc", State::ok, fmt::format("{} ({}); tune rank", compiler.version, compiler.library)};
+} catch (const Error& error) {
+  if (error.code() == Code::interrupted) throw;
+  return {"nvrtc", State::none, error.what(), error.help()};
+}
+
 Finding gpu_finding() {
   for (const char* node : {"/dev/nvidia0", "/dev/kfd", "/dev/nvhost-gpu"})
     if (::access(node, F_OK) == 0)
@@ -191,6 +201,7 @@ Diagnosis diagnose(const Global& global, double noise_s) {
   diagnosis.findings.push_back(gpu_finding());
   diagnosis.findings.push_back(cuda_finding());
   diagnosis.findings.push_back(opencl_finding());
+  diagnosis.findings.push_back(nvrtc_finding());
   return diagnosis;
 }
 

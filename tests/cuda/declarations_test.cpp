@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
-#if __has_include(<cuda.h>) && __has_include(<cublasLt.h>) && __has_include(<cudnn.h>) && __has_include(<cupti.h>)
+#if __has_include(<cuda.h>) && __has_include(<cublasLt.h>) && __has_include(<cudnn.h>) && __has_include(<cupti.h>) && \
+    __has_include(<nvrtc.h>)
 #define TAILOR_HAS_CUDA 1
 #include <cublasLt.h>
 #include <cuda.h>
 #include <cudnn.h>
 #include <cupti.h>
+#include <nvrtc.h>
 
 #include <cstddef>
 #include <type_traits>
@@ -87,6 +89,11 @@ static_assert(sizeof(own::MatmulChoice) == sizeof(cublasLtMatmulHeuristicResult_
 static_assert(offsetof(own::MatmulChoice, waves) == offsetof(cublasLtMatmulHeuristicResult_t, wavesCount));
 static_assert(offsetof(own::MatmulChoice, workspace) ==
               offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize));
+
+SAME(kNvrtcOutOfMemory, NVRTC_ERROR_OUT_OF_MEMORY);
+SAME(kNvrtcInvalidOption, NVRTC_ERROR_INVALID_OPTION);
+SAME(kNvrtcCompilation, NVRTC_ERROR_COMPILATION);
+static_assert(sizeof(nvrtcResult) == sizeof(own::Status) && sizeof(nvrtcProgram) == sizeof(own::Program));
 
 SAME(kPointwise, CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
 SAME(kConvolution, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR);
