@@ -128,16 +128,6 @@ VerifyOptions proof_options(const OptimizeOptions& o) {
   return v;
 }
 
-// What other programs did to the layers' timings; "" for nothing.
-std::string busy_text(const runtime::MeasuringOracle& timings) {
-  if (timings.repeated() == 0) return "";
-  if (timings.corrected() == 0)
-    return fmt::format("; the machine was busy: {} calls were made again", timings.repeated());
-  return fmt::format(
-      "; the machine was busy: {} calls were made again, {} timings are divided by how slow it was",
-      timings.repeated(), timings.corrected());
-}
-
 // Points lost: top-1 on labelled data, agreement with the original else.
 double drop_of(const Agreement& a) {
   return 100 * (a.score.labelled > 0 ? a.score.top1_a() - a.score.top1_b() : 1 - a.score.agreement());
@@ -448,8 +438,8 @@ OptimizeResult optimize(const OptimizeOptions& options) {
     result.known = timings->known(), result.measured = timings->measured();
     result.journal = shop.profile.path();
     if (!options.plan)
-      shop.say(fmt::format("layer timings: {} found in {}, {} measured now{}", result.known,
-                           result.journal.string(), result.measured, busy_text(*timings)));
+      shop.say(fmt::format("layer timings: {} found in {}, {} measured now", result.known,
+                           result.journal.string(), result.measured));
   }
   result.plan = plan_of(shop, found, goal_text(options) + way_text(options));
   if (options.goal.macs)  // the plan speaks of latency: nothing was predicted, the proof measured it

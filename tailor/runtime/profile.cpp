@@ -4,7 +4,6 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/base/interrupt.h"
-#include "tailor/runtime/anchors.h"
 #include "tailor/runtime/measure.h"
 
 #include <fmt/format.h>
@@ -12,7 +11,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <set>
 
 namespace tailor::runtime {
@@ -20,8 +18,6 @@ namespace {
 
 constexpr const char* kSchema = "tailor/profile/1";
 constexpr std::size_t kJobsPerCall = 256;  // what is lost at most when the job is killed
-constexpr std::size_t kAnchors = 6;
-constexpr int kMostTries = 3, kMostRepeats = 6;  // of a call; of all calls, beyond their first tries
 
 using latency::Context;
 using latency::Workload;
@@ -144,13 +140,6 @@ std::vector<Context> Profile::contexts() const {
   return found;
 }
 
-std::vector<const Measured*> Profile::of(const Context& context) const {
-  std::vector<const Measured*> list;
-  for (const auto& [key, measured] : entries_)
-    if (measured.context == context) list.push_back(&measured);
-  return list;
-}
-
 MeasuringOracle::MeasuringOracle(Runner& runner, Profile& profile, TimingOptions options, Journal journal)
     : runner_(runner), profile_(profile), options_(options), journal_(journal) {
   options_.evict = true;
@@ -164,43 +153,13 @@ MeasuringOracle::MeasuringOracle(Runner& runner, Profile& profile, TimingOptions
 
 latency::Context MeasuringOracle::context() const { return runner_.context(options_); }
 
-// Of those that are known, which may be none yet; else of the first that are measured.
-void MeasuringOracle::choose_anchors(const std::vector<Workload>& workloads) {
-  std::vector<const Measured*> known;
-  if (journal_ != Journal::fresh) known = profile_.of(context());
-  for (const std::size_t place : spread(known.size(), kAnchors))
-    anchors_.push_back({known[place]->workload, estimate(known[place]->samples).value.value});
-  if (!anchors_.empty()) return;
-  for (const std::size_t place : spread(workloads.size(), kAnchors)) anchors_.push_back({workloads[place]});
-}
-
-std::vector<Samples> MeasuringOracle::time_steadily(std::vector<Job> jobs) {
-  std::vector<double> reference;
-  for (const Anchor& anchor : anchors_) {
-    jobs.push_back({.workload = anchor.workload});
-    if (anchor.us > 0) reference.push_back(anchor.us);
-  }
-  if (reference.size() < anchors_.size()) reference.clear();
-  std::optional<Steady> best;
-  for (int tries = 0; tries < kMostTries; ++tries) {
-    if (best && (best->trustworthy() || repeated_ == kMostRepeats)) break;
-    repeated_ += best ? 1 : 0;
-    Steady steady = steadied(runner_.time(jobs, options_), anchors_.size(), reference);
-    if (!best || steady.slowness < best->slowness) best = std::move(steady);
-  }
-  if (!best->trustworthy()) corrected_ += best->samples.size();
-  for (std::size_t a = 0; a < anchors_.size(); ++a) anchors_[a].us = best->reference[a];
-  return std::move(best->samples);
-}
-
 void MeasuringOracle::measure(const std::vector<Workload>& workloads) {
   for (std::size_t first = 0; first < workloads.size(); first += kJobsPerCall) {
     throw_if_interrupted();
     std::vector<Job> jobs;
     for (std::size_t i = first; i < std::min(first + kJobsPerCall, workloads.size()); ++i)
       jobs.push_back({.workload = workloads[i]});
-    if (anchors_.empty()) choose_anchors(workloads);
-    std::vector<Samples> samples = time_steadily(jobs);
+    std::vector<Samples> samples = runner_.time(jobs, options_);
     std::vector<Measured> list;
     for (std::size_t i = 0; i < jobs.size(); ++i)
       list.push_back({context(), workloads[first + i], std::move(samples[i])});

@@ -43,8 +43,6 @@ class Profile {
   std::size_t damaged_lines() const { return damaged_; }
   /// The contexts that occur, each once.
   std::vector<latency::Context> contexts() const;
-  /// All of a context, in an order that depends on nothing but what they are. They are moved by append().
-  std::vector<const Measured*> of(const latency::Context& context) const;
 
  private:
   void read(std::string_view content);
@@ -61,10 +59,7 @@ enum class Journal {
   resume,  // as go_on, but the journal must know this runtime, device and number of threads
 };
 
-/// Looks workloads up and measures the missing ones, caches evicted, interleaved in calls of the runner of at most 256. Every
-/// call times a few anchors beside them (anchors.h), of the profile where it knows some, so that all calls and all runs
-/// that the profile remembers are on one scale. A call in which another program took the processor's time is made
-/// again, a few times in all; then its times are divided by how slow it was.
+/// Looks workloads up and measures the missing ones, caches evicted, interleaved in one call of the runner.
 /// The runner and the profile must outlive it.
 class MeasuringOracle : public latency::LatencyOracle {
  public:
@@ -77,26 +72,14 @@ class MeasuringOracle : public latency::LatencyOracle {
   /// Workloads measured so far, and those found in the profile.
   std::size_t measured() const { return measured_.size(); }
   std::size_t known() const { return asked_.size() - measured_.size(); }
-  /// Calls that were made again because the machine was busy, and workloads that stayed busy times divided by how slow it was.
-  int repeated() const { return repeated_; }
-  std::size_t corrected() const { return corrected_; }
 
  private:
-  struct Anchor {
-    latency::Workload workload;
-    double us = 0;  // 0: not known yet
-  };
   void measure(const std::vector<latency::Workload>& workloads);
-  void choose_anchors(const std::vector<latency::Workload>& workloads);
-  std::vector<Samples> time_steadily(std::vector<Job> jobs);
   Runner& runner_;
   Profile& profile_;
   TimingOptions options_;
   Journal journal_;
   std::set<latency::Workload> asked_, measured_;
-  std::vector<Anchor> anchors_;
-  int repeated_ = 0;
-  std::size_t corrected_ = 0;
 };
 
 /// Only looks up; the profile must outlive it. @throws Error unknown_name from evaluate() for what was never

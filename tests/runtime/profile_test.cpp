@@ -3,7 +3,6 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace tailor::runtime {
@@ -87,25 +86,18 @@ TEST_F(Profiles, ReplayAnswersOnlyWhatWasMeasured) {
   }
 }
 
-// A runner that answers one request for gemm(2), gemm(3) and anchors behind them after the other with these times.
-RunnerOptions fake_runner(const std::vector<std::vector<double>>& answers) {
-  std::string script =
-      R"(read line; echo '{"id":1,"ok":true,"protocol":1,"runtime":"fake","version":"1","isa":"none","processor":"p",)"
-      R"("library":"","cores":1,"clock":"thread cpu","workloads":true,"profiles":false}'; )";
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    std::string jobs;
-    for (const double us : answers[i])
-      jobs += fmt::format(R"({}{{"us":[{}],"clock":"thread cpu"}})", jobs.empty() ? "" : ",", us);
-    script += fmt::format(
-        R"(read line; case "$line" in *gemm_m1_k8_n2_f32*gemm_m1_k8_n3_f32*) ;; *) exit 9;; esac; )"
-        R"(echo '{{"id":{},"ok":true,"jobs":[{}]}}'; )",
-        i + 2, jobs);
-  }
-  return {.command = script + "read line"};
+// A runner that answers two jobs with 5 and 7 us, once.
+RunnerOptions fake_runner() {
+  return {
+      .command =
+          R"(read line; echo '{"id":1,"ok":true,"protocol":1,"runtime":"fake","version":"1","isa":"none","processor":"p",)"
+          R"("library":"","cores":1,"clock":"thread cpu","workloads":true,"profiles":false}'; read line; )"
+          R"(case "$line" in *gemm_m1_k8_n2_f32*gemm_m1_k8_n3_f32*) ;; *) exit 9;; esac; )"
+          R"(echo '{"id":2,"ok":true,"jobs":[{"us":[5],"clock":"thread cpu"},{"us":[7],"clock":"thread cpu"}]}'; read line)"};
 }
 
 TEST_F(Profiles, MeasuringAsksOnlyForWhatIsMissing) {
-  Runner runner(fake_runner({{5, 7, 11}}));
+  Runner runner(fake_runner());
   Profile profile(path);
   profile.append({measured(1, 10)});
   MeasuringOracle oracle(runner, profile);
@@ -123,41 +115,8 @@ TEST_F(Profiles, MeasuringAsksOnlyForWhatIsMissing) {
   EXPECT_EQ(Profile(path).size(), 3u);
 }
 
-// The profile's gemm(1) is the anchor: 11 us there.
-TEST_F(Profiles, ACallOnABusyMachineIsMadeAgain) {
-  Runner runner(fake_runner({{10, 14, 22}, {5, 7, 11}}));
-  Profile profile(path);
-  profile.append({measured(1, 10)});
-  MeasuringOracle oracle(runner, profile);
-  const std::vector<latency::Workload> wanted = {gemm(2), gemm(3)};
-  EXPECT_EQ(oracle.evaluate(wanted)[0].value.value, 5);
-  EXPECT_EQ(oracle.repeated(), 1);
-  EXPECT_EQ(oracle.corrected(), 0u);
-}
-
-TEST_F(Profiles, TimesOfAMachineThatStaysBusyAreDividedByHowSlowItWas) {
-  Runner runner(fake_runner({{10, 14, 22}, {10, 14, 22}, {10, 14, 22}}));
-  Profile profile(path);
-  profile.append({measured(1, 10)});
-  MeasuringOracle oracle(runner, profile);
-  const std::vector<latency::Workload> wanted = {gemm(2), gemm(3)};
-  EXPECT_NEAR(oracle.evaluate(wanted)[1].value.value, 7, 1e-9);
-  EXPECT_EQ(oracle.repeated(), 2);
-  EXPECT_EQ(oracle.corrected(), 2u);
-}
-
-TEST_F(Profiles, AMachineThatIsFasterTodayIsOnTheScaleOfTheJournal) {
-  Runner runner(fake_runner({{2.5, 3.5, 5.5}}));
-  Profile profile(path);
-  profile.append({measured(1, 10)});
-  MeasuringOracle oracle(runner, profile);
-  const std::vector<latency::Workload> wanted = {gemm(2), gemm(3)};
-  EXPECT_NEAR(oracle.evaluate(wanted)[0].value.value, 5, 1e-9);
-  EXPECT_EQ(oracle.repeated(), 0);
-}
-
 TEST_F(Profiles, FreshMeasuresOnceWhatTheJournalKnows) {
-  Runner runner(fake_runner({{5, 7, 5, 7}}));
+  Runner runner(fake_runner());
   Profile profile(path);
   profile.append({measured(2, 100), measured(3, 100), measured(4, 100)});
   MeasuringOracle oracle(runner, profile, {}, Journal::fresh);
@@ -173,7 +132,7 @@ TEST_F(Profiles, FreshMeasuresOnceWhatTheJournalKnows) {
 }
 
 TEST_F(Profiles, ResumeNeedsAJournalOfThisContext) {
-  Runner runner(fake_runner({}));
+  Runner runner(fake_runner());
   Profile profile(path);
   auto refused = [&](TimingOptions options) {
     try {
