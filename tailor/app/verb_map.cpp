@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cctype>
 #include <optional>
+#include <set>
 
 namespace tailor::app {
 namespace {
@@ -239,7 +240,24 @@ std::string file_name(const std::string& name) {
   return text;
 }
 
-// 001.LAYER.UNIT.onnx, ... in the order in which they run; pieces.json is written last.
+constexpr const char* kPieces = "pieces.json";
+
+// The files that an earlier run listed in the folder: names of its own making, whatever the list says.
+std::set<std::string> listed_before(const std::filesystem::path& folder) try {
+  std::set<std::string> files;
+  if (!std::filesystem::exists(folder / kPieces)) return files;
+  const Json json = read_json(folder / kPieces, "tailor/unit-pieces/1");
+  for (const Json& piece : member(json, "pieces", kPieces))
+    if (const std::string file = text(piece, "file", kPieces);
+        file.find('/') == std::string::npos && file.ends_with(".onnx"))
+      files.insert(file);
+  return files;
+} catch (const Error&) {
+  return {};  // somebody else's file: nothing of it is ours
+}
+
+// 001.LAYER.UNIT.onnx, ... in the order in which they run; pieces.json is written last, and what only the one before listed
+// goes.
 void write_pieces(const pipeline::UnitSplit& split, const std::string& platform,
                   const graph::ShapeOverrides& overrides, const std::filesystem::path& folder) {
   const pipeline::Subject subject = pipeline::make_subject(split.split, overrides);
@@ -252,8 +270,12 @@ void write_pieces(const pipeline::UnitSplit& split, const std::string& platform,
     files.push_back(fmt::format("{:03}.{}.onnx", files.size() + 1, what));
     models.push_back(piece.model);
   }
-  write_models(folder, files, models);
-  write_file(folder / "pieces.json", pipeline::pieces_json(subject, platform, pieces, files).dump(1) + "\n");
+  std::set<std::string> stale = listed_before(folder);
+  write_models(folder, files, models, kPieces);
+  write_file(folder / kPieces, pipeline::pieces_json(subject, platform, pieces, files).dump(1) + "\n");
+  for (const std::string& file : files) stale.erase(file);
+  std::error_code ignored;
+  for (const std::string& file : stale) std::filesystem::remove(folder / file, ignored);
 }
 
 // Writes what was asked for, once all of it is there.

@@ -143,6 +143,18 @@ TEST_F(Map, IsWrittenInPieces) {
     for (const Json& output : piece["outputs"]) known.insert(output.get<std::string>());
   }
   for (const Json& output : list["outputs"]) EXPECT_TRUE(known.contains(output.get<std::string>()));
+  // Another mapping has fewer pieces: those of the first are gone, files of others stay.
+  write_file(pieces / "mine.onnx", "not a piece");
+  ASSERT_EQ(run({"map", model, "--platform", "diana", "--calib", data, "--baseline", "all on digital",
+                 "--pieces", pieces.string()})
+                .exit,
+            0);
+  std::set<std::string> there, listed = {"mine.onnx", "pieces.json"};
+  for (const auto& entry : std::filesystem::directory_iterator(pieces)) there.insert(entry.path().filename());
+  const Json fewer = parse_json(std::string(map_file(pieces / "pieces.json").view()), "pieces.json");
+  for (const Json& piece : fewer["pieces"]) listed.insert(piece["file"].get<std::string>());
+  EXPECT_EQ(there, listed);
+  EXPECT_LT(listed.size() - 2, list["pieces"].size());
   write_file(folder.path() / "file", "no folder");
   const Finished refused = run(
       {"map", model, "--platform", "diana", "--calib", data, "--pieces", (folder.path() / "file").string()});
