@@ -1,5 +1,6 @@
 # The front door. `make demo` and `make test` work alone on a fresh Debian 12: what is missing is installed first.
-#   make demo     a slow model becomes a fast one, with proof
+#   make demo     a slow model becomes a fast one, with proof; then it learns on for half a minute, for which libtorch is
+#                 installed as by make learn (TAILOR_LEARN=0 make demo: without that)
 #   make test     all tests; TAILOR_PAGES=1 make test also installs what the tests of the pages in a browser need
 #   make docs     writes docs/options.md again, from what --help prints
 #   make compare MODEL=net.onnx OUT=folder GOALS="0.8 0.68" ARGS="--calib train.bin --eval test.bin"
@@ -26,6 +27,11 @@ ready:
 demo: ready
 	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-demo-shapes
 	scripts/demo $(BUILD)/bin
+ifneq ($(TAILOR_LEARN),0)
+	@printf '\nThe fast network learns on: tailor-learn is built first, with libtorch (TAILOR_LEARN=0 make demo: without that)\n'
+	@$(MAKE) --no-print-directory learn
+	scripts/demo-training $(BUILD)/bin
+endif
 
 test: all
 	ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
