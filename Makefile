@@ -51,7 +51,7 @@ docs: ready
 learn:
 	@TAILOR_LEARN=1 scripts/bootstrap
 	@scripts/configure $(PRESET)
-	cmake $(BUILD)
+	cmake -DTAILOR_LEARN=ON $(BUILD)
 	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-learn
 
 farm:
