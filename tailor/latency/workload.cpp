@@ -32,7 +32,8 @@ std::string_view kind_name(Kind kind) {
 }
 
 [[noreturn]] void fail(const std::string& text, const std::string& why) {
-  throw Error(Code::bad_value, fmt::format("not a workload: {}", why), text.substr(0, 200));
+  throw Error(Code::bad_value, fmt::format("not a workload: {}", why), text.substr(0, 200),
+              "layers are written as gemm_m64_k64_n64_f32; tailor analyze --json names those of a model");
 }
 
 // Padding: "ph1pw1" when both sides are alike, else all four.
