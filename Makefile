@@ -52,6 +52,7 @@ learn:
 	@TAILOR_LEARN=1 scripts/bootstrap
 	@scripts/configure $(PRESET)
 	cmake -DTAILOR_LEARN=ON $(BUILD)
+	@grep -q 'bin/tailor-learn' $(BUILD)/build.ninja || { echo 'make learn: libtorch was not found: install libtorch-dev, or leave training out (TAILOR_LEARN=0 make demo)' >&2; exit 6; }
 	cmake --build $(BUILD) -j $(JOBS) --target tailor tailor-learn
 
 farm:
