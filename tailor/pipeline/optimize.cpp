@@ -395,6 +395,13 @@ std::unique_ptr<onnx::Draft> prove_or_go_on(Workshop& shop, const Calibration& c
   return draft;
 }
 
+std::string unrest_text(const runtime::MeasuringOracle& timings) {
+  constexpr double kWorthSaying = 1.1;
+  if (timings.unrest() < kWorthSaying) return "";
+  return fmt::format("; meanwhile the machine's own speed changed by {:.2f}x, which was taken out",
+                     timings.unrest());
+}
+
 void deliver(const OptimizeOptions& o, onnx::Draft& draft, OptimizeResult& result) {
   const runtime::Comparison& speed = result.proof.speed.models[1].to_first;
   if (o.dry_run && o.goal.macs) return;  // that it is slower is what such a run may be for
@@ -438,8 +445,8 @@ OptimizeResult optimize(const OptimizeOptions& options) {
     result.known = timings->known(), result.measured = timings->measured();
     result.journal = shop.profile.path();
     if (!options.plan)
-      shop.say(fmt::format("layer timings: {} found in {}, {} measured now", result.known,
-                           result.journal.string(), result.measured));
+      shop.say(fmt::format("layer timings: {} found in {}, {} measured now{}", result.known,
+                           result.journal.string(), result.measured, unrest_text(*timings)));
   }
   result.plan = plan_of(shop, found, goal_text(options) + way_text(options));
   if (options.goal.macs)  // the plan speaks of latency: nothing was predicted, the proof measured it

@@ -1,4 +1,5 @@
-// The profile's lines <-> Measured, the file, the two oracles.
+// The profile's lines <-> Measured, the file, the two oracles. The measuring one goes call by call: the wanted layers and
+// the anchors are timed together, the anchors give the call's pace, the journal keeps both.
 #include "tailor/runtime/profile.h"
 
 #include "tailor/base/error.h"
@@ -18,6 +19,8 @@ namespace {
 
 constexpr const char* kSchema = "tailor/profile/1";
 constexpr std::size_t kJobsPerCall = 256;  // what is lost at most when the job is killed
+constexpr std::size_t kAnchors = 6;
+constexpr std::size_t kJobsWithAnchors = 24;  // a first call of fewer layers is no network: it has no anchors
 
 using latency::Context;
 using latency::Workload;
@@ -29,18 +32,29 @@ std::string key_of(const Context& c, const Workload& workload) {
 
 Json to_json(const Measured& m) {
   const Context& c = m.context;
-  return {{"schema", kSchema},
-          {"context",
-           {{"runtime", c.runtime},
-            {"version", c.version},
-            {"isa", c.isa},
-            {"processor", c.processor},
-            {"threads", c.threads},
-            {"cache_mode", c.cache_mode}}},
-          {"workload", latency::to_string(m.workload)},
-          {"clock", m.samples.clock},
-          {"kernel", m.samples.kernel},
-          {"us", m.samples.us}};
+  Json json = {{"schema", kSchema},
+               {"context",
+                {{"runtime", c.runtime},
+                 {"version", c.version},
+                 {"isa", c.isa},
+                 {"processor", c.processor},
+                 {"threads", c.threads},
+                 {"cache_mode", c.cache_mode}}},
+               {"workload", latency::to_string(m.workload)},
+               {"clock", m.samples.clock},
+               {"kernel", m.samples.kernel},
+               {"us", m.samples.us}};
+  if (m.pace != 1) json["pace"] = m.pace;
+  return json;
+}
+
+// Lines written before there were paces have none.
+double read_pace(const Json& json, const std::string& place) {
+  if (!json.contains("pace")) return 1;
+  const Json& pace = json["pace"];
+  if (!pace.is_number() || !(pace.get<double>() > 0) || !std::isfinite(pace.get<double>()))
+    throw Error(Code::bad_json, "\"pace\" must be a number above 0", place);
+  return pace.get<double>();
 }
 
 Samples read_samples(const Json& json, const std::string& place) {
@@ -69,7 +83,8 @@ Measured from_json(const Json& json, const std::string& place) {
                   static_cast<int>(integer(c, "threads", place)),
                   text(c, "cache_mode", place)};
   try {
-    return {context, latency::parse_workload(text(json, "workload", place)), read_samples(json, place)};
+    return {context, latency::parse_workload(text(json, "workload", place)), read_samples(json, place),
+            read_pace(json, place)};
   } catch (const Error& error) {
     if (error.code() != Code::bad_value) throw;
     throw Error(Code::bad_json, fmt::format("{}: {}", error.what(), error.place()), place);
@@ -85,11 +100,12 @@ bool is_json(std::string_view line) { return Json::accept(line.begin(), line.end
 
 }  // namespace
 
-latency::Estimate estimate(const Samples& samples) {
-  Summary s = summarize(samples.us);
-  bool wall = samples.clock == "wall";
+latency::Estimate estimate(const Measured& measured) {
+  Summary s = summarize(measured.samples.us);
+  bool wall = measured.samples.clock == "wall";
   double value = wall ? s.p10 : s.median, lo = wall ? s.min : s.q1, hi = wall ? s.median : s.q3;
-  return {{value}, {lo}, {hi}, How::measured, samples.kernel};
+  const double pace = measured.pace;
+  return {{value / pace}, {lo / pace}, {hi / pace}, How::measured, measured.samples.kernel};
 }
 
 Profile::Profile(std::filesystem::path path) : path_(std::move(path)) {
@@ -154,18 +170,48 @@ MeasuringOracle::MeasuringOracle(Runner& runner, Profile& profile, TimingOptions
 latency::Context MeasuringOracle::context() const { return runner_.context(options_); }
 
 void MeasuringOracle::measure(const std::vector<Workload>& workloads) {
+  if (anchors_.empty()) choose_anchors(workloads);
   for (std::size_t first = 0; first < workloads.size(); first += kJobsPerCall) {
     throw_if_interrupted();
-    std::vector<Job> jobs;
-    for (std::size_t i = first; i < std::min(first + kJobsPerCall, workloads.size()); ++i)
-      jobs.push_back({.workload = workloads[i]});
-    std::vector<Samples> samples = runner_.time(jobs, options_);
-    std::vector<Measured> list;
-    for (std::size_t i = 0; i < jobs.size(); ++i)
-      list.push_back({context(), workloads[first + i], std::move(samples[i])});
-    for (const Measured& measured : list) measured_.insert(measured.workload);
-    profile_.append(std::move(list));
+    const std::size_t end = std::min(first + kJobsPerCall, workloads.size());
+    auto at = [&](std::size_t i) { return workloads.begin() + static_cast<std::ptrdiff_t>(i); };
+    profile_.append(measure_call({at(first), at(end)}));
+    measured_.insert(at(first), at(end));
   }
+}
+
+void MeasuringOracle::choose_anchors(const std::vector<Workload>& workloads) {
+  if (workloads.size() < kJobsWithAnchors) return;
+  for (std::size_t i = 0; i < kAnchors; ++i)
+    anchors_.push_back({workloads[(2 * i + 1) * workloads.size() / (2 * kAnchors)]});
+}
+
+// One call of the runner: the wanted layers, at the pace of the anchors timed with them.
+std::vector<Measured> MeasuringOracle::measure_call(std::vector<Workload> workloads) {
+  const std::size_t wanted = workloads.size();
+  for (const Anchor& anchor : anchors_) workloads.push_back(anchor.workload);
+  std::vector<Job> jobs;
+  for (const Workload& workload : workloads) jobs.push_back({.workload = workload});
+  std::vector<Samples> samples = runner_.time(jobs, options_);
+  std::vector<Measured> list;
+  for (std::size_t i = 0; i < jobs.size(); ++i)
+    list.push_back({context(), workloads[i], std::move(samples[i])});
+  const double pace = pace_of(std::span(list).subspan(wanted));
+  fastest_ = std::min(fastest_, pace), slowest_ = std::max(slowest_, pace);
+  list.resize(wanted);
+  for (Measured& measured : list) measured.pace = pace;
+  return list;
+}
+
+/// @param anchors what they took now, in their order
+double MeasuringOracle::pace_of(std::span<const Measured> anchors) {
+  std::vector<double> slower;
+  for (std::size_t i = 0; i < anchors.size(); ++i) {
+    const double us = estimate(anchors[i]).value.value;
+    if (anchors_[i].us == 0) anchors_[i].us = us;
+    if (us > 0) slower.push_back(us / anchors_[i].us);
+  }
+  return slower.empty() ? 1 : summarize(std::move(slower)).median;
 }
 
 namespace {
@@ -180,7 +226,7 @@ std::vector<latency::Estimate> look_up(const Profile& profile, const Context& co
                   fmt::format("the profile holds no measurement of {} for {}", latency::to_string(workload),
                               describe(context)),
                   profile.path().string(), "measure it with a runner, or take the profile of this device");
-    estimates.push_back(estimate(found->samples));
+    estimates.push_back(estimate(*found));
   }
   return estimates;
 }

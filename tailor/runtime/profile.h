@@ -2,7 +2,8 @@
 /// never measures.
 ///
 /// One line is one measurement (schema "tailor/profile/1"): context, workload, clock, kernel, all samples.
-/// Lines are only ever appended, so a job killed at any moment has kept what it measured.
+/// Lines are only ever appended, so a job killed at any moment has kept what it measured. Samples are kept as they were
+/// taken; what the machine's own speed did between two calls of the runner stands beside them, as `pace`.
 #pragma once
 
 #include "tailor/latency/oracle.h"
@@ -20,11 +21,12 @@ struct Measured {
   latency::Context context;
   latency::Workload workload;
   Samples samples;
+  double pace = 1;  // how many times slower the machine was than when this run's first layers were timed
 };
 
-/// Median with quartiles. On the wall clock of a shared machine the disturbances are one-sided: the first
-/// decile, with the minimum and the median as interval.
-latency::Estimate estimate(const Samples& samples);
+/// Median with quartiles, divided by the pace. On the wall clock of a shared machine the disturbances are one-sided:
+/// the first decile, with the minimum and the median as interval.
+latency::Estimate estimate(const Measured& measured);
 
 class Profile {
  public:
@@ -59,8 +61,10 @@ enum class Journal {
   resume,  // as go_on, but the journal must know this runtime, device and number of threads
 };
 
-/// Looks workloads up and measures the missing ones, caches evicted, interleaved in one call of the runner.
-/// The runner and the profile must outlive it.
+/// Looks workloads up and measures the missing ones, caches evicted, interleaved in calls of the runner of some hundred
+/// layers at most. Layers of two calls are compared too, and a neighbour on the machine may come or go between them: so
+/// six layers from all over the first list, the anchors, are timed in every call, and the call's times are divided by the
+/// median of what the anchors took over what they took at first. The runner and the profile must outlive it.
 class MeasuringOracle : public latency::LatencyOracle {
  public:
   /// @param options `evict` is set
@@ -72,14 +76,25 @@ class MeasuringOracle : public latency::LatencyOracle {
   /// Workloads measured so far, and those found in the profile.
   std::size_t measured() const { return measured_.size(); }
   std::size_t known() const { return asked_.size() - measured_.size(); }
+  /// Slowest over fastest pace of the calls so far; 1 if there was but one.
+  double unrest() const { return slowest_ / fastest_; }
 
  private:
+  struct Anchor {
+    latency::Workload workload;
+    double us = 0;  // in the first call; 0 before it
+  };
   void measure(const std::vector<latency::Workload>& workloads);
+  std::vector<Measured> measure_call(std::vector<latency::Workload> workloads);
+  void choose_anchors(const std::vector<latency::Workload>& workloads);
+  double pace_of(std::span<const Measured> anchors);
   Runner& runner_;
   Profile& profile_;
   TimingOptions options_;
   Journal journal_;
   std::set<latency::Workload> asked_, measured_;
+  std::vector<Anchor> anchors_;
+  double fastest_ = 1, slowest_ = 1;
 };
 
 /// Only looks up; the profile must outlive it. @throws Error unknown_name from evaluate() for what was never

@@ -131,6 +131,56 @@ TEST_F(Profiles, FreshMeasuresOnceWhatTheJournalKnows) {
   EXPECT_EQ(Profile(path).find(kHere, gemm(3))->samples.us.front(), 7) << "the journal keeps the latest";
 }
 
+// A runner that answers a GEMM of n columns with n us, from its second call on with 1.5 n.
+RunnerOptions slowing_runner() {
+  return {
+      .command =
+          R"(read line; echo '{"id":1,"ok":true,"protocol":1,"runtime":"fake","version":"1","isa":"none","processor":"p",)"
+          R"("library":"","cores":1,"clock":"thread cpu","workloads":true,"profiles":false}'; call=1; )"
+          R"(while read -r line; do call=$((call + 1)); echo "$line" | awk -v id=$call '{ jobs = ""; )"
+          R"(while (match($0, /_n[0-9]+_f32/)) { n = substr($0, RSTART + 2, RLENGTH - 6); $0 = substr($0, RSTART + RLENGTH); )"
+          R"(jobs = jobs (jobs == "" ? "" : ",") "{\"us\":[" n * (id == 2 ? 1 : 1.5) "],\"clock\":\"thread cpu\"}" } )"
+          R"(print "{\"id\":" id ",\"ok\":true,\"jobs\":[" jobs "]}" }'; done)"};
+}
+
+TEST_F(Profiles, AMachineThatBecomesSlowerBetweenCallsIsTakenOut) {
+  Runner runner(slowing_runner());
+  Profile profile(path);
+  MeasuringOracle oracle(runner, profile);
+  std::vector<latency::Workload> wanted;
+  for (int n = 1; n <= 400; ++n) wanted.push_back(gemm(n));
+  auto estimates = oracle.evaluate(wanted);  // two calls
+  for (int n = 1; n <= 400; ++n) EXPECT_DOUBLE_EQ(estimates[static_cast<std::size_t>(n - 1)].value.value, n);
+  EXPECT_DOUBLE_EQ(oracle.unrest(), 1.5);
+  EXPECT_EQ(oracle.measured(), 400u);
+  const latency::Workload later = gemm(401);
+  EXPECT_DOUBLE_EQ(oracle.evaluate(std::span(&later, 1))[0].value.value, 401);
+  EXPECT_EQ(Profile(path).find(kHere, later)->samples.us.front(), 601.5)
+      << "samples are kept as they were taken";
+  EXPECT_DOUBLE_EQ(ReplayOracle(Profile(path), kHere).evaluate(std::span(&later, 1))[0].value.value, 401);
+}
+
+TEST_F(Profiles, FewLayersHaveNoAnchors) {
+  Runner runner(slowing_runner());
+  Profile profile(path);
+  MeasuringOracle oracle(runner, profile);
+  for (int n : {3, 4}) oracle.evaluate(std::vector{gemm(n)});
+  EXPECT_EQ(oracle.unrest(), 1);
+  EXPECT_EQ(profile.find(kHere, gemm(4))->samples.us.front(), 6);
+  EXPECT_EQ(profile.find(kHere, gemm(4))->pace, 1);
+}
+
+TEST_F(Profiles, APaceMustBeANumberAboveZero) {
+  Profile(path).append({measured(1, 10)});
+  const std::string line = content().substr(0, content().rfind('}'));
+  for (const char* pace : {"0", "-1", "\"1\"", "null"}) {
+    write_file(path, line + ",\"pace\":" + pace + "}\n");
+    EXPECT_THROW(Profile{path}, Error) << pace;
+  }
+  write_file(path, line + ",\"pace\":2}\n");
+  EXPECT_EQ(estimate(*Profile(path).find(kHere, gemm(1))).value.value, 5.5);
+}
+
 TEST_F(Profiles, ResumeNeedsAJournalOfThisContext) {
   Runner runner(fake_runner());
   Profile profile(path);
