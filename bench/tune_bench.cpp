@@ -1,6 +1,6 @@
-// tune_bench DATA [SEEDS [TRIALS]]: searchers replayed on the measured spaces in DATA/gpu/benchmark_hub, as Markdown
+// tune_bench DATA [SEEDS [TRIALS [NAME]]]: searchers replayed on the measured spaces in DATA/gpu/benchmark_hub, as Markdown
 // tables: how far from the optimum after so many trials, and how many trials until 5 %; then the same with the records
-// of another device as a prior.
+// of another device as a prior. NAME: only spaces whose name holds it.
 #include "bench/benchmark_hub.h"
 #include "tailor/base/error.h"
 #include "tailor/base/parallel.h"
@@ -63,13 +63,22 @@ std::string until(const std::vector<Curve>& all, int trials) {
                      100.0 * arrived / static_cast<double>(all.size()));
 }
 
-void plain(const std::filesystem::path& data, int seeds, int trials) {
+// Those whose name holds `part`.
+std::vector<benchmark_hub::Table> tables_with(const std::string& part) {
+  std::vector<benchmark_hub::Table> list = benchmark_hub::tables();
+  std::erase_if(list, [&](const benchmark_hub::Table& table) {
+    return std::string(table.name).find(part) == std::string::npos;
+  });
+  return list;
+}
+
+void plain(const std::filesystem::path& data, int seeds, int trials, const std::string& part) {
   fmt::print(
       "| space | configurations | within 5 % | searcher | 20 trials | 50 | {} | until 5 % | seeds there | s "
       "per run |\n"
       "|---|--:|--:|---|--:|--:|--:|--:|--:|--:|\n",
       trials);
-  for (const auto& table : benchmark_hub::tables()) {
+  for (const auto& table : tables_with(part)) {
     const MeasuredSpace measured = benchmark_hub::read(data, table.name);
     const auto near =
         std::count_if(measured.trials.begin(), measured.trials.end(),
@@ -91,13 +100,13 @@ void plain(const std::filesystem::path& data, int seeds, int trials) {
   }
 }
 
-void transferred(const std::filesystem::path& data, int seeds) {
+void transferred(const std::filesystem::path& data, int seeds, const std::string& part) {
   constexpr int kTrials = 40;
   fmt::print(
       "\n| space | records of | their best here | order alike (tau) | 5 trials | 10 | 20 | 40 | until 5 % | "
       "seeds there "
       "|\n|---|---|--:|--:|--:|--:|--:|--:|--:|--:|\n");
-  for (const auto& table : benchmark_hub::tables()) {
+  for (const auto& table : tables_with(part)) {
     const MeasuredSpace measured = benchmark_hub::read(data, table.name);
     const MeasuredSpace other = benchmark_hub::read(data, table.neighbour);
     const std::vector<tune::Trial> trials = tune::translate(other, measured.space);
@@ -121,12 +130,13 @@ void transferred(const std::filesystem::path& data, int seeds) {
 }  // namespace
 
 int main(int count, char** arguments) try {
-  if (count < 2) return fmt::print(stderr, "usage: tune_bench DATA [SEEDS [TRIALS]]\n"), 2;
+  if (count < 2) return fmt::print(stderr, "usage: tune_bench DATA [SEEDS [TRIALS [NAME]]]\n"), 2;
   const int seeds = count > 2 ? std::atoi(arguments[2]) : 20,
             trials = count > 3 ? std::atoi(arguments[3]) : 100;
   if (seeds < 1 || trials < 50) return fmt::print(stderr, "SEEDS from 1, TRIALS from 50\n"), 2;
-  plain(arguments[1], seeds, trials);
-  transferred(arguments[1], seeds);
+  const std::string part = count > 4 ? arguments[4] : "";
+  plain(arguments[1], seeds, trials, part);
+  transferred(arguments[1], seeds, part);
   return 0;
 } catch (const Error& error) {
   fmt::print(stderr, "{}: {}\n", error.place(), error.what());

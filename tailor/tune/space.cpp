@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <memory>
 #include <set>
@@ -64,10 +65,20 @@ std::vector<double> coordinates(const Parameter& parameter) {
   return result;
 }
 
-std::vector<std::vector<double>> coordinates(const std::vector<Parameter>& parameters) {
-  std::vector<std::vector<double>> all;
-  for (const Parameter& parameter : parameters) all.push_back(coordinates(parameter));
-  return all;
+// How often 2 divides each value, on 0..1. Empty where that says nothing that the values' order does not say, and where
+// they are no whole numbers above 0.
+std::vector<double> twos(const Parameter& parameter) {
+  std::vector<double> counts;
+  for (const Value& value : parameter.values) {
+    const std::int64_t* whole = std::get_if<std::int64_t>(&value);
+    if (!whole || *whole < 1) return {};
+    counts.push_back(std::countr_zero(static_cast<std::uint64_t>(*whole)));
+  }
+  if (std::is_sorted(counts.begin(), counts.end())) return {};
+  const auto [low, high] = std::minmax_element(counts.begin(), counts.end());
+  const double least = *low, span = *high - *low;
+  for (double& count : counts) count = (count - least) / span;
+  return counts;
 }
 
 // A condition over the places of values: expressions see the values themselves.
@@ -90,7 +101,7 @@ Rule rule_of(const std::string& condition, const std::vector<Parameter>& paramet
 Space::Space(std::vector<Parameter> parameters, const std::vector<std::string>& conditions)
     : parameters_(std::move(parameters)), conditions_(conditions) {
   check(parameters_);
-  scale_ = coordinates(parameters_);
+  place_on_scales();
   std::vector<std::string> names;
   for (const Parameter& parameter : parameters_) names.push_back(parameter.name);
   std::vector<Rule> rules;
@@ -99,11 +110,16 @@ Space::Space(std::vector<Parameter> parameters, const std::vector<std::string>& 
   if (diagram_.count() == 0) fail("no configuration meets all conditions");
 }
 
+void Space::place_on_scales() {
+  for (const Parameter& parameter : parameters_)
+    scale_.push_back(coordinates(parameter)), twos_.push_back(twos(parameter));
+}
+
 Space Space::of_list(std::vector<Parameter> parameters, std::vector<Configuration> allowed) {
   Space space;
   space.parameters_ = std::move(parameters);
   check(space.parameters_);
-  space.scale_ = coordinates(space.parameters_);
+  space.place_on_scales();
   const std::vector<int> sizes = sizes_of(space.parameters_);
   for (const Configuration& configuration : allowed) {
     TAILOR_CHECK(configuration.size() == sizes.size());
@@ -156,6 +172,7 @@ std::vector<double> Space::encode(const Configuration& configuration) const {
     const auto value = static_cast<std::size_t>(configuration[p]);
     if (parameters_[p].ordered()) {
       x.push_back(scale_[p][value]);
+      if (!twos_[p].empty()) x.push_back(twos_[p][value]);
       continue;
     }
     for (std::size_t v = 0; v < parameters_[p].values.size(); ++v) x.push_back(v == value ? kApart : 0);

@@ -50,7 +50,9 @@ class Space {
   Configuration cross(const Configuration& a, const Configuration& b, double rate, Random& random) const;
 
   /// Coordinates for models: numbers on 0..1, logarithmic where they are positive and span more than a factor of four;
-  /// strings one column per value, 0 or 0.7, so that two of them are 1 apart.
+  /// behind whole numbers such as 16, 32, 48, 64, which are not in the order of how often 2 divides them, that count on
+  /// 0..1, because warps, vectors and banks are powers of two; strings one column per value, 0 or 0.7, so that two of them are
+  /// 1 apart.
   std::vector<double> encode(const Configuration& configuration) const;
   /// "MWG=64 NWG=128"
   std::string text(const Configuration& configuration) const;
@@ -58,9 +60,11 @@ class Space {
   std::optional<int> find(std::size_t parameter, const Value& value) const;
 
  private:
+  void place_on_scales();
   std::vector<Parameter> parameters_;
   std::vector<std::string> conditions_;
   std::vector<std::vector<double>> scale_;  // per parameter and value: the coordinate; empty for strings
+  std::vector<std::vector<double>> twos_;   // per parameter and value: the one of powers of two; mostly empty
   Diagram diagram_;
 };
 

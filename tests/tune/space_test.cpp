@@ -131,6 +131,17 @@ TEST(Space, CoordinatesLieBetweenZeroAndOne) {
   EXPECT_EQ(space.text({2, 1, 1}), "a=4 b=1 c=y");
 }
 
+TEST(Space, PowersOfTwoHaveACoordinateWhereOrderDoesNotTellThem) {
+  const Space space(
+      {{"block", whole({16, 32, 48, 64})}, {"tile", whole({1, 2, 4})}, {"shift", whole({0, 1, 2, 3})}},
+      std::vector<std::string>{});
+  for (auto [value, twos] : std::vector<std::pair<int, double>>{{0, 0.0}, {1, 0.5}, {2, 0.0}, {3, 1.0}}) {
+    const std::vector<double> x = space.encode({value, 0, 0});
+    ASSERT_EQ(x.size(), 4u) << "one for each, and one for the block";
+    EXPECT_DOUBLE_EQ(x[1], twos) << value;
+  }
+}
+
 TEST(Space, WhatContradictsItselfIsRefused) {
   auto refused = [](std::vector<Parameter> parameters, std::vector<std::string> conditions = {}) {
     return code_of([&] { Space(parameters, conditions); }) == Code::bad_space;
