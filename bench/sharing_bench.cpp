@@ -36,8 +36,7 @@ Run tune_with(int jobs, double seconds, const std::vector<tune::TuneTask>& tasks
   options.cuda = gpu;
   Run run;
   run.jobs = jobs;
-  run.result =
-      gpu ? tune::tune_on_cuda(tasks, file, options) : tune::tune_kernels(tasks, file, options);
+  run.result = gpu ? tune::tune_on_cuda(tasks, file, options) : tune::tune_kernels(tasks, file, options);
   run.records = file.records();
   return run;
 }
@@ -111,7 +110,8 @@ std::vector<tune::TuneTask> tasks_of(const std::vector<std::string>& workloads, 
 
 void print_runs(const Run& one, const Run& all) {
   fmt::print(
-      "| jobs | trials | seconds | trials per minute | per hour | measured again | compiling s | measuring s | largest drift |\n"
+      "| jobs | trials | seconds | trials per minute | per hour | measured again | compiling s | measuring s "
+      "| largest drift |\n"
       "|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
   for (const Run* run : {&one, &all})
     fmt::print("| {} | {} | {:.0f} | {:.1f} | {:.0f} | {} | {:.0f} | {:.0f} | {:.1f} % |\n", run->jobs,
@@ -129,11 +129,13 @@ int main(int count, char** arguments) try {
   if (!words.empty() && words.front() == "--cuda") gpu = tune::find_cuda(), words.erase(words.begin());
   const double seconds = words.empty() ? 60 : std::atof(words.front().c_str());
   if (!words.empty()) words.erase(words.begin());
-  const std::vector<tune::TuneTask> tasks = tasks_of(words.empty() ? usual_workloads(gpu.has_value()) : words, gpu);
+  const std::vector<tune::TuneTask> tasks =
+      tasks_of(words.empty() ? usual_workloads(gpu.has_value()) : words, gpu);
   const int most = gpu ? tune::cuda_shares_at_once(*gpu, tasks.front().workers)
                        : static_cast<int>(tune::usable_cores().size());
   TemporaryFolder folder;
-  const Run one = tune_with(1, seconds, tasks, gpu, folder), all = tune_with(most, seconds, tasks, gpu, folder);
+  const Run one = tune_with(1, seconds, tasks, gpu, folder),
+            all = tune_with(most, seconds, tasks, gpu, folder);
   print_runs(one, all);
   regrets(all);
   return 0;

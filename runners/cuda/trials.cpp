@@ -18,8 +18,9 @@
 namespace tailor::cuda {
 namespace {
 
-constexpr std::size_t kMostTrials = 64, kMostLaunches = 900;  // on their way at a time: queues hold about 1000
-constexpr std::int64_t kMostMacs = std::int64_t{1} << 28;     // that loops compute of a layer
+constexpr std::size_t kMostTrials = 64,
+                      kMostLaunches = 900;                 // on their way at a time: queues hold about 1000
+constexpr std::int64_t kMostMacs = std::int64_t{1} << 28;  // that loops compute of a layer
 constexpr std::uint64_t kSentinelCycles = 400000;
 constexpr double kEnqueueUs = 5;  // of the processor, for one launch, at most
 
@@ -40,6 +41,7 @@ struct Tried {
   std::string outcome = "ok", message;
   double error = 0, once_us = 0;
   std::size_t repeats = 1;
+  unsigned blocks = 0;
   std::vector<double> us;
   std::unique_ptr<TunedKernel> kernel;  // while it is right
 };
@@ -110,7 +112,8 @@ class Rounds {
     constexpr double kFastClock = 2000;  // per microsecond, where the driver does not say
     const int khz = gpu_.facts().clock_khz;
     const double clocks_per_us = khz > 0 ? khz * 1e-3 : kFastClock;
-    const auto cycles = static_cast<std::uint64_t>(kEnqueueUs * static_cast<double>(launches) * clocks_per_us);
+    const auto cycles =
+        static_cast<std::uint64_t>(kEnqueueUs * static_cast<double>(launches) * clocks_per_us);
     if (launches > 0)
       for (Stream stream : streams_) enqueue_spin(gpu_, notes_, 1, cycles, stream);
     for (std::size_t i = 0; i < streams_.size(); ++i) {
@@ -152,6 +155,7 @@ Json trial_json(const Tried& tried) {
           {"us", tried.us},
           {"error", tried.error},
           {"repeats", tried.repeats},
+          {"blocks", tried.blocks},
           {"message", tried.message}};
 }
 
@@ -172,6 +176,7 @@ Tried load_and_check(Gpu& gpu, const TrialText& text, const kernels::Layer& laye
   try {
     tried.kernel =
         std::make_unique<TunedKernel>(gpu, layer, bytes_of(text.cubin), text.plan, multiprocessors);
+    tried.blocks = tried.kernel->blocks();
     tried.error = tried.kernel->error(stream, layer);
     if (tried.error <= 1) {
       tried.once_us = once_us(gpu, *tried.kernel, stream);
@@ -205,8 +210,7 @@ struct TrialBench::Shares {
   }
 };
 
-TrialBench::TrialBench(Gpu& gpu)
-    : gpu_(gpu), layers_(kMostMacs), notes_(gpu, 4 * sizeof(std::uint64_t)) {}
+TrialBench::TrialBench(Gpu& gpu) : gpu_(gpu), layers_(kMostMacs), notes_(gpu, 4 * sizeof(std::uint64_t)) {}
 
 void TrialBench::split(int least) {
   if (least == least_) return;
@@ -257,9 +261,8 @@ Json TrialBench::run(const Json& json, const std::function<void(double)>& progre
     }
     const std::vector<double> after = rounds.sentinel();
     for (std::size_t i = 0; i < live.size(); ++i)
-      sentinels.push_back({{"share", request.trials[live[i]].share},
-                           {"before_us", before[i]},
-                           {"after_us", after[i]}});
+      sentinels.push_back(
+          {{"share", request.trials[live[i]].share}, {"before_us", before[i]}, {"after_us", after[i]}});
   }
   Json trials = Json::array();
   for (const Tried& tried : all) trials.push_back(trial_json(tried));

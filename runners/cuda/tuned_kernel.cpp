@@ -152,7 +152,8 @@ TunedKernel::TunedKernel(Gpu& gpu, const Layer& layer, const std::string& cubin,
     partial_ = Buffer(gpu, plan.workspace * sizeof(float));
     out_ = Buffer(gpu, static_cast<std::size_t>(layer.outputs) * sizeof(std::uint16_t));
     load(cubin);
-    for (const KernelLaunchPlan::Launch& launch : plan.run) add_step(launch, plan.persistent, multiprocessors);
+    for (const KernelLaunchPlan::Launch& launch : plan.run)
+      add_step(launch, plan.persistent, multiprocessors);
   } catch (const CallFailed& failed) {
     if (module_) gpu_.libraries().driver().unload_module(module_);
     if (failed.memory && !failed.fatal) throw CannotRun("device_limit", failed.what());
@@ -178,13 +179,11 @@ void TunedKernel::add_step(const KernelLaunchPlan::Launch& launch, bool persiste
   check_kernel(libraries, cu.function(&step.function, module_, launch.kernel.c_str()), "cuModuleGetFunction",
                "invalid");
   if (launch.shared > 0)
-    check_kernel(
-        libraries,
-        cu.set_function(step.function, kMostDynamicShared, static_cast<int>(launch.shared)),
-        "cuFuncSetAttribute", "device_limit");
+    check_kernel(libraries,
+                 cu.set_function(step.function, kMostDynamicShared, static_cast<int>(launch.shared)),
+                 "cuFuncSetAttribute", "device_limit");
   int blocks = 0;
-  check_kernel(libraries,
-               cu.occupancy(&blocks, step.function, static_cast<int>(launch.block), launch.shared),
+  check_kernel(libraries, cu.occupancy(&blocks, step.function, static_cast<int>(launch.block), launch.shared),
                "cuOccupancyMaxActiveBlocksPerMultiprocessor", "device_limit");
   if (blocks < 1) throw CannotRun("device_limit", "a multiprocessor has no room for one block");
   if (persistent && product)
@@ -199,10 +198,10 @@ void TunedKernel::enqueue(Stream stream) const {
     std::array<void*, 6> pointers{};
     for (std::size_t i = 0; i < step.arguments.size(); ++i)
       values[i] = step.arguments[i], pointers[i] = &values[i];
-    libraries.check(
-        libraries.driver().launch(step.function, step.launch.grid, 1, 1, step.launch.block, 1, 1,
-                                  static_cast<unsigned>(step.launch.shared), stream, pointers.data(), nullptr),
-        "cuLaunchKernel");
+    libraries.check(libraries.driver().launch(step.function, step.launch.grid, 1, 1, step.launch.block, 1, 1,
+                                              static_cast<unsigned>(step.launch.shared), stream,
+                                              pointers.data(), nullptr),
+                    "cuLaunchKernel");
   }
 }
 

@@ -54,6 +54,8 @@ class TunedKernel {
 
   /// One run; not waited for. @throws CallFailed
   void enqueue(Stream stream) const;
+  /// Of `product`: as planned, or cut to what the share holds at a time.
+  unsigned blocks() const { return steps_.front().launch.grid; }
   /// Calls of the driver that one run is.
   std::size_t launches() const { return steps_.size(); }
   /// Fills the result with NaN; runs; waits. Then the largest error of the elements that the layer knows, in units of what

@@ -25,7 +25,7 @@ struct TuneArguments {
   std::filesystem::path model, db;
   std::vector<std::string> shapes;
   std::string share = "100", time = "10m", searcher = "model", gain = "0.2%";
-  std::optional<int> jobs;  // nothing: 1, or with CUDA as many shares as fit
+  std::optional<int> jobs;                   // nothing: 1, or with CUDA as many shares as fit
   int threads = 0, samples = 5, trials = 0;  // threads 0: the cores of this machine; trials 0: no limit
   std::uint64_t seed = 1;
   bool no_library = false;

@@ -27,7 +27,8 @@ void take(tune::TuneOptions& options, const TuneArguments& a, Progress& progress
   require(a.jobs.value_or(1) >= 1, "--jobs", "1 or more");
   require(a.samples >= 1 && a.samples <= 1000, "--samples", "1 to 1000");
   require(a.trials >= 0, "--trials", "0 or more");
-  options.jobs = a.jobs.value_or(options.cuda ? 0 : 1), options.seconds = seconds, options.searcher = a.searcher;
+  options.jobs = a.jobs.value_or(options.cuda ? 0 : 1), options.seconds = seconds,
+  options.searcher = a.searcher;
   options.seed = a.seed, options.samples = a.samples;
   options.per_task.trials = static_cast<std::uint64_t>(a.trials);
   options.per_task.gain = parse_share(a.gain, "--gain");

@@ -115,7 +115,8 @@ std::optional<tune::OpenClPlace> opencl_of(const BackendArguments& backend, int 
 std::optional<int> cuda_number(const BackendArguments& backend, int threads) {
   const std::optional<int> number = number_of(backend.kind, "cuda");
   if (number && threads != 0)
-    throw Error(Code::usage, "the whole of a GPU is its multiprocessors", "--threads", "leave --threads away");
+    throw Error(Code::usage, "the whole of a GPU is its multiprocessors", "--threads",
+                "leave --threads away");
   return number;
 }
 
@@ -131,8 +132,9 @@ int tune_audit(const Global& global, const TuneAuditArguments& arguments) {
     throw Error(Code::bad_value, "--threads must be 0 to 1024", "--threads");
   const double limit = parse_share(arguments.max_regret, "--max-regret");
   if (cuda_number(arguments.backend, arguments.threads))
-    throw Error(Code::usage, "audit does not time CUDA kernels", "--backend",
-                "tailor tune MODEL --backend cuda --db NEW_FILE times them afresh; tune show compares both files");
+    throw Error(
+        Code::usage, "audit does not time CUDA kernels", "--backend",
+        "tailor tune MODEL --backend cuda --db NEW_FILE times them afresh; tune show compares both files");
   const tune::RecordFile file = read_records(global, arguments.file);
   Bench bench(arguments);
   std::vector<tune::Audit> audits;

@@ -7,7 +7,8 @@ constexpr double kForFinalists = 0.15;  // of the time
 
 }  // namespace
 
-Board::Board(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options, Backend backend)
+Board::Board(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options,
+             Backend backend)
     : file_(file), options_(options), backend_(std::move(backend)) {
   const MachineClass machine = backend_.machine();
   for (std::size_t i = 0; i < tasks.size(); ++i)
@@ -20,9 +21,8 @@ Board::Board(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOpt
 std::optional<Job> Board::next(const std::function<bool(const TuneTask&)>& open) {
   std::lock_guard lock(mutex_);
   while (!over()) {
-    const std::optional<std::size_t> desk = most_promising(desks_, [&](std::size_t index) {
-      return may_ask(index) && (!open || open(desks_[index].task));
-    });
+    const std::optional<std::size_t> desk = most_promising(
+        desks_, [&](std::size_t index) { return may_ask(index) && (!open || open(desks_[index].task)); });
     if (!desk) return std::nullopt;
     Desk& d = desks_[*desk];
     if (const std::optional<Configuration> configuration = ask(d)) {

@@ -16,11 +16,12 @@ namespace tailor::tune {
 
 /// A device, its driver, and the compiler for it.
 struct CudaPlace {
-  device::Device device;         // as its driver describes it
-  int driver = 0;                // 13000
-  int least = 0, alignment = 0;  // multiprocessors of the smallest share, and the step; 0: the driver has no shares
-  std::string runner;            // shell command
-  std::string architecture;      // "sm_90a"
+  device::Device device;  // as its driver describes it
+  int driver = 0;         // 13000
+  int least = 0,
+      alignment = 0;   // multiprocessors of the smallest share, and the step; 0: the driver has no shares
+  std::string runner;  // shell command
+  std::string architecture;  // "sm_90a"
   CudaCompiler compiler;
 };
 /// Asks the runner for a device. @param number as nvidia-smi counts @param runner command; empty: tailor-runner-cuda beside this

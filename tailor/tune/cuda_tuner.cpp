@@ -5,6 +5,7 @@
 #include "tailor/base/file.h"
 #include "tailor/base/interrupt.h"
 #include "tailor/base/parallel.h"
+#include "tailor/tune/cuda_source.h"
 
 #include <fmt/format.h>
 
@@ -96,12 +97,13 @@ class CudaRun {
     std::vector<std::string> texts;
     for (const Job& one : batch.jobs)
       texts.push_back(one.source), batch.cubins.push_back(folder_.fresh(".cubin"));
-    batch.builds =
-        std::async(std::launch::async, [this, texts, cubins = batch.cubins] { return compile(texts, cubins); });
+    batch.builds = std::async(std::launch::async,
+                              [this, texts, cubins = batch.cubins] { return compile(texts, cubins); });
     return batch;
   }
 
-  std::vector<CudaBuild> compile(const std::vector<std::string>& texts, const std::vector<fs::path>& cubins) const {
+  std::vector<CudaBuild> compile(const std::vector<std::string>& texts,
+                                 const std::vector<fs::path>& cubins) const {
     constexpr int kMostCompilers = 32;
     return compile_cuda(texts, place_.architecture, place_.compiler, std::min(cores(), kMostCompilers), {},
                         cubins);
@@ -109,7 +111,8 @@ class CudaRun {
 
   CudaTrial trial_of(const Batch& batch, std::size_t i) const {
     const Job& job = batch.jobs[i];
-    return {static_cast<int>(i), batch.cubins[i], cuda_launch_line(job.source), board_.desk(job.desk).task.workload};
+    return {static_cast<int>(i), batch.cubins[i], cuda_launch_line(job.source),
+            board_.desk(job.desk).task.workload};
   }
 
   // What did not compile leaves its share idle.

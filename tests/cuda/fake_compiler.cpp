@@ -35,7 +35,8 @@ Status nvrtcGetSupportedArchs(int* list) {
   std::memcpy(list, kArchitectures, sizeof kArchitectures);
   return 0;
 }
-Status nvrtcCreateProgram(Program* program, const char* text, const char*, int, const char* const*, const char* const*) {
+Status nvrtcCreateProgram(Program* program, const char* text, const char*, int, const char* const*,
+                          const char* const*) {
   FAKE_CALLED(nvrtcCreateProgram);
   *program = handle<Program>(device().make("program"));
   return programs[number(*program)].text = text, 0;

@@ -164,7 +164,8 @@ void Device::execute(Stream& s, const Kernel& k) {
   const double begin = s.at_us;
   double stretch = 1;
   if (auto it = settings_.find("drift"); it != settings_.end())
-    if (const Trigger drift = trigger_from("at:" + it->second); begin >= drift.call) stretch = drift.status / 100.0;
+    if (const Trigger drift = trigger_from("at:" + it->second); begin >= drift.call)
+      stretch = drift.status / 100.0;
   s.at_us += stretch * (kLaunch + static_cast<double>(waves) * k.block_us);
   if (k.notes) {
     std::vector<std::uint64_t>& words = notes[k.notes];

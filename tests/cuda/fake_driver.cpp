@@ -268,7 +268,8 @@ Status cuFuncSetAttribute(Function function, int which, int value) {
   if (value > attribute(kSharedPerBlockOptIn)) return kInvalid;
   return device().functions[number(function)].dynamic_shared = value, 0;
 }
-Status cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Function function, int threads, std::size_t shared) {
+Status cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Function function, int threads,
+                                                   std::size_t shared) {
   FAKE_CALLED(cuOccupancyMaxActiveBlocksPerMultiprocessor);
   if (!device().functions.contains(number(function))) return kInvalidHandle;
   const fake::LoadedFunction& known = device().functions[number(function)];

@@ -67,12 +67,12 @@ std::int64_t registers_of(const LoadedModule& module) {
 }
 
 std::string assembler_log(const LoadedModule& module) {
-  const std::int64_t shared = constant(module, "SHARED_BYTES") <= 49152 ? constant(module, "SHARED_BYTES") : 0;
+  const std::int64_t shared =
+      constant(module, "SHARED_BYTES") <= 49152 ? constant(module, "SHARED_BYTES") : 0;
   auto kernel = [](const char* name, std::int64_t registers, std::int64_t bytes) {
     return std::string("ptxas info    : Compiling entry function '") + name + "' for 'sm_90a'\n" +
-           "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n" +
-           "ptxas info    : Used " + std::to_string(registers) + " registers, " + std::to_string(bytes) +
-           " bytes smem\n";
+           "    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads\n" + "ptxas info    : Used " +
+           std::to_string(registers) + " registers, " + std::to_string(bytes) + " bytes smem\n";
   };
   std::string log = kernel("product", registers_of(module), shared);
   if (constant(module, "SPLIT") > 1) log += kernel("finish", 24, 0);
@@ -115,8 +115,8 @@ std::string name_of(const LoadedFunction& function, unsigned grid, const std::ve
   return text.str();
 }
 
-std::string emulated(const LoadedFunction& function, const LoadedModule& module, unsigned grid, unsigned threads,
-                     const std::vector<Address>& arguments) {
+std::string emulated(const LoadedFunction& function, const LoadedModule& module, unsigned grid,
+                     unsigned threads, const std::vector<Address>& arguments) {
   namespace testing = tailor::testing;
   std::vector<std::byte*> p;
   std::vector<testing::Readable> readable;
@@ -131,14 +131,15 @@ std::string emulated(const LoadedFunction& function, const LoadedModule& module,
   auto halves = [&](std::size_t i) { return reinterpret_cast<std::uint16_t*>(p[i]); };
   auto floats = [&](std::size_t i) { return reinterpret_cast<float*>(p[i]); };
   if (function.name == "finish") {
-    auto* finish = reinterpret_cast<void (*)(const float*, const float*, const std::uint16_t*, std::uint16_t*)>(entry);
+    auto* finish =
+        reinterpret_cast<void (*)(const float*, const float*, const std::uint16_t*, std::uint16_t*)>(entry);
     return testing::emulate(how, readable, [&] { finish(floats(0), floats(1), halves(2), halves(3)); }).fault;
   }
   auto* product = reinterpret_cast<void (*)(const std::uint16_t*, const std::uint16_t*, const float*,
                                             const std::uint16_t*, float*, std::uint16_t*)>(entry);
-  return testing::emulate(how, readable, [&] {
-           product(halves(0), halves(1), floats(2), halves(3), floats(4), halves(5));
-         }).fault;
+  return testing::emulate(how, readable,
+                          [&] { product(halves(0), halves(1), floats(2), halves(3), floats(4), halves(5)); })
+      .fault;
 }
 
 // What a launch may not be told.
@@ -146,7 +147,8 @@ bool sensible(const LoadedFunction& function, const LoadedModule& module, unsign
   if (static_cast<int>(shared) > function.dynamic_shared) return false;
   if (function.name == "finish") return threads == 256 && shared == 0;
   const std::int64_t bytes = constant(module, "SHARED_BYTES");
-  return threads == 32 * constant(module, "WM") * constant(module, "WN") && shared == (bytes > 49152 ? bytes : 0);
+  return threads == 32 * constant(module, "WM") * constant(module, "WN") &&
+         shared == (bytes > 49152 ? bytes : 0);
 }
 
 }  // namespace
@@ -175,8 +177,8 @@ std::string make_cubin(const std::string& text, std::string& log) {
   LoadedModule module;
   module.constants = constants_in(defines_in(text));
   std::ofstream(stem + ".cc") << kShim << text << kProduct << (constant(module, "SPLIT") > 1 ? kFinish : "");
-  const std::string command = "${CXX:-c++} -std=c++17 -O1 -w -shared -fPIC -I'" TAILOR_SOURCE_DIR "' -o '" + stem +
-                              ".so' '" + stem + ".cc' 2> '" + stem + ".log'";
+  const std::string command = "${CXX:-c++} -std=c++17 -O1 -w -shared -fPIC -I'" TAILOR_SOURCE_DIR "' -o '" +
+                              stem + ".so' '" + stem + ".cc' 2> '" + stem + ".log'";
   const bool good = std::system(command.c_str()) == 0;
   log = good ? assembler_log(module) : content_of(stem + ".log");
   for (const char* extension : {".cc", ".log"}) fs::remove(stem + extension);
@@ -192,7 +194,8 @@ int blocks_at_a_time(const LoadedModule& module, int threads, int dynamic_shared
 Status launch_emulated(const LoadedFunction& function, unsigned grid, unsigned threads, unsigned shared,
                        tailor::cuda::Stream stream, void** arguments) {
   const LoadedModule& module = device().modules[function.module];
-  if (!sensible(function, module, threads, shared)) return device().misuse("a launch of another shape"), kInvalid;
+  if (!sensible(function, module, threads, shared))
+    return device().misuse("a launch of another shape"), kInvalid;
   std::vector<Address> addresses;
   for (std::size_t i = 0; i < (function.name == "product" ? 6u : 4u); ++i)
     addresses.push_back(*static_cast<Address*>(arguments[i]));

@@ -163,14 +163,18 @@ TEST_F(GpuCheck, TunesInSharesWhereThatIsBuilt) {
                         << "' exec '" TAILOR_SHARING_BENCH "' \"$1\" 6 gemm_m130_k72_n72_f16+bias\n";
   fs::permissions(script, fs::perms::owner_all);
   std::ofstream(runner) << cuda.command() << "\n";
-  ASSERT_EQ(shell(fmt::format("TAILOR_SHARING_BENCH='{}' python3 '{}/scripts/gpu-check' --quick --out '{}' --runner 'sh {}' "
-                              "2>'{}/err'",
-                              script.string(), TAILOR_SOURCE_DIR, folder.path().string(), runner.string(),
-                              folder.path().string())),
-            0);
+  ASSERT_EQ(
+      shell(fmt::format(
+          "TAILOR_SHARING_BENCH='{}' python3 '{}/scripts/gpu-check' --quick --out '{}' --runner 'sh {}' "
+          "2>'{}/err'",
+          script.string(), TAILOR_SOURCE_DIR, folder.path().string(), runner.string(),
+          folder.path().string())),
+      0);
   const std::string table = read_text(folder.path() / "fake-gpu" / "sharing.md");
-  for (const char* part : {"| 1 |", "| 16 |", "per hour", "largest drift", "times the trials", "gemm_m130_k72_n72_f16+bias"})
-    EXPECT_NE(table.find(part), std::string::npos) << part << "\n" << table << read_text(folder.path() / "err");
+  for (const char* part :
+       {"| 1 |", "| 16 |", "per hour", "largest drift", "times the trials", "gemm_m130_k72_n72_f16+bias"})
+    EXPECT_NE(table.find(part), std::string::npos) << part << "\n"
+                                                   << table << read_text(folder.path() / "err");
 }
 
 TEST_F(GpuCheck, WritesWhatItMeasures) {

@@ -26,7 +26,8 @@ std::string text_of(const std::string& layer, const Values& values) {
   const latency::Workload w = latency::parse_workload(layer);
   const tune::Space space = tune::cuda_space(w, device::find_device("h200"));
   tune::Configuration c;
-  for (std::size_t p = 0; p < values.size(); ++p) c.push_back(space.find(p, tune::Value(values[p])).value_or(0));
+  for (std::size_t p = 0; p < values.size(); ++p)
+    c.push_back(space.find(p, tune::Value(values[p])).value_or(0));
   EXPECT_EQ(space.allows(c), true) << space.text(c);
   return tune::cuda_source(w, space, c);
 }
@@ -105,8 +106,13 @@ TEST(CudaTrials, PersistentGridsAreCutToTheShare) {
   Trials t;
   t.add(0, layer, Values{32, 32, 32, 2, 2, 2, 2, 1, 1});
   t.add(1, layer, Values{32, 32, 32, 2, 2, 2, 2, 1, 0});
-  expect_all_right(t.run(8), 2);
-  expect_all_right(t.run(64), 2);  // another split
+  const Json small = t.run(8), large = t.run(64);
+  expect_all_right(small, 2);
+  expect_all_right(large, 2);
+  // 128 threads of 48 registers: ten blocks for each multiprocessor.
+  EXPECT_EQ(small["trials"][0]["blocks"], 80);
+  EXPECT_EQ(small["trials"][1]["blocks"], 162);
+  EXPECT_EQ(large["trials"][0]["blocks"], 162) << "no more than there is work";
   t.list.erase(1);
   const Json whole = t.run(0);
   expect_all_right(whole, 1);
@@ -206,18 +212,19 @@ TEST(CudaTrials, ASlowerClockShowsInTheSentinel) {
 
 TEST(CudaTrials, RequestsThatMakeNoSense) {
   Trials t;
-  const Json good = {{"op", "trials"},
-                     {"least", 8},
-                     {"samples", 1},
-                     {"min_sample_us", 100},
-                     {"trials",
-                      {{{"share", 0},
-                        {"cubin", "/nowhere"},
-                        {"workload", kConv},
-                        {"launch",
-                         {{"workspace", 0},
-                          {"persistent", false},
-                          {"run", {{{"kernel", "product"}, {"grid", {1}}, {"block", {32}}, {"shared", 0}}}}}}}}}};
+  const Json good = {
+      {"op", "trials"},
+      {"least", 8},
+      {"samples", 1},
+      {"min_sample_us", 100},
+      {"trials",
+       {{{"share", 0},
+         {"cubin", "/nowhere"},
+         {"workload", kConv},
+         {"launch",
+          {{"workspace", 0},
+           {"persistent", false},
+           {"run", {{{"kernel", "product"}, {"grid", {1}}, {"block", {32}}, {"shared", 0}}}}}}}}}};
   EXPECT_EQ(t.runner.ask(good)["code"], "E2101") << "only the file is missing";
   auto refused = [&](const char* pointer, const Json& value) {
     Json bad = good;
@@ -263,7 +270,8 @@ TEST(CudaTrials, EachFunctionFails) {
       const Json answer = t.run(8);
       ASSERT_TRUE(answer.is_object()) << name;
       EXPECT_TRUE(answer["ok"] == false || answer["trials"].size() == 2u) << name << answer;
-      EXPECT_TRUE(call > 1 || answer["ok"] == false || answer["trials"][0]["outcome"] != "ok") << name << answer;
+      EXPECT_TRUE(call > 1 || answer["ok"] == false || answer["trials"][0]["outcome"] != "ok")
+          << name << answer;
       t.runner.end();
       EXPECT_EQ(t.runner.cuda.logged("misuse"), std::vector<std::string>{}) << name << call;
       EXPECT_EQ(t.runner.cuda.logged("leak"), std::vector<std::string>{}) << name << call;

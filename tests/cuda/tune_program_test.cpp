@@ -47,7 +47,8 @@ struct CudaTune {
 TEST(CudaTune, PrintsWhatItsSchemaSays) {
   NEEDS_FIBERS();
   const CudaTune tune;
-  const Json json = document(tune.run({"--share", "6,100", "--trials", "4", "--samples", "2", "--time", "5m", "--json"}));
+  const Json json =
+      document(tune.run({"--share", "6,100", "--trials", "4", "--samples", "2", "--time", "5m", "--json"}));
   for (const std::string& line : violations(document(run({"schema", "tune"})), json)) ADD_FAILURE() << line;
   EXPECT_EQ(json["retyped"], 3);
   ASSERT_EQ(json["tasks"].size(), 6u) << json;
@@ -112,18 +113,19 @@ TEST(CudaTune, WithoutADriverItSaysWhatToDo) {
 
 TEST(CudaTune, WhatMakesNoSenseIsSaid) {
   const CudaTune tune;
-  for (const auto& [more, code] : std::vector<std::pair<Words, std::string>>{
-           {{"--threads", "4"}, "E2000"},
-           {{"--onednn", "x.so"}, "E2000"},
-           {{"--opencl", "x.so"}, "E2000"},
-           {{"--jobs", "0"}, "E2002"},
-           {{"--jobs", "2", "--share", "100"}, "E2002"},
-           {{"--share", "0"}, "E2002"}}) {
+  for (const auto& [more, code] :
+       std::vector<std::pair<Words, std::string>>{{{"--threads", "4"}, "E2000"},
+                                                  {{"--onednn", "x.so"}, "E2000"},
+                                                  {{"--opencl", "x.so"}, "E2000"},
+                                                  {{"--jobs", "0"}, "E2002"},
+                                                  {{"--jobs", "2", "--share", "100"}, "E2002"},
+                                                  {{"--share", "0"}, "E2002"}}) {
     const Finished f = tune.run(more);
     EXPECT_EQ(f.exit, 2) << more.front() << f.err;
     EXPECT_NE(f.err.find(code), std::string::npos) << more.front() << f.err;
   }
-  EXPECT_NE(run({"tune", tune.model, "--db", tune.db, "--backend", "cuda:x"}).err.find("E2001"), std::string::npos);
+  EXPECT_NE(run({"tune", tune.model, "--db", tune.db, "--backend", "cuda:x"}).err.find("E2001"),
+            std::string::npos);
   EXPECT_TRUE(tune.records().empty());
 }
 

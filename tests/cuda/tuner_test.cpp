@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -31,8 +31,9 @@ TuneTask task_of(const CudaPlace& place, const std::string& layer, double share)
   return task;
 }
 
-struct Run {
-  explicit Run(const std::string& settings = "") : cuda({.settings = settings}), place(find_cuda(0, cuda.command())) {
+struct FakeTuning {
+  explicit FakeTuning(const std::string& settings = "")
+      : cuda({.settings = settings}), place(find_cuda(0, cuda.command())) {
     options.cuda = place, options.jobs = 0, options.seconds = 300, options.samples = 3;
     options.searcher = "random", options.finalists = 0, options.per_task.gain = 0;
   }
@@ -59,7 +60,7 @@ std::int64_t value_of(const Record& record, const std::string& name) {
 }
 
 TEST(CudaTuner, SharesAreThoseOfTheDriver) {
-  const Run run;
+  const FakeTuning run;
   const int sms = run.place.device.sm.count;
   EXPECT_EQ(sms, 132);
   EXPECT_EQ(run.place.architecture, "sm_90a");
@@ -71,14 +72,14 @@ TEST(CudaTuner, SharesAreThoseOfTheDriver) {
   EXPECT_EQ(cuda_share(run.place, 1), 1);
   EXPECT_EQ(cuda_shares_at_once(run.place, 8), 16);
   EXPECT_EQ(cuda_shares_at_once(run.place, 132), 1);
-  const Run old("green=0");
+  const FakeTuning old("green=0");
   EXPECT_EQ(cuda_share(old.place, 1), 1);
   EXPECT_THROW(cuda_share(old.place, 0.5), Error);
 }
 
 TEST(CudaTuner, BatchesFillTheSharesAndFinalsAreAlone) {
   NEEDS_FIBERS();
-  Run run;
+  FakeTuning run;
   run.options.finalists = 2;
   const TuneResult result = run.tune({{kOne, 0.06}, {kTwo, 0.06}, {kOne, 1}}, 9);
   EXPECT_EQ(result.trials, 27u);
@@ -108,7 +109,8 @@ TEST(CudaTuner, BatchesFillTheSharesAndFinalsAreAlone) {
   EXPECT_EQ(partitions["sm 132, share 0"], 9);
   EXPECT_EQ(partitions["sm 8, share 0"], 2);
   EXPECT_EQ(partitions["sm 8, share 1"], 2);
-  for (int share = 2; share < 16; ++share) EXPECT_EQ(partitions["sm 8, share " + std::to_string(share)], 1) << share;
+  for (int share = 2; share < 16; ++share)
+    EXPECT_EQ(partitions["sm 8, share " + std::to_string(share)], 1) << share;
   EXPECT_GE(alone, 6u);
   for (const TaskResult& task : result.tasks) {
     ASSERT_TRUE(task.best);
@@ -119,7 +121,7 @@ TEST(CudaTuner, BatchesFillTheSharesAndFinalsAreAlone) {
 
 TEST(CudaTuner, OnlyTheGuiltyIsBlamed) {
   NEEDS_FIBERS();
-  Run run("fault=BM:32,wrong=BN:64");
+  FakeTuning run("fault=BM:32,wrong=BN:64");
   run.options.jobs = 5;
   run.tune({{kOne, 0.06}}, 20);
   std::map<Outcome, int> seen;
@@ -138,7 +140,7 @@ TEST(CudaTuner, OnlyTheGuiltyIsBlamed) {
 
 TEST(CudaTuner, DriftIsMeasuredAgain) {
   NEEDS_FIBERS();
-  Run run("drift=20000:110");
+  FakeTuning run("drift=20000:110");
   run.options.samples = 60;
   const TuneResult result = run.tune({{kOne, 0.06}}, 4);
   EXPECT_EQ(result.repeated, 4u);
@@ -148,7 +150,7 @@ TEST(CudaTuner, DriftIsMeasuredAgain) {
 
 TEST(CudaTuner, GoesOnFromItsRecords) {
   NEEDS_FIBERS();
-  Run run;
+  FakeTuning run;
   run.tune({{kOne, 0.06}}, 6);
   const TuneResult result = run.tune({{kOne, 0.06}}, 6);
   EXPECT_EQ(result.tasks[0].before, 6u);
@@ -158,18 +160,19 @@ TEST(CudaTuner, GoesOnFromItsRecords) {
 }
 
 TEST(CudaTuner, MoreJobsThanSharesAreAnError) {
-  Run run;
+  FakeTuning run;
   run.options.jobs = 17;
   EXPECT_THROW(run.tune({{kOne, 0.06}}, 1), Error);
 }
 
 // A cubin of a layer's first configuration with these constants.
-CudaTrial compiled(const Run& run, int share, std::int64_t bm) {
+CudaTrial compiled(const FakeTuning& run, int share, std::int64_t bm) {
   const latency::Workload w = latency::parse_workload(kOne);
   const Space space = cuda_space(w, run.place.device);
   Configuration c;
-  for (std::size_t p = 0; const std::int64_t value : {bm, std::int64_t{32}, std::int64_t{32}, std::int64_t{2}, std::int64_t{1},
-                                                     std::int64_t{2}, std::int64_t{1}, std::int64_t{1}, std::int64_t{0}})
+  for (std::size_t p = 0;
+       const std::int64_t value : {bm, std::int64_t{32}, std::int64_t{32}, std::int64_t{2}, std::int64_t{1},
+                                   std::int64_t{2}, std::int64_t{1}, std::int64_t{1}, std::int64_t{0}})
     c.push_back(space.find(p++, Value(value)).value_or(0));
   c[5] = *space.find(5, Value(std::int64_t{2})), c[4] = *space.find(4, Value(std::int64_t{bm == 16 ? 1 : 2}));
   if (bm == 16) c[1] = *space.find(1, Value(std::int64_t{64})), c[5] = *space.find(5, Value(std::int64_t{4}));
@@ -178,13 +181,14 @@ CudaTrial compiled(const Run& run, int share, std::int64_t bm) {
   const std::string text = cuda_source(w, space, c);
   trial.share = share, trial.workload = w, trial.launch = cuda_launch_line(text);
   trial.cubin = run.folder.path() / ("trial" + std::to_string(share) + ".cubin");
-  EXPECT_EQ(compile_cuda({text}, "sm_90a", run.place.compiler, 1, {}, {trial.cubin}).front().outcome, Outcome::ok);
+  EXPECT_EQ(compile_cuda({text}, "sm_90a", run.place.compiler, 1, {}, {trial.cubin}).front().outcome,
+            Outcome::ok);
   return trial;
 }
 
 TEST(CudaBench, AKernelThatHangsIsATimeoutAndItsNeighboursAreRight) {
   NEEDS_FIBERS();
-  const Run run("hang=BM:64");
+  const FakeTuning run("hang=BM:64");
   CudaBench bench(run.place.runner, 3);
   const std::vector<CudaTiming> timings =
       bench.run(8, {compiled(run, 0, 32), compiled(run, 1, 64), compiled(run, 2, 16)}, 2);
@@ -198,7 +202,7 @@ TEST(CudaBench, AKernelThatHangsIsATimeoutAndItsNeighboursAreRight) {
 
 TEST(CudaBench, ARunnerKilledFromOutsideIsReplacedAndNobodyIsBlamed) {
   NEEDS_FIBERS();
-  const Run run("die=cuLaunchKernel:600");
+  const FakeTuning run("die=cuLaunchKernel:600");
   const std::vector<CudaTrial> trials = {compiled(run, 0, 32), compiled(run, 1, 64)};
   CudaBench bench(run.place.runner);
   for (int i = 0; i < 6; ++i)
@@ -210,7 +214,7 @@ TEST(CudaBench, ARunnerKilledFromOutsideIsReplacedAndNobodyIsBlamed) {
 
 TEST(CudaBench, OverlapEndsTheRun) {
   NEEDS_FIBERS();
-  Run run("overlap=1");
+  FakeTuning run("overlap=1");
   try {
     run.tune({{kOne, 0.06}}, 2);
     FAIL() << "nothing was thrown";
