@@ -96,6 +96,9 @@ CudaPlace find_cuda(int number, const std::string& runner) {
 
 double cuda_share(const CudaPlace& place, double share) {
   const int all = place.device.sm.count;
+  if (!(share > 0 && share <= 1))
+    throw Error(Code::bad_value, fmt::format("{:g} % is no share", 100 * share), "--share",
+                "above 0, at most 100");
   if (share == 1) return 1;
   if (place.least < 1)
     throw Error(Code::bad_value, "the driver has no shares of the device (green contexts)", "--share",

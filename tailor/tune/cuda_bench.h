@@ -30,7 +30,7 @@ struct CudaPlace {
 CudaPlace find_cuda(int number = 0, const std::string& runner = {});
 
 /// A share of the device that its driver hands out, nearest to the one that is asked for: a multiple of its step, or all.
-/// @throws Error bad_value: a part of a device whose driver has no shares. @pre 0 < share <= 1
+/// @throws Error bad_value: not above 0 and at most 1; a part of a device whose driver has no shares
 double cuda_share(const CudaPlace& place, double share);
 /// Shares of so many multiprocessors that there are at a time.
 int cuda_shares_at_once(const CudaPlace& place, int multiprocessors);

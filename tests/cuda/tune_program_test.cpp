@@ -96,8 +96,9 @@ TEST(CudaTune, KilledItGoesOnAndTriesNothingTwice) {
   EXPECT_GT(tune.records().size(), before);
   std::set<std::string> tried;
   for (const Json& record : tune.records())
-    if (record["tier"] == "parallel")
+    if (record["tier"] == "parallel") {
       EXPECT_TRUE(tried.insert(record["key"].dump() + record["configuration"].dump()).second) << record;
+    }
 }
 
 TEST(CudaTune, WithoutADriverItSaysWhatToDo) {

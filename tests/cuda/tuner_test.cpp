@@ -200,16 +200,33 @@ TEST(CudaBench, AKernelThatHangsIsATimeoutAndItsNeighboursAreRight) {
   EXPECT_EQ(timings[2].multiprocessors, 8);
 }
 
+// Launches that a batch of two kernels is.
+int launches_of_a_batch(const FakeTuning& run, const std::vector<CudaTrial>& trials) {
+  CudaBench(run.place.runner).run(8, trials, 2, 200);
+  for (const std::string& line : run.cuda.logged("calls: cuLaunchKernel "))
+    return std::stoi(line.substr(line.rfind(' ')));
+  return 0;
+}
+
 TEST(CudaBench, ARunnerKilledFromOutsideIsReplacedAndNobodyIsBlamed) {
   NEEDS_FIBERS();
-  const FakeTuning run("die=cuLaunchKernel:600");
-  const std::vector<CudaTrial> trials = {compiled(run, 0, 32), compiled(run, 1, 64)};
-  CudaBench bench(run.place.runner);
-  for (int i = 0; i < 6; ++i)
-    for (const CudaTiming& timing : bench.run(8, trials, 2, 200)) {
-      EXPECT_EQ(timing.outcome, Outcome::ok) << timing.message;
-      EXPECT_FALSE(timing.alone);
-    }
+  const FakeTuning well;
+  const std::vector<CudaTrial> trials = {compiled(well, 0, 32), compiled(well, 1, 64)};
+  const int launches = launches_of_a_batch(well, trials);
+  ASSERT_GT(launches, 10);
+  // In the midst of the second batch of each process.
+  const FakeTuning run("die=cuLaunchKernel:" + std::to_string(launches * 3 / 2));
+  {
+    CudaBench bench(run.place.runner);
+    for (int i = 0; i < 5; ++i)
+      for (const CudaTiming& timing : bench.run(8, trials, 2, 200)) {
+        EXPECT_EQ(timing.outcome, Outcome::ok) << timing.message;
+        EXPECT_FALSE(timing.alone);
+      }
+  }
+  const std::vector<std::string> last = run.cuda.logged("calls: cuLaunchKernel ");
+  ASSERT_EQ(last.size(), 1u) << "all processes but the last one were killed";
+  EXPECT_EQ(last[0], "calls: cuLaunchKernel " + std::to_string(launches));
 }
 
 TEST(CudaBench, OverlapEndsTheRun) {
