@@ -1,5 +1,5 @@
-// Request -> TrialText; load_and_check: one after the other, alone; Rounds: all together behind a gate; sentinel: the probe with
-// a fixed number of clocks in each used share, before and after.
+// Request -> TrialText; load_and_check: one after the other, alone; time_together: all at once, by Rounds behind a gate, with the
+// sentinel, a probe of a fixed number of clocks in each used share, before and after.
 #include "runners/cuda/trials.h"
 
 #include "runners/cuda/stream_clock.h"
@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <set>
 
 namespace tailor::cuda {
@@ -151,12 +150,8 @@ std::string bytes_of(const std::string& file) {
 }
 
 Json trial_json(const Tried& tried) {
-  return {{"outcome", tried.outcome},
-          {"us", tried.us},
-          {"error", tried.error},
-          {"repeats", tried.repeats},
-          {"blocks", tried.blocks},
-          {"message", tried.message}};
+  return {{"outcome", tried.outcome}, {"us", tried.us},         {"error", tried.error},
+          {"repeats", tried.repeats}, {"blocks", tried.blocks}, {"message", tried.message}};
 }
 
 // The second of two runs, because the first one loads.
@@ -189,6 +184,35 @@ Tried load_and_check(Gpu& gpu, const TrialText& text, const kernels::Layer& laye
   }
   tried.kernel.reset();
   return tried;
+}
+
+// Samples of the trials that are `live`, all at once, the i-th on streams[i]. Returns what the sentinels said.
+Json time_together(Gpu& gpu, Address notes, const Request& request, std::vector<Stream> streams,
+                   const std::vector<std::size_t>& live, std::vector<Tried>& all,
+                   const std::function<void(double)>& progress) {
+  Json sentinels = Json::array();
+  if (live.empty()) return sentinels;
+  std::vector<Tried*> tried;
+  for (std::size_t i : live) tried.push_back(&all[i]);
+  Rounds rounds(gpu, notes, std::move(streams));
+  choose_repeats(tried, request.min_sample_us);
+  // Caches and clocks are then as they will be, and times are without what a launch takes by itself.
+  const std::vector<double> warm = rounds.run(tried);
+  for (std::size_t i = 0; i < warm.size(); ++i)
+    tried[i]->once_us = warm[i] / static_cast<double>(tried[i]->repeats);
+  choose_repeats(tried, request.min_sample_us);
+  const std::vector<double> before = rounds.sentinel();
+  for (int sample = 0; sample < request.samples; ++sample) {
+    const std::vector<double> us = rounds.run(tried);
+    for (std::size_t i = 0; i < us.size(); ++i)
+      tried[i]->us.push_back(us[i] / static_cast<double>(tried[i]->repeats));
+    progress(0.5 + 0.5 * (sample + 1) / request.samples);
+  }
+  const std::vector<double> after = rounds.sentinel();
+  for (std::size_t i = 0; i < live.size(); ++i)
+    sentinels.push_back(
+        {{"share", request.trials[live[i]].share}, {"before_us", before[i]}, {"after_us", after[i]}});
+  return sentinels;
 }
 
 }  // namespace
@@ -243,27 +267,9 @@ Json TrialBench::run(const Json& json, const std::function<void(double)>& progre
     if (all.back().kernel) live.push_back(all.size() - 1);
     progress(0.5 * static_cast<double>(all.size()) / static_cast<double>(request.trials.size()));
   }
-  Json sentinels = Json::array();
-  if (!live.empty()) {
-    std::vector<Stream> streams;
-    std::vector<Tried*> tried;
-    for (std::size_t i : live)
-      streams.push_back(shares.stream(request.trials[i].share)), tried.push_back(&all[i]);
-    choose_repeats(tried, request.min_sample_us);
-    Rounds rounds(gpu_, notes_.address(), streams);
-    rounds.run(tried);  // caches and clocks are as they will be
-    const std::vector<double> before = rounds.sentinel();
-    for (int sample = 0; sample < request.samples; ++sample) {
-      const std::vector<double> us = rounds.run(tried);
-      for (std::size_t i = 0; i < us.size(); ++i)
-        tried[i]->us.push_back(us[i] / static_cast<double>(tried[i]->repeats));
-      progress(0.5 + 0.5 * (sample + 1) / request.samples);
-    }
-    const std::vector<double> after = rounds.sentinel();
-    for (std::size_t i = 0; i < live.size(); ++i)
-      sentinels.push_back(
-          {{"share", request.trials[live[i]].share}, {"before_us", before[i]}, {"after_us", after[i]}});
-  }
+  std::vector<Stream> streams;
+  for (std::size_t i : live) streams.push_back(shares.stream(request.trials[i].share));
+  Json sentinels = time_together(gpu_, notes_.address(), request, std::move(streams), live, all, progress);
   Json trials = Json::array();
   for (const Tried& tried : all) trials.push_back(trial_json(tried));
   return {{"shares", shares.to_json()}, {"trials", std::move(trials)}, {"sentinel", std::move(sentinels)}};

@@ -65,13 +65,14 @@ std::vector<CudaTiming> timings_from(const Json& json, const std::vector<CudaTri
     if (!shares.is_array() || share >= shares.size())
       throw Error(Code::bad_json, "nothing is said of a share", kAnswer);
     timings[i].multiprocessors = static_cast<int>(integer(shares[share], "multiprocessors", kAnswer));
-    timings[i].alone = trials.size() == 1;
   }
-  for (const Json& sentinel : member(json, "sentinel", kAnswer))
+  const Json& sentinels = member(json, "sentinel", kAnswer);  // of the shares in which something was timed
+  for (const Json& sentinel : sentinels)
     for (std::size_t i = 0; i < trials.size(); ++i)
       if (integer(sentinel, "share", kAnswer) == trials[i].share)
         timings[i].before_us = number(sentinel, "before_us", kAnswer),
         timings[i].after_us = number(sentinel, "after_us", kAnswer);
+  for (CudaTiming& timing : timings) timing.alone = sentinels.size() == 1;
   return timings;
 }
 

@@ -102,11 +102,10 @@ class CudaRun {
     return batch;
   }
 
+  // One core is left to the runner, which has to launch in time.
   std::vector<CudaBuild> compile(const std::vector<std::string>& texts,
                                  const std::vector<fs::path>& cubins) const {
-    constexpr int kMostCompilers = 32;
-    return compile_cuda(texts, place_.architecture, place_.compiler, std::min(cores(), kMostCompilers), {},
-                        cubins);
+    return compile_cuda(texts, place_.architecture, place_.compiler, std::max(1, cores() - 1), {}, cubins);
   }
 
   CudaTrial trial_of(const Batch& batch, std::size_t i) const {

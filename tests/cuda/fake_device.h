@@ -119,7 +119,7 @@ class Device {
   void log(const std::string& line);
 
   struct Free {
-    void operator()(std::byte* memory) const { std::free(memory); }
+    void operator()(std::byte* held) const { std::free(held); }
   };
   std::map<cuda::Address, std::unique_ptr<std::byte, Free>> contents_;
   std::map<cuda::Address, std::uint64_t> writes_;

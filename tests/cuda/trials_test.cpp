@@ -1,8 +1,10 @@
 // Kernels of cuda_source.h in shares of the fake device: compiled by the fake NVRTC, checked, timed beside each other. What the
 // kernels compute is real (tests/tune/emulated_gpu.h); what they take is the fake's arithmetic.
+#include "runners/kernels/layer.h"
 #include "tailor/base/file.h"
 #include "tailor/tune/cuda_source.h"
 #include "tests/cuda/fake_runner.h"
+#include "tests/tune/emulated_gpu.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -80,6 +82,34 @@ void expect_all_right(const Json& answer, std::size_t count) {
   }
   EXPECT_EQ(answer["sentinel"].size(), count);
   for (const Json& share : answer["sentinel"]) EXPECT_EQ(share["before_us"], share["after_us"]);
+}
+
+TEST(HalfLayers, OperandsAreNumbersThatAnF16Holds) {
+  const kernels::Layer layer = kernels::make_layer(latency::parse_workload(kConv));
+  for (const std::vector<float>* operand : {&layer.input, &layer.weights, &layer.residual}) {
+    ASSERT_FALSE(operand->empty());
+    for (float value : *operand) {
+      ASSERT_EQ(kernels::half_value(kernels::half_bits(value)), value);
+      ASSERT_EQ(half_of(value), kernels::half_bits(value)) << value;
+    }
+  }
+  for (unsigned bits = 0; bits < 0x7c00; ++bits)
+    ASSERT_EQ(kernels::half_value(static_cast<std::uint16_t>(bits)),
+              float_of(static_cast<std::uint16_t>(bits)));
+}
+
+TEST(HalfLayers, SomeOutputsAreThoseOfAll) {
+  for (const std::string& text : {kConv, kProduct}) {
+    const latency::Workload w = latency::parse_workload(text);
+    const kernels::Layer all = kernels::make_layer(w), some = kernels::make_layer(w, latency::macs(w) / 7);
+    EXPECT_EQ(all.stride, 1);
+    ASSERT_GT(some.stride, 6);
+    EXPECT_LT(some.stride, 20);
+    ASSERT_EQ(static_cast<std::int64_t>(all.expected.size()), all.outputs);
+    ASSERT_EQ(static_cast<std::int64_t>(some.expected.size()), (all.outputs + some.stride - 1) / some.stride);
+    for (std::size_t i = 0; i < some.expected.size(); ++i)
+      ASSERT_EQ(some.expected[i], all.expected[i * static_cast<std::size_t>(some.stride)]) << i;
+  }
 }
 
 TEST(CudaTrials, WhatKernelsComputeIsCompared) {

@@ -83,6 +83,9 @@ TEST(CudaTune, SaysWhatItDid) {
   std::set<std::string> places;
   for (const Json& record : tune.records()) places.insert(record["partition"]);
   EXPECT_EQ(places, (std::set<std::string>{"sm 16, share 0", "sm 16, share 1"}));
+  const std::string op = tune.records().front()["key"]["op"];
+  const Finished replay = run({"tune", "replay", tune.db, "--op", op, "--trials", "2", "--seeds", "2"});
+  EXPECT_EQ(replay.exit, 0) << replay.err;
 }
 
 TEST(CudaTune, KilledItGoesOnAndTriesNothingTwice) {
