@@ -22,12 +22,12 @@ namespace {
 using Words = std::vector<std::string>;
 
 struct CudaTune {
-  Finished run(const Words& more, double kill_after_s = 0) const {
+  Finished run(const Words& more, double kill_after_s = 0, double interrupt_after_s = 0) const {
     Words words = {"tune", model, "--db", db, "--backend", "cuda", "--shape", "x:1x3x32x32"};
     words.insert(words.end(), more.begin(), more.end());
     Start start;
     start.environment = {{"TAILOR_CUDA_LIBRARIES", cuda.folder().string()}, {"FAKE_CUDA", settings}};
-    start.kill_after_s = kill_after_s;
+    start.kill_after_s = kill_after_s, start.interrupt_after_s = interrupt_after_s;
     return testing::run(words, start);
   }
   std::vector<Json> records() const {
@@ -76,10 +76,13 @@ TEST(CudaTune, PrintsWhatItsSchemaSays) {
 TEST(CudaTune, SaysWhatItDid) {
   NEEDS_FIBERS();
   const CudaTune tune;
-  const Finished f = tune.run({"--share", "12", "--jobs", "2", "--trials", "2", "--samples", "2"});
+  const std::string page = (tune.folder.path() / "page.html").string();
+  const Finished f =
+      tune.run({"--share", "12", "--jobs", "2", "--trials", "2", "--samples", "2", "--report", page});
   EXPECT_EQ(f.exit, 0) << f.err;
   EXPECT_NE(f.out.find("3 layers in f32 tuned as f16"), std::string::npos) << f.out;
   EXPECT_NE(f.out.find("12.1 %"), std::string::npos) << "16 of 132 multiprocessors: " << f.out;
+  EXPECT_TRUE(std::filesystem::exists(page));
   std::set<std::string> places;
   for (const Json& record : tune.records()) places.insert(record["partition"]);
   EXPECT_EQ(places, (std::set<std::string>{"sm 16, share 0", "sm 16, share 1"}));
@@ -102,6 +105,14 @@ TEST(CudaTune, KilledItGoesOnAndTriesNothingTwice) {
     if (record["tier"] == "parallel") {
       EXPECT_TRUE(tried.insert(record["key"].dump() + record["configuration"].dump()).second) << record;
     }
+}
+
+TEST(CudaTune, CtrlCEndsItAndKeepsItsRecords) {
+  NEEDS_FIBERS();
+  const CudaTune tune;
+  const Finished f = tune.run({"--share", "6", "--jobs", "3", "--samples", "2"}, 0, 6);
+  EXPECT_EQ(f.exit, 130) << f.err;
+  EXPECT_FALSE(tune.records().empty()) << "ended before the first record: a slower machine wants more time";
 }
 
 TEST(CudaTune, WithoutADriverItSaysWhatToDo) {
