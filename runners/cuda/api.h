@@ -55,6 +55,7 @@ enum Attribute : int {
 inline constexpr unsigned kNonBlockingStream = 1, kGreenDefaultStream = 1;
 inline constexpr int kCaptureThreadLocal = 1;
 inline constexpr int kResourceSm = 1;
+inline constexpr int kMostDynamicShared = 8;  // of a Function's attributes
 
 /// CUdevResource as of its ABI version 1.
 struct DeviceResource {
@@ -242,6 +243,8 @@ struct KernelRecord {
   X(function, cuModuleGetFunction, Function*, Module, const char*)                                          \
   X(launch, cuLaunchKernel, Function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, \
     Stream, void**, void**)                                                                                 \
+  X(set_function, cuFuncSetAttribute, Function, int, int)                                                   \
+  X(occupancy, cuOccupancyMaxActiveBlocksPerMultiprocessor, int*, Function, int, std::size_t)               \
   X(error_text, cuGetErrorString, Status, const char**)
 
 // Since CUDA 12.4; absent in older drivers.
@@ -316,6 +319,7 @@ inline constexpr Status kNvrtcOutOfMemory = 1, kNvrtcInvalidOption = 5, kNvrtcCo
   X(destroy, nvrtcDestroyProgram, Program*)                                                  \
   X(compile, nvrtcCompileProgram, Program, int, const char* const*)                          \
   X(cubin_size, nvrtcGetCUBINSize, Program, std::size_t*)                                    \
+  X(cubin, nvrtcGetCUBIN, Program, char*)                                                    \
   X(log_size, nvrtcGetProgramLogSize, Program, std::size_t*)                                 \
   X(log, nvrtcGetProgramLog, Program, char*)
 

@@ -2,6 +2,7 @@
 #include "runners/cuda/compiler.h"
 
 #include "tailor/base/error.h"
+#include "tailor/base/file.h"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -99,6 +100,11 @@ class CompiledProgram {
     libraries_.check_nvrtc(nvrtc_.cubin_size(program_, &size), "nvrtcGetCUBINSize");
     return size;
   }
+  std::string cubin() const {
+    std::string bytes(cubin_bytes(), '\0');
+    libraries_.check_nvrtc(nvrtc_.cubin(program_, bytes.data()), "nvrtcGetCUBIN");
+    return bytes;
+  }
 
  private:
   Libraries& libraries_;
@@ -165,6 +171,7 @@ Json compile(Libraries& libraries, const Json& request) {
   if (program.status() == kNvrtcCompilation)
     return {{"outcome", "compile"}, {"message", log.substr(0, kMostWords)}, {"seconds", spent.count()}};
   libraries.check_nvrtc(program.status(), "nvrtcCompileProgram");
+  if (request.contains("file")) write_file(text(request, "file", "request"), program.cubin());
   return {{"outcome", "ok"},
           {"seconds", spent.count()},
           {"cubin_bytes", program.cubin_bytes()},

@@ -26,9 +26,9 @@ std::vector<KernelFacts> kernels_in_log(std::string_view log);
 Json describe_compiler(Libraries& libraries);
 
 /// Members of the answer to "compile" of `text` for `architecture` ("sm_90a"): `outcome` ("ok", or "compile" with the
-/// compiler's words in `message`), `seconds`, and if ok `cubin_bytes` and `kernels`.
+/// compiler's words in `message`), `seconds`, and if ok `cubin_bytes` and `kernels`; the cubin is written to `file` where one is named.
 /// @throws Error runtime_missing; bad_value: an architecture that is none, a text of more than 16 MiB; runtime_refused: an
-/// architecture that this NVRTC does not know; CallFailed
+/// architecture that this NVRTC does not know; write_failed; CallFailed
 Json compile(Libraries& libraries, const Json& request);
 
 }  // namespace tailor::cuda

@@ -2,6 +2,7 @@
 #include "runners/cuda/partition.h"
 
 #include "runners/cuda/operation.h"
+#include "runners/cuda/stream_clock.h"
 #include "tailor/base/error.h"
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@ namespace tailor::cuda {
 namespace {
 
 constexpr unsigned kMostShares = 64, kProbeThreads = 32;
+constexpr std::uint64_t kProbeCycles = 200000;
 constexpr int kRuns = 20, kRounds = 5;
 
 const GreenFunctions& green_of(Gpu& gpu) {
@@ -45,48 +47,10 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Several streams' events, one pair each.
-class Clock {
- public:
-  Clock(Gpu& gpu, std::size_t count) : gpu_(gpu) {
-    while (events_.size() < 2 * count) events_.push_back(make());
-  }
-  ~Clock() { release(); }
-  Clock(const Clock&) = delete;
-  Clock& operator=(const Clock&) = delete;
-  void mark(std::size_t which, bool end, Stream stream) {
-    gpu_.libraries().check(gpu_.libraries().driver().record_event(events_[2 * which + end], stream),
-                           "cuEventRecord");
-  }
-  double us(std::size_t which) {
-    float milliseconds = 0;
-    gpu_.libraries().check(
-        gpu_.libraries().driver().elapsed(&milliseconds, events_[2 * which], events_[2 * which + 1]),
-        "cuEventElapsedTime");
-    return 1e3 * static_cast<double>(milliseconds);
-  }
-
- private:
-  Event make() {
-    Event event = nullptr;
-    const Status status = gpu_.libraries().driver().create_event(&event, 0);
-    if (status != 0) release();
-    gpu_.libraries().check(status, "cuEventCreate");
-    return event;
-  }
-  void release() {
-    for (Event event : events_) gpu_.libraries().driver().destroy_event(event);
-    events_.clear();
-  }
-
-  Gpu& gpu_;
-  std::vector<Event> events_;
-};
-
 // Time of kRuns runs of each of `who`, at the same time, each on its share's stream.
 std::vector<double> run_together(Gpu& gpu, const Partitions& shares, std::vector<Tenant>& tenants,
                                  const std::vector<std::size_t>& who) {
-  Clock clock(gpu, who.size());
+  StreamClock clock(gpu, who.size());
   for (std::size_t i = 0; i < who.size(); ++i) clock.mark(i, false, shares.stream(who[i]));
   for (int run = 0; run < kRuns; ++run)
     for (std::size_t tenant : who) {
@@ -208,20 +172,22 @@ void Partitions::release() {
   shares_.clear();
 }
 
+void enqueue_spin(Gpu& gpu, Address notes, unsigned blocks, std::uint64_t cycles, Stream stream) {
+  Libraries& libraries = gpu.libraries();
+  unsigned long long clocks = cycles;
+  std::array<void*, 2> arguments = {&notes, &clocks};
+  libraries.check(libraries.driver().launch(gpu.kernel("tailor_spin"), blocks, 1, 1, kProbeThreads, 1, 1, 0,
+                                            stream, arguments.data(), nullptr),
+                  "cuLaunchKernel");
+}
+
 std::vector<std::vector<SpinNote>> spin(Gpu& gpu, const std::vector<Stream>& streams, unsigned blocks,
                                         std::uint64_t cycles) {
   Libraries& libraries = gpu.libraries();
-  const Function kernel = gpu.kernel("tailor_spin");
   const std::size_t each = std::size_t{4} * blocks;
   const Buffer notes(gpu, streams.size() * each * sizeof(std::uint64_t));
-  for (std::size_t i = 0; i < streams.size(); ++i) {
-    Address place = notes.address() + i * each * sizeof(std::uint64_t);
-    unsigned long long clocks = cycles;
-    std::array<void*, 2> arguments = {&place, &clocks};
-    libraries.check(libraries.driver().launch(kernel, blocks, 1, 1, kProbeThreads, 1, 1, 0, streams[i],
-                                              arguments.data(), nullptr),
-                    "cuLaunchKernel");
-  }
+  for (std::size_t i = 0; i < streams.size(); ++i)
+    enqueue_spin(gpu, notes.address() + i * each * sizeof(std::uint64_t), blocks, cycles, streams[i]);
   gpu.synchronize();
   std::vector<std::uint64_t> raw(streams.size() * each);
   libraries.check(libraries.driver().to_host(raw.data(), notes.address(), notes.size()), "cuMemcpyDtoH");
@@ -230,13 +196,18 @@ std::vector<std::vector<SpinNote>> spin(Gpu& gpu, const std::vector<Stream>& str
   return all;
 }
 
+int multiprocessors_shared(Gpu& gpu, const Partitions& shares) {
+  std::vector<Stream> streams;
+  for (std::size_t i = 0; i < shares.size(); ++i) streams.push_back(shares.stream(i));
+  return seen_twice(spin(gpu, streams, static_cast<unsigned>(4 * gpu.facts().multiprocessors), kProbeCycles));
+}
+
 Json probe_partitions(Gpu& gpu, int least, const std::vector<Layer>& layers) {
   const Partitions shares(gpu, least);
-  constexpr std::uint64_t kCycles = 200000;
   std::vector<Stream> streams;
   for (std::size_t i = 0; i < shares.size(); ++i) streams.push_back(shares.stream(i));
   const auto blocks = static_cast<unsigned>(4 * gpu.facts().multiprocessors);
-  const auto notes = spin(gpu, streams, blocks, kCycles);
+  const auto notes = spin(gpu, streams, blocks, kProbeCycles);
   Json list = Json::array();
   for (std::size_t i = 0; i < shares.size(); ++i)
     list.push_back({{"multiprocessors", shares.multiprocessors(i)},

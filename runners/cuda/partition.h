@@ -49,6 +49,11 @@ struct SpinNote {
 std::vector<std::vector<SpinNote>> spin(Gpu& gpu, const std::vector<Stream>& streams, unsigned blocks,
                                         std::uint64_t cycles);
 
+/// The probe on one stream, not waited for. @param notes memory of 4 words of 64 bits for each block
+void enqueue_spin(Gpu& gpu, Address notes, unsigned blocks, std::uint64_t cycles, Stream stream);
+/// How many multiprocessors a probe in all shares at once was seen on from more than one of them; 0: they are disjoint.
+int multiprocessors_shared(Gpu& gpu, const Partitions& shares);
+
 /// "atoms": what a split into the least shares gives; "overlap": multiprocessors seen in more than one share;
 /// "concurrent": shares whose probes ran at the same time; "slowdown": for each layer in a share of its own, its time
 /// beside the others over its time alone.

@@ -94,6 +94,7 @@ Json Service::answer_op(const std::string& op, const Json& request, const Progre
   if (op == "profile") return profile(request, progress);
   if (op == "plan") return plan(request);
   if (op == "partitions") return partitions(request);
+  if (op == "trials") return trials(request, progress);
   if (op == "compiler") return describe_compiler(libraries_);
   if (op == "compile") return compile(libraries_, request);
   if (op == "run")
@@ -181,6 +182,11 @@ Json Service::partitions(const Json& request) {
       layers.push_back(layer_of(line));
     }
   return probe_partitions(gpu(), least, layers);
+}
+
+Json Service::trials(const Json& request, const Progress& progress) {
+  if (!trials_) trials_ = std::make_unique<TrialBench>(gpu());
+  return trials_->run(request, progress);
 }
 
 }  // namespace tailor::cuda

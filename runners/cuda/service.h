@@ -3,6 +3,7 @@
 
 #include "runners/cuda/gpu.h"
 #include "runners/cuda/timing.h"
+#include "runners/cuda/trials.h"
 #include "tailor/base/json.h"
 
 #include <functional>
@@ -33,6 +34,7 @@ class Service {
   Json profile(const Json& request, const Progress& progress);
   Json plan(const Json& request);
   Json partitions(const Json& request);
+  Json trials(const Json& request, const Progress& progress);
 
   Gpu& gpu();
   bool traces();
@@ -42,6 +44,7 @@ class Service {
   ServiceOptions options_;
   Libraries libraries_;
   std::unique_ptr<Gpu> gpu_;
+  std::unique_ptr<TrialBench> trials_;
   std::optional<bool> traces_;
   std::string why_not_;  // kernels cannot be traced
 };

@@ -4,8 +4,10 @@
 #include "tailor/base/random.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace tailor::kernels {
 namespace {
@@ -57,9 +59,9 @@ Dot element(const Layer& layer, std::int64_t row, std::int64_t column) {
   return dot;
 }
 
-void append(Layer& layer, Dot dot, std::int64_t channel) {
+// @param at number of the output
+void append(Layer& layer, Dot dot, std::size_t at, std::int64_t channel) {
   const Workload& w = layer.workload;
-  const std::size_t at = layer.expected.size();
   auto add = [&](float term) { dot.sum += term, dot.absolute += std::abs(static_cast<double>(term)); };
   if (!layer.bias.empty()) add(layer.bias[static_cast<std::size_t>(channel)]);
   if (!layer.residual.empty()) add(layer.residual[at]);
@@ -71,16 +73,38 @@ void append(Layer& layer, Dot dot, std::int64_t channel) {
 
 void compute(Layer& layer) {
   const Workload& w = layer.workload;
-  if (w.kind == Kind::gemm) {
-    for (std::int64_t row = 0; row < w.mb; ++row)
-      for (std::int64_t column = 0; column < w.oc; ++column)
-        append(layer, element(layer, row, column), column);
-    return;
+  for (std::int64_t at = 0; at < layer.outputs; at += layer.stride) {
+    const auto place = static_cast<std::size_t>(at);
+    if (w.kind == Kind::gemm) {
+      append(layer, element(layer, at / w.oc, at % w.oc), place, at % w.oc);
+      continue;
+    }
+    const std::int64_t ow = at % w.ow, oh = at / w.ow % w.oh, oc = at / (w.ow * w.oh) % w.oc;
+    append(layer, pixel(layer, at / (w.ow * w.oh * w.oc), oc, oh, ow), place, oc);
   }
-  for (std::int64_t sample = 0; sample < w.mb; ++sample)
-    for (std::int64_t oc = 0; oc < w.oc; ++oc)
-      for (std::int64_t oh = 0; oh < w.oh; ++oh)
-        for (std::int64_t ow = 0; ow < w.ow; ++ow) append(layer, pixel(layer, sample, oc, oh, ow), oc);
+}
+
+// Every stride-th output, in no step with rows, images or channels: the least stride that is enough and has no divisor in
+// common with their number.
+std::int64_t stride_for(std::int64_t outputs, std::int64_t macs_of_one, std::int64_t most_macs) {
+  if (most_macs <= 0 || outputs <= most_macs / std::max<std::int64_t>(1, macs_of_one)) return 1;
+  std::int64_t stride = outputs / std::max<std::int64_t>(1, most_macs / macs_of_one) + 1;
+  while (std::gcd(stride, outputs) != 1) ++stride;
+  return stride;
+}
+
+// Rounded to eleven significant bits; what is too small for an f16 with all of them is zero.
+float rounded_to_half(float value) {
+  constexpr float kLeast = 0x1p-14f;
+  int exponent = 0;
+  std::frexp(value, &exponent);
+  const float unit = std::ldexp(1.0f, exponent - 11);
+  return std::abs(value) < kLeast ? 0.0f : std::nearbyint(value / unit) * unit;
+}
+
+void round_operands(Layer& layer) {
+  for (std::vector<float>* operand : {&layer.input, &layer.weights, &layer.residual})
+    for (float& value : *operand) value = rounded_to_half(value);
 }
 
 // The window of the last output pixel must lie in the padded image: a kernel would read beyond it.
@@ -95,19 +119,37 @@ bool fits(const Workload& w) {
 
 }  // namespace
 
-Layer make_layer(const Workload& w) {
+Layer make_layer(const Workload& w, std::int64_t most_macs) {
   const bool conv = w.kind == Kind::conv;
   if (w.kind == Kind::conv_transpose || (conv && w.g != 1) || (conv && !fits(w)))
     throw Error(Code::bad_value, "only dense convolutions whose windows fit, and products", to_string(w));
   Random random(1);
-  Layer layer{w, {}, {}, {}, {}, {}, {}};
-  const std::int64_t outputs = conv ? w.mb * w.oc * w.oh * w.ow : w.mb * w.oc;
+  Layer layer;
+  layer.workload = w;
+  layer.outputs = conv ? w.mb * w.oc * w.oh * w.ow : w.mb * w.oc;
   layer.input = random_values(conv ? w.mb * w.ic * w.ih * w.iw : w.mb * w.ic, random);
   layer.weights = random_values(w.oc * w.ic * (conv ? w.kh * w.kw : 1), random);
   if (has(w, "bias") || has(w, "bn")) layer.bias = random_values(w.oc, random);
-  if (has(w, "add")) layer.residual = random_values(outputs, random);
+  if (has(w, "add")) layer.residual = random_values(layer.outputs, random);
+  if (w.type == graph::DataType::f16) round_operands(layer);
+  layer.stride = stride_for(layer.outputs, w.ic * (conv ? w.kh * w.kw : 1), most_macs);
   compute(layer);
   return layer;
+}
+
+std::uint16_t half_bits(float value) {
+  if (value == 0) return 0;
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t exponent = (bits >> 23 & 255) - 127 + 15;
+  return static_cast<std::uint16_t>((bits >> 16 & 0x8000) | exponent << 10 | (bits >> 13 & 1023));
+}
+
+float half_value(std::uint16_t bits) {
+  const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+  const float sign = bits & 0x8000 ? -1.0f : 1.0f;
+  if (exponent == 31) return mantissa ? std::numeric_limits<float>::quiet_NaN() : sign * INFINITY;
+  return sign * (exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
+                               : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25));
 }
 
 double largest_error(const Layer& layer, const std::vector<float>& out) {

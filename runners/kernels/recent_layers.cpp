@@ -14,7 +14,7 @@ const Layer& RecentLayers::of(const std::string& workload) {
   auto known = std::find_if(layers_.begin(), layers_.end(),
                             [&](const auto& layer) { return to_string(layer->workload) == workload; });
   if (known == layers_.end()) {
-    auto made = std::make_unique<Layer>(make_layer(latency::parse_workload(workload)));
+    auto made = std::make_unique<Layer>(make_layer(latency::parse_workload(workload), most_macs_));
     known = layers_.insert(layers_.end(), std::move(made));
   }
   std::rotate(layers_.begin(), known, known + 1);

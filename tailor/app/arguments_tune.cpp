@@ -67,10 +67,10 @@ void add_sharing(CLI::App& tune, Invocation& invocation) {
 }
 
 void add_backend(CLI::App& verb, BackendArguments& backend) {
-  verb.add_option(
-          "--backend", backend.kind,
-          "what kernels are made of: c++, or opencl on the first OpenCL device, opencl:1 on the second; "
-          "shares are then of its compute units")
+  verb.add_option("--backend", backend.kind,
+                  "what kernels are made of: c++, or opencl on the first OpenCL device, opencl:1 on the "
+                  "second, or cuda "
+                  "on the first NVIDIA GPU, cuda:1 on the second; shares are then of its compute units")
       ->capture_default_str();
   verb.add_option("--opencl", backend.opencl,
                   "OpenCL's loader (default: libOpenCL.so.1, as the system finds it)");
@@ -100,7 +100,8 @@ void add_rank(CLI::App& tune, Invocation& invocation) {
 void add_tune(CLI::App& app, Invocation& invocation) {
   auto o = std::make_shared<TuneArguments>();
   CLI::App* tune = app.add_subcommand(
-      "tune", "kernels for the operators of a model, tuned on parts of the processor or by OpenCL; records");
+      "tune",
+      "kernels for the operators of a model, tuned on parts of the processor, by OpenCL or by CUDA; records");
   tune->require_subcommand(0, 1);
   tune->callback([&invocation, tune, o] {
     if (tune->get_subcommands().empty())
@@ -111,8 +112,10 @@ void add_tune(CLI::App& app, Invocation& invocation) {
   tune->add_option("--shape", o->shapes, kShapeHelp)->allow_extra_args(false);
   tune->add_option("--share", o->share, "shares of the device in per cent, 25,50,100")->capture_default_str();
   tune->add_option("--threads", o->threads, "what the whole device is (default: the cores of this machine)");
-  tune->add_option("--jobs", o->jobs, "operators measured at once, each on a core of its own")
-      ->capture_default_str();
+  tune->add_option(
+      "--jobs", o->jobs,
+      "operators measured at once, each on a core of its own (default: 1), or in a share of the GPU "
+      "of its own (default: as many as fit)");
   tune->add_option("--time", o->time, "how long, finalists included")->capture_default_str();
   tune->add_option("--trials", o->trials, "at most so many per operator and share; 0: no limit")
       ->capture_default_str();

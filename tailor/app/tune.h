@@ -18,15 +18,15 @@ using console::parse_shares;
 
 /// What kernels are made of.
 struct BackendArguments {
-  std::string kind = "c++";  // or opencl, opencl:1
+  std::string kind = "c++";  // or opencl, opencl:1, cuda, cuda:1
   std::string opencl;        // file of OpenCL's loader; "": as the system finds it
 };
 struct TuneArguments {
   std::filesystem::path model, db;
   std::vector<std::string> shapes;
   std::string share = "100", time = "10m", searcher = "model", gain = "0.2%";
-  int jobs = 1, threads = 0, samples = 5,
-      trials = 0;  // threads 0: the cores of this machine; trials 0: no limit
+  std::optional<int> jobs;                   // nothing: 1, or with CUDA as many shares as fit
+  int threads = 0, samples = 5, trials = 0;  // threads 0: the cores of this machine; trials 0: no limit
   std::uint64_t seed = 1;
   bool no_library = false;
   std::string onednn;  // file of the library; "": as the system finds it
@@ -89,6 +89,8 @@ struct TuneReplayArguments {
 /// @param threads that the whole device is said to be, 0 where nothing is said
 /// @throws Error usage, unknown_name; as find_opencl
 std::optional<tune::OpenClPlace> opencl_of(const BackendArguments& backend, int threads);
+/// The number of the GPU that is asked for; nothing: another backend. @throws Error usage
+std::optional<int> cuda_number(const BackendArguments& backend, int threads);
 /// What shares are parts of: compute units, or threads. @param threads 0: the cores of this machine
 int whole_device(const std::optional<tune::OpenClPlace>& opencl, int threads);
 

@@ -1,10 +1,11 @@
-// tailor tune MODEL: operators tuned on this processor or by OpenCL.
+// tailor tune MODEL: operators tuned on this processor, by OpenCL, or in shares of a GPU.
 #include "tailor/app/tune.h"
 #include "tailor/base/file.h"
 #include "tailor/base/progress.h"
 #include "tailor/base/table.h"
 #include "tailor/onnx/onnx.h"
 #include "tailor/pipeline/tune_model.h"
+#include "tailor/tune/cuda_tuner.h"
 #include "tailor/tune/record_lock.h"
 
 #include <fmt/format.h>
@@ -23,18 +24,46 @@ void require(bool good, const char* option, const char* range) {
 }
 
 void take(tune::TuneOptions& options, const TuneArguments& a, Progress& progress, double seconds) {
-  require(a.jobs >= 1, "--jobs", "1 or more");
+  require(a.jobs.value_or(1) >= 1, "--jobs", "1 or more");
   require(a.samples >= 1 && a.samples <= 1000, "--samples", "1 to 1000");
   require(a.trials >= 0, "--trials", "0 or more");
-  options.jobs = a.jobs, options.seconds = seconds, options.searcher = a.searcher;
+  options.jobs = a.jobs.value_or(options.cuda ? 0 : 1), options.seconds = seconds,
+  options.searcher = a.searcher;
   options.seed = a.seed, options.samples = a.samples;
   options.per_task.trials = static_cast<std::uint64_t>(a.trials);
   options.per_task.gain = parse_share(a.gain, "--gain");
-  if (!a.no_library) options.onednn = a.onednn;
+  if (!a.no_library && !options.cuda) options.onednn = a.onednn;
   options.on_status = [&progress, seconds](const tune::TuneOptions::Status& status) {
     progress.update(std::min(status.seconds, seconds), seconds,
                     fmt::format("{} trials, {}", status.trials, status.doing));
   };
+}
+
+// What kernels are made of, and of what shares are.
+struct Workshop {
+  tune::Backend backend;
+  int whole = 1;  // threads, compute units or multiprocessors
+  std::vector<double> shares;
+};
+
+Workshop workshop_of(const Global& global, const TuneArguments& a, tune::TuneOptions& options) {
+  Workshop shop;
+  shop.shares = parse_shares(a.share);
+  if (const std::optional<int> gpu = cuda_number(a.backend, a.threads)) {
+    if (!a.onednn.empty() || !a.backend.opencl.empty())
+      throw Error(Code::usage, "no library is timed beside CUDA kernels",
+                  a.onednn.empty() ? "--opencl" : "--onednn", "leave it away");
+    options.cuda = tune::find_cuda(*gpu, global.runner.command);
+    for (double& share : shop.shares) share = tune::cuda_share(*options.cuda, share);
+    std::sort(shop.shares.begin(), shop.shares.end());
+    shop.shares.erase(std::unique(shop.shares.begin(), shop.shares.end()), shop.shares.end());
+    shop.backend = tune::cuda_backend(*options.cuda), shop.whole = options.cuda->device.sm.count;
+    return shop;
+  }
+  options.opencl = opencl_of(a.backend, a.threads);
+  if (options.opencl) shop.backend = tune::opencl_backend(*options.opencl);
+  shop.whole = whole_device(options.opencl, a.threads);
+  return shop;
 }
 
 std::string time_of(const std::optional<tune::Standing>& standing) {
@@ -65,9 +94,11 @@ std::string tune_text(const tune::TuneResult& result, const std::vector<TunedTas
                use_text(task), task.own ? tune::to_string(task.own->configuration) : r.stopped});
   }
   std::string text = fmt::format(
-      "{} trials in {:.0f} s ({:.1f} a minute), {} measured again because the core's speed changed\n",
+      "{} trials in {:.0f} s ({:.1f} a minute), {} measured again because the {}'s speed changed\n",
       result.trials, result.seconds, 60 * static_cast<double>(result.trials) / std::max(result.seconds, 1e-9),
-      result.repeated);
+      result.repeated, plan.gpu ? "GPU" : "core");
+  if (plan.retyped > 0)
+    text += fmt::format("{} layer{} in f32 tuned as f16\n", plan.retyped, plan.retyped == 1 ? "" : "s");
   for (const pipeline::LeftOut& left : plan.left_out)
     text += fmt::format("{} layer{} left out: {}\n", left.layers, left.layers == 1 ? "" : "s", left.reason);
   return text + table.text({}, output_width());
@@ -85,12 +116,11 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   check_page(arguments.page);
   const double seconds = parse_seconds(arguments.time, "--time");
   tune::TuneOptions options;
-  options.opencl = opencl_of(arguments.backend, arguments.threads);
+  const Workshop shop = workshop_of(global, arguments, options);
   const graph::Model model = onnx::read(arguments.model);
   const graph::Shapes shapes = graph::infer_shapes(model, graph::parse_shape_overrides(arguments.shapes));
-  const pipeline::TuningPlan plan = pipeline::plan_tuning(
-      model, shapes, parse_shares(arguments.share), whole_device(options.opencl, arguments.threads),
-      options.opencl ? tune::opencl_backend(*options.opencl) : tune::Backend());
+  const pipeline::TuningPlan plan =
+      pipeline::plan_tuning(model, shapes, shop.shares, shop.whole, shop.backend);
   const tune::RecordLock lock(arguments.db);
   tune::RecordFile file(arguments.db);
   if (file.damaged() > 0)
@@ -99,11 +129,12 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   {
     Progress progress("tune");
     take(options, arguments, progress, seconds);
-    result = tune::tune_kernels(plan.tasks, file, options);
+    result = options.cuda ? tune::tune_on_cuda(plan.tasks, file, options)
+                          : tune::tune_kernels(plan.tasks, file, options);
   }
   if (!result.library.empty())
     say(global, 0, fmt::format("oneDNN has no time for some or all operators: {}", result.library));
-  if (!arguments.no_library) {
+  if (!arguments.no_library && !options.cuda) {
     runtime::Runner runner(global.runner);
     pipeline::time_library(result.tasks, file, runner);
   }

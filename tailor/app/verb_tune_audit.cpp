@@ -14,22 +14,16 @@
 namespace tailor::app {
 namespace {
 
-// "opencl", "opencl:1": the device's number; nothing: kernels in C++.
-std::optional<int> opencl_number(const BackendArguments& a) {
-  constexpr std::string_view kOpenCl = "opencl";
-  if (a.kind == "c++" && a.opencl.empty()) return std::nullopt;
-  if (a.kind == "c++")
-    throw Error(Code::usage, "--opencl names a library that nothing asks for", "--opencl",
-                "add --backend opencl");
-  if (a.kind == kOpenCl) return 0;
+// "opencl", "opencl:1": the device's number; nothing: another backend.
+std::optional<int> number_of(const std::string& kind, const std::string& backend) {
+  if (kind == backend) return 0;
   int number = 0;
-  const char* end = a.kind.data() + a.kind.size();
-  if (a.kind.starts_with("opencl:"))
-    if (auto [at, error] = std::from_chars(a.kind.data() + kOpenCl.size() + 1, end, number);
+  const char* end = kind.data() + kind.size();
+  if (kind.starts_with(backend + ":"))
+    if (auto [at, error] = std::from_chars(kind.data() + backend.size() + 1, end, number);
         error == std::errc{} && at == end && number >= 0)
       return number;
-  throw Error(Code::unknown_name, fmt::format("there is no backend '{}'", a.kind), "--backend",
-              "c++, opencl, opencl:1");
+  return std::nullopt;
 }
 
 // The device as it was when it was tuned: runners on parts of it, one at a time.
@@ -104,12 +98,26 @@ std::string audit_text(const std::vector<tune::Audit>& audits, double limit) {
 }  // namespace
 
 std::optional<tune::OpenClPlace> opencl_of(const BackendArguments& backend, int threads) {
-  const std::optional<int> number = opencl_number(backend);
+  const std::optional<int> number = number_of(backend.kind, "opencl");
+  if (!number && backend.kind != "c++" && !number_of(backend.kind, "cuda"))
+    throw Error(Code::unknown_name, fmt::format("there is no backend '{}'", backend.kind), "--backend",
+                "c++, opencl, opencl:1, cuda, cuda:1");
+  if (!number && !backend.opencl.empty())
+    throw Error(Code::usage, "--opencl names a library that nothing asks for", "--opencl",
+                "add --backend opencl");
   if (!number) return std::nullopt;
   if (threads != 0)
     throw Error(Code::usage, "the whole of an OpenCL device is its compute units", "--threads",
                 "leave --threads away");
   return tune::find_opencl(*number, backend.opencl);
+}
+
+std::optional<int> cuda_number(const BackendArguments& backend, int threads) {
+  const std::optional<int> number = number_of(backend.kind, "cuda");
+  if (number && threads != 0)
+    throw Error(Code::usage, "the whole of a GPU is its multiprocessors", "--threads",
+                "leave --threads away");
+  return number;
 }
 
 int whole_device(const std::optional<tune::OpenClPlace>& opencl, int threads) {
@@ -123,6 +131,10 @@ int tune_audit(const Global& global, const TuneAuditArguments& arguments) {
   if (arguments.threads < 0 || arguments.threads > 1024)
     throw Error(Code::bad_value, "--threads must be 0 to 1024", "--threads");
   const double limit = parse_share(arguments.max_regret, "--max-regret");
+  if (cuda_number(arguments.backend, arguments.threads))
+    throw Error(
+        Code::usage, "audit does not time CUDA kernels", "--backend",
+        "tailor tune MODEL --backend cuda --db NEW_FILE times them afresh; tune show compares both files");
   const tune::RecordFile file = read_records(global, arguments.file);
   Bench bench(arguments);
   std::vector<tune::Audit> audits;

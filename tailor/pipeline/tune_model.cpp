@@ -48,17 +48,22 @@ Json standing_json(const std::optional<Standing>& standing) {
 TuningPlan plan_tuning(const graph::Model& model, const graph::Shapes& shapes,
                        const std::vector<double>& shares, int threads, const tune::Backend& backend) {
   TuningPlan plan;
+  plan.gpu = backend.halves;
   std::map<latency::Workload, int> layers;
   std::map<std::string, int> left_out;
   for (const latency::LayerWorkload& layer : latency::extract_workloads(model, shapes)) {
-    const std::string reason = backend.no_kernel(layer.workload);
-    if (reason.empty()) ++layers[layer.workload];
+    latency::Workload w = layer.workload;
+    const bool retyped = backend.halves && w.type == graph::DataType::f32;
+    if (retyped) w.type = graph::DataType::f16;
+    const std::string reason = backend.no_kernel(w);
+    if (reason.empty()) ++layers[w], plan.retyped += retyped;
     if (!reason.empty()) ++left_out[reason];
   }
   for (const auto& [reason, count] : left_out) plan.left_out.push_back({reason, count});
   if (layers.empty())
     throw Error(Code::nothing_to_tune, "no layer that has a kernel to tune", "model",
-                "dense convolutions and products in f32 have one");
+                backend.halves ? "dense convolutions and products in f16 or f32 have one"
+                               : "dense convolutions and products in f32 have one");
   for (double share : shares)
     for (const auto& [workload, count] : layers)
       plan.tasks.push_back({workload, share, workers_of(share, threads, backend.at_once), count});
@@ -170,6 +175,7 @@ Json to_json(const tune::TuneResult& result, const std::vector<TunedTask>& tasks
                {"repeated", result.repeated},
                {"compile_seconds", result.compile_seconds},
                {"measure_seconds", result.measure_seconds},
+               {"retyped", plan.retyped},
                {"library_missing", result.library.empty() ? Json(nullptr) : Json(result.library)},
                {"tasks", Json::array()},
                {"left_out", Json::array()}};

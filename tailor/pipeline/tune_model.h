@@ -21,6 +21,8 @@ struct LeftOut {
 struct TuningPlan {
   std::vector<tune::TuneTask> tasks;  // each operator once per share, those with most work first
   std::vector<LeftOut> left_out;
+  int retyped = 0;   // layers of the model in f32 that are tuned as f16
+  bool gpu = false;  // shares are of a GPU's multiprocessors
 };
 /// @param shares of the device, above 0 and at most 1 @param threads that the whole device is, or compute units
 /// @throws Error bad_value for a share that is no whole number of them; nothing_to_tune if no layer has a kernel

@@ -31,10 +31,13 @@ int workers_of(double share, int threads) {
 }  // namespace
 
 RecordKey key_of(const TuneTask& task, const MachineClass& machine) {
-  const bool conv = task.workload.kind == latency::Kind::conv;
+  const bool conv = task.workload.kind == latency::Kind::conv,
+             half = task.workload.type == graph::DataType::f16;
   return {latency::to_string(task.workload),
-          "f32",
-          conv ? "nchw" : "row-major",
+          half ? "f16" : "f32",
+          !conv  ? "row-major"
+          : half ? "nhwc"
+                 : "nchw",
           machine.device,
           task.share,
           machine.versions,
@@ -100,7 +103,7 @@ Audit audit(const RecordGroup& group, int top, int threads, const RunnerOf& runn
   result.skipped =
       why_not_here(group.key, key_of({workload, group.key.share, workers, 1}, backend.machine()));
   if (!result.skipped.empty()) return result;
-  const Space space = backend.space(workload);
+  const Space space = backend.space(workload, workers);
   std::vector<Configuration> chosen;
   for (const Standing& standing : ranking(group))
     if (std::optional<Configuration> at = place_of(space, standing.configuration);

@@ -25,7 +25,7 @@ MachineClass class_of_this_machine(const CompilerOptions& compiler) {
 Backend::Backend(const CompilerOptions& compiler)
     : machine([compiler] { return class_of_this_machine(compiler); }),
       no_kernel(tune::no_kernel),
-      space([](const latency::Workload& w) { return kernel_space(w, vector_unit()); }),
+      space([](const latency::Workload& w, int) { return kernel_space(w, vector_unit()); }),
       source([](const latency::Workload& w, const Space& of, const Configuration& configuration) {
         return kernel_source(w, vector_unit(), of, configuration);
       }),

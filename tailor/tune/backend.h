@@ -44,13 +44,14 @@ struct Backend {
 
   std::function<MachineClass()> machine;  // @throws as class_of_this_machine
   std::function<std::string(const latency::Workload&)> no_kernel;
-  std::function<Space(const latency::Workload&)> space;
+  std::function<Space(const latency::Workload&, int workers)> space;
   std::function<std::string(const latency::Workload&, const Space&, const Configuration&)> source;
   /// A text as a file that the runner loads. OpenCL's is the text itself, which the runner has compiled.
   std::function<Compiled(const std::string& text, const std::filesystem::path& file)> compile;
   std::string extension = ".so";
   std::string clock = "thread cpu";
   std::string unit = "cpu";  // what partitions are made of
+  bool halves = false;       // layers in f32 are tuned as if they were in f16
   bool at_once = false;  // the workers of a task run beside each other, each on a unit; else in turn on one
 };
 /// Kernels in OpenCL C. @param runner's place is not referred to afterwards

@@ -89,8 +89,11 @@ class CompilerProcess {
   CompilerProcess(std::string command, double timeout_s)
       : command_(std::move(command)), timeout_s_(timeout_s) {}
 
-  CudaBuild compile(const std::string& source, const std::string& architecture) {
-    return answer({{"op", "compile"}, {"text", source}, {"architecture", architecture}}, timeout_s_);
+  // @param file that the cubin is written to; "": nowhere
+  CudaBuild compile(const std::string& source, const std::string& architecture, const std::string& file) {
+    Json request = {{"op", "compile"}, {"text", source}, {"architecture", architecture}};
+    if (!file.empty()) request["file"] = file;
+    return answer(std::move(request), timeout_s_);
   }
   // Of the compiler itself, which must answer. @throws Error
   Json describe() {
@@ -193,8 +196,9 @@ CudaCompiler find_cuda_compiler(const std::string& command) {
 
 std::vector<CudaBuild> compile_cuda(const std::vector<std::string>& texts, const std::string& architecture,
                                     const CudaCompiler& compiler, int jobs,
-                                    const std::function<void(int)>& on_done) {
-  TAILOR_CHECK(jobs >= 1 && jobs <= 32);
+                                    const std::function<void(int)>& on_done,
+                                    const std::vector<std::filesystem::path>& files) {
+  TAILOR_CHECK(jobs >= 1 && jobs <= 32 && (files.empty() || files.size() == texts.size()));
   check_known(architecture, compiler);
   std::vector<CudaBuild> builds(texts.size());
   std::atomic<std::size_t> next{0};
@@ -206,7 +210,7 @@ std::vector<CudaBuild> compile_cuda(const std::vector<std::string>& texts, const
     try {
       CompilerProcess process(compiler.command, compiler.timeout_s);
       for (std::size_t i = next++; i < texts.size() && !stop; i = next++) {
-        builds[i] = process.compile(texts[i], architecture);
+        builds[i] = process.compile(texts[i], architecture, files.empty() ? "" : files[i].string());
         const std::lock_guard lock(one_at_a_time);
         if (on_done) on_done(++done);
       }

@@ -5,6 +5,7 @@
 #include "tailor/tune/trial.h"
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -42,12 +43,14 @@ struct CudaCompiler {
 CudaCompiler find_cuda_compiler(const std::string& command = {});
 
 /// Compiles all texts by `jobs` processes at a time; builds in the order of the texts.
+/// @param files where the cubins are written, one for each text; none: nowhere
 /// @param architecture "sm_90a" @param on_done called with how many are done, never twice at once
 /// @throws Error runtime_refused: the compiler does not know the architecture; runtime_missing, bad_value as the runner says
 /// so; runner_failed: answers that are none; interrupted within 0.2 s of Ctrl-C, with no process left behind
 /// @pre 1 <= jobs <= 32
 std::vector<CudaBuild> compile_cuda(const std::vector<std::string>& texts, const std::string& architecture,
                                     const CudaCompiler& compiler, int jobs,
-                                    const std::function<void(int)>& on_done = {});
+                                    const std::function<void(int)>& on_done = {},
+                                    const std::vector<std::filesystem::path>& files = {});
 
 }  // namespace tailor::tune

@@ -2,8 +2,8 @@
 ///
 /// As in kernel_source.h products and dense convolutions are one text (kernels/product.cu) behind constants: an implicit
 /// GEMM (Chetlur et al., arXiv:1410.0759) of f16 operands with f32 sums, whose rows are output pixels. The text's first line says
-/// how it is launched. None of it has run on a GPU: it is compiled (cuda_compiler.h) and ranked by arithmetic (cuda_rank.h),
-/// and computes what loops compute where tests run it on a processor.
+/// how it is launched. It is compiled (cuda_compiler.h), ranked by arithmetic (cuda_rank.h) or tried in shares of a GPU
+/// (cuda_bench.h). None of it has run on hardware so far; it computes what loops compute where tests run it on a processor.
 #pragma once
 
 #include "tailor/device/device.h"

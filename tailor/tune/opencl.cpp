@@ -43,7 +43,7 @@ Backend opencl_backend(const OpenClPlace& place) {
       fmt::format("{}, driver {}", device.version, device.driver), opencl_hash()};
   backend.machine = [machine] { return machine; };
   backend.no_kernel = no_opencl_kernel;
-  backend.space = [device](const latency::Workload& w) { return opencl_space(w, device); };
+  backend.space = [device](const latency::Workload& w, int) { return opencl_space(w, device); };
   backend.source = opencl_source;
   backend.compile = [](const std::string& text, const std::filesystem::path& file) {
     write_file(file, text);

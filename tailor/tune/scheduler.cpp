@@ -1,11 +1,10 @@
-// Board: what all parts share, behind one mutex: desks, the file, counts. Part: one thread with its runner; it
-// takes a job from the board, compiles it ahead, measures, gives back a record. Arena: alone, at the end.
+// Part: one thread with its runner; it takes a job from the board, compiles it ahead, measures, gives back a record. Arena:
+// alone, at the end.
 #include "tailor/tune/scheduler.h"
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/base/interrupt.h"
-#include "tailor/tune/desk.h"
 #include "tailor/tune/measure_trial.h"
 
 #include <fmt/format.h>
@@ -24,108 +23,10 @@ namespace tailor::tune {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kForFinalists = 0.15;  // of the time
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-struct Job {
-  std::size_t desk = 0;
-  Configuration configuration;
-  std::string source;
-};
-
-class Board {
- public:
-  Board(const std::vector<TuneTask>& tasks, RecordFile& file, const TuneOptions& options, Backend backend)
-      : file_(file), options_(options), backend_(std::move(backend)) {
-    const MachineClass machine = backend_.machine();
-    for (std::size_t i = 0; i < tasks.size(); ++i)
-      desks_.push_back(make_desk(tasks[i], key_of(tasks[i], machine), backend_.space(tasks[i].workload),
-                                 options.searcher, options.seed + i, file.records()));
-    under_way_.resize(tasks.size());
-  }
-
-  // The next thing to try; nothing when the time is over, or every task is done.
-  std::optional<Job> next() {
-    std::lock_guard lock(mutex_);
-    while (!over()) {
-      const std::optional<std::size_t> desk =
-          most_promising(desks_, [this](std::size_t index) { return may_ask(index); });
-      if (!desk) return std::nullopt;
-      Desk& d = desks_[*desk];
-      if (const std::optional<Configuration> configuration = ask(d)) {
-        ++under_way_[*desk];
-        return Job{*desk, *configuration, backend_.source(d.task.workload, *d.space, *configuration)};
-      }
-    }
-    return std::nullopt;
-  }
-
-  void done(const Job& job, Record record) {
-    std::lock_guard lock(mutex_);
-    Desk& d = desks_[job.desk];
-    record.key = d.key, record.configuration = named(*d.space, job.configuration), record.when = now_text();
-    file_.append(record);
-    tell(d, job.configuration, record);
-    --under_way_[job.desk], ++result_.trials, ++d.state.trials, d.state.seconds = seconds_since(start_);
-    if (d.stopped.empty()) d.stopped = reason_to_stop(options_.per_task, d.state);
-    if (options_.on_status)
-      options_.on_status({result_.trials, seconds_since(start_), latency::to_string(d.task.workload)});
-  }
-  void count(double compile_seconds, double measure_seconds, std::size_t repeated) {
-    std::lock_guard lock(mutex_);
-    result_.compile_seconds += compile_seconds, result_.measure_seconds += measure_seconds;
-    result_.repeated += repeated;
-  }
-
-  void stop() { stopped_ = true; }
-  const Desk& desk(std::size_t index) const { return desks_[index]; }
-  const std::vector<Desk>& desks() const { return desks_; }
-  const Backend& backend() const { return backend_; }
-  const TuneOptions& options() const { return options_; }
-  RecordFile& file() { return file_; }
-  std::size_t size() const { return desks_.size(); }
-  double seconds() const { return seconds_since(start_); }
-
-  void refused(const std::string& why) { result_.library = why; }
-
-  TuneResult result(double seconds) {
-    result_.seconds = seconds;
-    for (Desk& d : desks_) {
-      TaskResult task{d.task,
-                      d.key,
-                      d.state.trials,
-                      d.before,
-                      std::nullopt,
-                      d.searcher->expected_gain(),
-                      d.stopped.empty() ? "the time is over" : d.stopped};
-      task.best = best_of(file_.records(), d.key);
-      result_.tasks.push_back(std::move(task));
-    }
-    return std::move(result_);
-  }
-
- private:
-  bool over() const { return stopped_ || seconds_since(start_) >= options_.seconds * (1 - kForFinalists); }
-
-  // Trials under way count towards the most that are wanted.
-  bool may_ask(std::size_t index) const {
-    const std::uint64_t most = options_.per_task.trials;
-    return most == 0 || desks_[index].state.trials + under_way_[index] < most;
-  }
-
-  RecordFile& file_;
-  const TuneOptions& options_;
-  Backend backend_;
-  std::vector<Desk> desks_;
-  std::vector<std::uint64_t> under_way_;  // per desk: asked for and not yet done
-  TuneResult result_;
-  std::mutex mutex_;
-  std::atomic<bool> stopped_ = false;
-  Clock::time_point start_ = Clock::now();
-};
 
 // On the partition's first core; of an OpenCL device, all its units, which the driver binds to cores by itself.
 KernelRunner runner_on(const Partition& partition, const TuneOptions& options, const TemporaryFolder& cache) {

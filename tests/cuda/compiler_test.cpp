@@ -112,6 +112,23 @@ TEST_F(Nvrtc, EveryArchitectureCompiles) {
   }
 }
 
+TEST_F(Nvrtc, CubinsAreWrittenToFiles) {
+  TemporaryFolder folder;
+  const latency::Workload w = latency::parse_workload("gemm_m64_k64_n64_f16");
+  const device::Device gpu = device::find_device("h200");
+  const Space space = cuda_space(w, gpu);
+  const std::filesystem::path file = folder.path() / "kernel.cubin", none = folder.path() / "none.cubin";
+  const std::vector<CudaBuild> builds = compile_cuda({cuda_source(w, space, space.at(0)), "no C at all"},
+                                                     "sm_90a", compiler, 1, {}, {file, none});
+  ASSERT_EQ(builds[0].outcome, Outcome::ok) << builds[0].message;
+  const Bytes bytes = map_file(file);
+  EXPECT_EQ(static_cast<std::int64_t>(bytes.size()), builds[0].cubin_bytes);
+  EXPECT_TRUE(
+      bytes.view().starts_with("\x7f"
+                               "ELF"));
+  EXPECT_FALSE(std::filesystem::exists(none));
+}
+
 TEST_F(Nvrtc, WhatTheLaunchIsToldIsChecked) {
   const latency::Workload w = latency::parse_workload("gemm_m64_k64_n64_f16");
   const device::Device gpu = device::find_device("h200");

@@ -55,6 +55,12 @@ SAME(kBlocksPerMultiprocessor, CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR
 SAME(kReservedSharedPerBlock, CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK);
 SAME(kNonBlockingStream, CU_STREAM_NON_BLOCKING);
 SAME(kCaptureThreadLocal, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
+SAME(kMostDynamicShared, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES);
+static_assert(
+    std::is_same_v<decltype(&cuFuncSetAttribute), CUresult (*)(CUfunction, CUfunction_attribute, int)>);
+static_assert(std::is_same_v<decltype(&cuOccupancyMaxActiveBlocksPerMultiprocessor),
+                             CUresult (*)(int*, CUfunction, int, std::size_t)>);
+static_assert(std::is_same_v<decltype(&nvrtcGetCUBIN), nvrtcResult (*)(nvrtcProgram, char*)>);
 #if CUDA_VERSION >= 12040
 SAME(kGreenDefaultStream, CU_GREEN_CTX_DEFAULT_STREAM);
 SAME(kResourceSm, CU_DEV_RESOURCE_TYPE_SM);

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 namespace fake {
 namespace {
@@ -66,11 +67,13 @@ std::string Device::name() const {
 }
 
 int Device::called(const char* symbol) {
+  constexpr int kIllegalAddress = 700;
   const int count = ++calls_[symbol];
   if (auto it = settings_.find("die"); it != settings_.end()) {
     const Trigger die = trigger_from(it->second);
     if (die.symbol == symbol && count >= die.call) ::raise(SIGKILL);
   }
+  if (lost && std::string_view(symbol).starts_with("cu")) return kIllegalAddress;
   auto it = settings_.find("fail");
   if (it == settings_.end()) return 0;
   const Trigger fail = trigger_from(it->second);
@@ -106,7 +109,32 @@ cuda::Status Device::allocate(cuda::Address& address, std::size_t bytes) {
 void Device::free_memory(cuda::Address address) {
   if (!release("memory", address)) return;
   used_ -= memory[address];
-  memory.erase(address);
+  memory.erase(address), contents_.erase(address), writes_.erase(address);
+}
+std::byte* Device::contents(cuda::Address address) {
+  auto it = memory.upper_bound(address);
+  if (it == memory.begin() || address >= std::prev(it)->first + std::prev(it)->second) return nullptr;
+  const auto [begin, size] = *std::prev(it);
+  auto& held = contents_[begin];
+  if (!held) held.reset(static_cast<std::byte*>(std::calloc(size, 1)));
+  return held.get() + (address - begin);
+}
+std::pair<cuda::Address, std::uint64_t> Device::version(cuda::Address address) const {
+  auto it = memory.upper_bound(address);
+  if (it == memory.begin()) return {0, 0};
+  const cuda::Address begin = std::prev(it)->first;
+  const auto written = writes_.find(begin);
+  return {begin, written == writes_.end() ? 0 : written->second};
+}
+void Device::wrote(cuda::Address address) { ++writes_[version(address).first]; }
+
+bool Device::meant(const std::string& setting, const LoadedModule& module) const {
+  const auto it = settings_.find(setting);
+  if (it == settings_.end()) return false;
+  const std::size_t colon = it->second.find(':');
+  const auto constant = module.constants.find(it->second.substr(0, colon));
+  return constant != module.constants.end() &&
+         constant->second == std::atoll(it->second.substr(colon + 1).c_str());
 }
 bool Device::check_memory(cuda::Address address, std::size_t bytes, const char* who) {
   auto it = memory.upper_bound(address);
@@ -134,7 +162,11 @@ void Device::execute(Stream& s, const Kernel& k) {
   const std::int64_t capacity = std::int64_t{s.sms} * k.per_multiprocessor;
   const std::int64_t waves = (k.blocks() + capacity - 1) / capacity;
   const double begin = s.at_us;
-  s.at_us += kLaunch + static_cast<double>(waves) * k.block_us;
+  double stretch = 1;
+  if (auto it = settings_.find("drift"); it != settings_.end())
+    if (const Trigger drift = trigger_from("at:" + it->second); begin >= drift.call)
+      stretch = drift.status / 100.0;
+  s.at_us += stretch * (kLaunch + static_cast<double>(waves) * k.block_us);
   if (k.notes) {
     std::vector<std::uint64_t>& words = notes[k.notes];
     words.clear();

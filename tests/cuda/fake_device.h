@@ -12,16 +12,28 @@
 ///   tensor_only=1           all of cuDNN's engines use tensor cores
 ///   green=0                 an old driver: asked for shares, it says "not supported"
 ///   die=SYMBOL:N            the process is killed (SIGKILL) at that call
+///   overlap=1               shares of one split share a multiprocessor
+///   drift=US:PERCENT        from that moment of the simulated clock on, everything takes so much
+///   fault=NAME:VALUE        kernels whose text defines NAME as VALUE touch memory that is not theirs; the context is lost then
+///   hang=NAME:VALUE, wrong=NAME:VALUE    they never end; one element of their result is wrong
+///
+/// Memory has contents where the host wrote any; copies within the device are checked and not made. Kernels of cuda_source.h run:
+/// the fake NVRTC compiles them for the processor (fake_compiler.cpp), a launch emulates them (tests/tune/emulated_gpu.h) unless the
+/// same launch has run on the same contents, and lasts as many waves as its share's multiprocessors make of it (fake_kernel.h).
 /// FAKE_CUDA_LOG names the file.
 #pragma once
 
 #include "runners/cuda/api.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace fake {
@@ -36,6 +48,17 @@ struct Kernel {
   double block_us = 1;
   cuda::Address notes = 0;  // where the probe kernel writes
   std::int64_t blocks() const { return std::int64_t{grid[0]} * grid[1] * grid[2]; }
+};
+
+// What a module holds: constants of its text, and the text compiled for the processor; PTX of the runner's own holds nothing.
+struct LoadedModule {
+  void* library = nullptr;
+  std::map<std::string, std::int64_t> constants;
+};
+struct LoadedFunction {
+  std::string name;
+  std::uintptr_t module = 0;
+  int dynamic_shared = 49152;  // bytes that a launch may ask for
 };
 
 struct Stream {
@@ -66,6 +89,14 @@ class Device {
   /// Does [address, address + bytes) lie in one allocation? If not, that is misuse.
   bool check_memory(cuda::Address address, std::size_t bytes, const char* who);
 
+  /// What lies at an address, made as zeros where nobody wrote yet; nullptr outside of all allocations.
+  std::byte* contents(cuda::Address address);
+  /// Begin of the allocation that an address lies in, and how often the host has written to it; 0, 0 outside.
+  std::pair<cuda::Address, std::uint64_t> version(cuda::Address address) const;
+  void wrote(cuda::Address address);
+  /// "fault", "hang" or "wrong": does the setting name a constant of the module?
+  bool meant(const std::string& setting, const LoadedModule& module) const;
+
   Stream* stream(cuda::Stream handle);
   /// Runs it, or records it where the stream is being captured.
   cuda::Status launch(cuda::Stream handle, const Kernel& kernel);
@@ -73,7 +104,9 @@ class Device {
   std::map<std::uintptr_t, Stream> streams;
   std::map<std::uintptr_t, std::vector<Kernel>> graphs;  // of Graph and GraphExec
   std::map<std::uintptr_t, double> events;
-  std::map<std::uintptr_t, std::string> functions;
+  std::map<std::uintptr_t, LoadedModule> modules;
+  std::map<std::uintptr_t, LoadedFunction> functions;
+  bool lost = false;  // the context: every call fails from then on
   std::map<cuda::Address, std::vector<std::uint64_t>> notes;
   std::map<cuda::Address, std::size_t> memory;
   std::map<std::uintptr_t, cuda::DeviceResource> resources, contexts;
@@ -85,6 +118,11 @@ class Device {
   void execute(Stream& stream, const Kernel& kernel);
   void log(const std::string& line);
 
+  struct Free {
+    void operator()(std::byte* held) const { std::free(held); }
+  };
+  std::map<cuda::Address, std::unique_ptr<std::byte, Free>> contents_;
+  std::map<cuda::Address, std::uint64_t> writes_;
   std::map<std::string, std::string> settings_;
   std::map<std::string, int> calls_;
   std::map<std::uintptr_t, std::string> handles_;

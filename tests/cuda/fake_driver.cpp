@@ -1,5 +1,6 @@
 // libcuda.so.1 and libcupti.so as far as the runner uses them.
 #include "tests/cuda/fake_device.h"
+#include "tests/cuda/fake_kernel.h"
 
 #include <algorithm>
 #include <cstring>
@@ -12,7 +13,7 @@ using fake::number;
 
 namespace {
 
-constexpr Status kInvalid = 1, kInvalidHandle = 400;
+constexpr Status kInvalid = 1, kInvalidHandle = 400, kInvalidImage = 200, kNotFound = 500;
 constexpr int kAtom = 8;  // multiprocessors of the smallest share
 
 int attribute(Attribute which) {
@@ -63,7 +64,11 @@ fake::Kernel own_kernel(const std::string& name, unsigned blocks, unsigned threa
   kernel.name = name;
   kernel.grid[0] = static_cast<int>(blocks), kernel.block[0] = static_cast<int>(threads);
   kernel.registers = 32, kernel.shared = 0, kernel.per_multiprocessor = 8;
-  if (name == "tailor_spin") kernel.notes = *static_cast<Address*>(arguments[0]);
+  if (name == "tailor_spin") {
+    kernel.notes = *static_cast<Address*>(arguments[0]);
+    kernel.block_us = static_cast<double>(*static_cast<unsigned long long*>(arguments[1])) / 1980;
+    device().check_memory(kernel.notes, std::size_t{32} * blocks, "tailor_spin");
+  }
   return kernel;
 }
 
@@ -137,14 +142,16 @@ Status cuMemAlloc_v2(Address* address, std::size_t bytes) {
   return device().allocate(*address, bytes);
 }
 Status cuMemFree_v2(Address address) { return device().free_memory(address), 0; }
-Status cuMemcpyHtoD_v2(Address to, const void*, std::size_t bytes) {
+Status cuMemcpyHtoD_v2(Address to, const void* from, std::size_t bytes) {
   FAKE_CALLED(cuMemcpyHtoD_v2);
-  return device().check_memory(to, bytes, "cuMemcpyHtoD") ? 0 : kInvalid;
+  if (!device().check_memory(to, bytes, "cuMemcpyHtoD")) return kInvalid;
+  std::memcpy(device().contents(to), from, bytes);
+  return device().wrote(to), 0;
 }
 Status cuMemcpyDtoH_v2(void* to, Address from, std::size_t bytes) {
   FAKE_CALLED(cuMemcpyDtoH_v2);
   if (!device().check_memory(from, bytes, "cuMemcpyDtoH")) return kInvalid;
-  std::memset(to, 0, bytes);
+  std::memcpy(to, device().contents(from), bytes);
   for (const auto& [at, words] : device().notes) {
     const std::size_t size = words.size() * sizeof words[0];
     if (at >= from && at + size <= from + bytes)
@@ -232,27 +239,53 @@ Status cuEventDestroy_v2(Event event) {
 
 Status cuModuleLoadData(Module* module, const void* image) {
   FAKE_CALLED(cuModuleLoadData);
-  if (std::string_view(static_cast<const char*>(image)).find(".version") == std::string_view::npos)
-    device().misuse("a module that is no PTX");
-  return *module = handle<Module>(device().make("module")), 0;
+  const std::string_view text = static_cast<const char*>(image);
+  fake::LoadedModule loaded;
+  if (fake::is_fake_cubin(text)) {
+    if (!fake::load_cubin(text, loaded)) return kInvalidImage;
+  } else if (text.find(".version") == std::string_view::npos) {
+    return kInvalidImage;
+  }
+  *module = handle<Module>(device().make("module"));
+  return device().modules[number(*module)] = std::move(loaded), 0;
 }
 Status cuModuleUnload(Module module) {
+  device().modules.erase(number(module));
   return device().release("module", number(module)) ? 0 : kInvalidHandle;
 }
 Status cuModuleGetFunction(Function* function, Module module, const char* name) {
   FAKE_CALLED(cuModuleGetFunction);
   if (!device().known("module", number(module))) return kInvalidHandle;
+  const fake::LoadedModule& loaded = device().modules[number(module)];
+  if (loaded.library && !fake::has_kernel(loaded, name)) return kNotFound;
   static std::uintptr_t next = 1;
-  device().functions[next] = name;
+  device().functions[next] = {name, number(module)};
   return *function = handle<Function>(next++), 0;
 }
+Status cuFuncSetAttribute(Function function, int which, int value) {
+  FAKE_CALLED(cuFuncSetAttribute);
+  if (!device().functions.contains(number(function)) || which != kMostDynamicShared) return kInvalid;
+  if (value > attribute(kSharedPerBlockOptIn)) return kInvalid;
+  return device().functions[number(function)].dynamic_shared = value, 0;
+}
+Status cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Function function, int threads,
+                                                   std::size_t shared) {
+  FAKE_CALLED(cuOccupancyMaxActiveBlocksPerMultiprocessor);
+  if (!device().functions.contains(number(function))) return kInvalidHandle;
+  const fake::LoadedFunction& known = device().functions[number(function)];
+  if (static_cast<int>(shared) > known.dynamic_shared) return kInvalid;
+  *blocks = fake::blocks_at_a_time(device().modules[known.module], threads, static_cast<int>(shared));
+  return 0;
+}
 Status cuLaunchKernel(Function function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
-                      unsigned, unsigned, Stream stream, void** arguments, void**) {
+                      unsigned, unsigned shared, Stream stream, void** arguments, void**) {
   FAKE_CALLED(cuLaunchKernel);
-  const std::string& name = device().functions[number(function)];
-  if (name.empty() || y != 1 || z != 1) return device().misuse("a launch of nothing"), kInvalidHandle;
-  if (name.starts_with("tailor_elementwise")) check_elementwise(arguments);
-  return device().launch(stream, own_kernel(name, x, threads, arguments));
+  const fake::LoadedFunction known = device().functions[number(function)];
+  if (known.name.empty() || y != 1 || z != 1) return device().misuse("a launch of nothing"), kInvalidHandle;
+  if (known.name.starts_with("tailor_elementwise")) check_elementwise(arguments);
+  if (!device().modules[known.module].library)
+    return device().launch(stream, own_kernel(known.name, x, threads, arguments));
+  return fake::launch_emulated(known, x, threads, shared, stream, arguments);
 }
 
 Status cuDeviceGetDevResource(DeviceNumber, DeviceResource* resource, int) {
@@ -268,11 +301,12 @@ Status cuDeviceGetDevResource(DeviceNumber, DeviceResource* resource, int) {
 Status cuDevSmResourceSplitByCount(DeviceResource* groups, unsigned* count, const DeviceResource* all,
                                    DeviceResource* rest, unsigned, unsigned least) {
   FAKE_CALLED(cuDevSmResourceSplitByCount);
+  const auto overlap = static_cast<unsigned>(device().setting("overlap", 0));
   const unsigned each = std::max(8u, (least + 7) / 8 * 8), made = std::min(*count, all->sm.count / each);
   for (unsigned i = 0; i < made; ++i) {
     groups[i] = *all;
     groups[i].sm.count = each;
-    groups[i].internal[0] = static_cast<unsigned char>(i * each);
+    groups[i].internal[0] = static_cast<unsigned char>(i * (each - overlap));
   }
   *rest = *all;
   rest->sm.count = all->sm.count - made * each;

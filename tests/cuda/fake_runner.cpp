@@ -9,7 +9,8 @@ namespace tailor::testing {
 namespace fs = std::filesystem;
 
 FakeCuda::FakeCuda(const FakeOptions& options) {
-  for (const char* name : {"libcuda.so.1", "libcublasLt.so.13", "libcudnn.so.9", "libcupti.so.13"}) {
+  for (const char* name :
+       {"libcuda.so.1", "libcublasLt.so.13", "libcudnn.so.9", "libcupti.so.13", "libnvrtc.so.13"}) {
     const fs::path file = folder_.path() / name;
     if (options.broken.contains(name))
       std::ofstream(file) << "no library";

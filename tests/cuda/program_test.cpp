@@ -152,6 +152,31 @@ struct GpuCheck : ::testing::Test {
   TemporaryFolder folder;
 };
 
+// Its own operators are too large for an emulation, so a script gives it others.
+TEST_F(GpuCheck, TunesInSharesWhereThatIsBuilt) {
+#ifdef TAILOR_SANITIZED
+  GTEST_SKIP() << "threads of the emulation are fibers, which sanitizers do not follow";
+#endif
+  FakeCuda cuda;
+  const fs::path script = folder.path() / "bench.sh", runner = folder.path() / "runner.sh";
+  std::ofstream(script) << "#!/bin/sh\nTAILOR_CUDA_LIBRARIES='" << cuda.folder().string()
+                        << "' exec '" TAILOR_SHARING_BENCH "' \"$1\" 6 gemm_m130_k72_n72_f16+bias\n";
+  fs::permissions(script, fs::perms::owner_all);
+  std::ofstream(runner) << cuda.command() << "\n";
+  ASSERT_EQ(
+      shell(fmt::format(
+          "TAILOR_SHARING_BENCH='{}' python3 '{}/scripts/gpu-check' --quick --out '{}' --runner 'sh {}' "
+          "2>'{}/err'",
+          script.string(), TAILOR_SOURCE_DIR, folder.path().string(), runner.string(),
+          folder.path().string())),
+      0);
+  const std::string table = read_text(folder.path() / "fake-gpu" / "sharing.md");
+  for (const char* part :
+       {"| 1 |", "| 16 |", "per hour", "largest drift", "times the trials", "gemm_m130_k72_n72_f16+bias"})
+    EXPECT_NE(table.find(part), std::string::npos) << part << "\n"
+                                                   << table << read_text(folder.path() / "err");
+}
+
 TEST_F(GpuCheck, WritesWhatItMeasures) {
   FakeCuda cuda({.settings = "name=Fake H200"});
   std::ofstream(folder.path() / "runner.sh") << cuda.command() << "\n";
