@@ -100,7 +100,8 @@ TEST_F(TuneOpenCl, BothBackendsKeepTheirRecordsInOneFile) {
 TEST_F(TuneOpenCl, WhatMakesNoSenseIsSaid) {
   const std::string fake = TAILOR_FAKE_OPENCL;
   for (const auto& [more, code] : std::vector<std::pair<std::vector<std::string>, std::string>>{
-           {{"--backend", "cuda"}, "E2001"},
+           {{"--backend", "vulkan"}, "E2001"},
+           {{"--backend", "cuda:x"}, "E2001"},
            {{"--backend", "opencl:x", "--opencl", fake}, "E2001"},
            {{"--backend", "opencl:-1", "--opencl", fake}, "E2001"},
            {{"--backend", "opencl:7", "--opencl", fake}, "E2001"},
