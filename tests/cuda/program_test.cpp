@@ -8,6 +8,7 @@
 #include "tests/app/schema_check.h"
 #include "tests/cuda/fake_runner.h"
 #include "tests/testing.h"
+#include "tests/tune/needs_fibers.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -154,9 +155,7 @@ struct GpuCheck : ::testing::Test {
 
 // Its own operators are too large for an emulation, so a script gives it others.
 TEST_F(GpuCheck, TunesInSharesWhereThatIsBuilt) {
-#ifdef TAILOR_SANITIZED
-  GTEST_SKIP() << "threads of the emulation are fibers, which sanitizers do not follow";
-#endif
+  NEEDS_FIBERS();
   FakeCuda cuda;
   const fs::path script = folder.path() / "bench.sh", runner = folder.path() / "runner.sh";
   std::ofstream(script) << "#!/bin/sh\nTAILOR_CUDA_LIBRARIES='" << cuda.folder().string()

@@ -5,16 +5,11 @@
 #include "tailor/tune/cuda_source.h"
 #include "tests/cuda/fake_runner.h"
 #include "tests/tune/emulated_gpu.h"
+#include "tests/tune/needs_fibers.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
-
-#ifdef TAILOR_SANITIZED
-#define NEEDS_FIBERS() GTEST_SKIP() << "threads of the emulation are fibers, which sanitizers do not follow"
-#else
-#define NEEDS_FIBERS() static_cast<void>(0)
-#endif
 
 namespace tailor::testing {
 namespace {

@@ -3,18 +3,13 @@
 #include "tests/app/program.h"
 #include "tests/app/schema_check.h"
 #include "tests/cuda/fake_runner.h"
+#include "tests/tune/needs_fibers.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include <fstream>
 #include <set>
-
-#ifdef TAILOR_SANITIZED
-#define NEEDS_FIBERS() GTEST_SKIP() << "threads of the emulation are fibers, which sanitizers do not follow"
-#else
-#define NEEDS_FIBERS() static_cast<void>(0)
-#endif
 
 namespace tailor::testing {
 namespace {

@@ -3,18 +3,13 @@
 #include "tailor/tune/cuda_source.h"
 #include "tailor/tune/cuda_tuner.h"
 #include "tests/cuda/fake_runner.h"
+#include "tests/tune/needs_fibers.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <map>
 #include <set>
-
-#ifdef TAILOR_SANITIZED
-#define NEEDS_FIBERS() GTEST_SKIP() << "threads of the emulation are fibers, which sanitizers do not follow"
-#else
-#define NEEDS_FIBERS() static_cast<void>(0)
-#endif
 
 namespace tailor::tune {
 namespace {

@@ -1,6 +1,7 @@
 // kernels/product.cu without a GPU: its very text, with its PTX emulated on a processor, computes what loops compute, and
 // the emulation finds what is broken on purpose. Needs a C++ compiler, as tailor tune does.
 #include "tests/tune/emulated_kernels.h"
+#include "tests/tune/needs_fibers.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -9,12 +10,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <functional>
-
-#ifdef TAILOR_SANITIZED
-#define NEEDS_FIBERS() GTEST_SKIP() << "threads of the emulation are fibers, which sanitizers do not follow"
-#else
-#define NEEDS_FIBERS() static_cast<void>(0)
-#endif
 
 namespace tailor::tune {
 namespace {
