@@ -116,9 +116,9 @@ int tune_model(const Global& global, const TuneArguments& arguments) {
   check_page(arguments.page);
   const double seconds = parse_seconds(arguments.time, "--time");
   tune::TuneOptions options;
-  const Workshop shop = workshop_of(global, arguments, options);
   const graph::Model model = onnx::read(arguments.model);
   const graph::Shapes shapes = graph::infer_shapes(model, graph::parse_shape_overrides(arguments.shapes));
+  const Workshop shop = workshop_of(global, arguments, options);
   const pipeline::TuningPlan plan =
       pipeline::plan_tuning(model, shapes, shop.shares, shop.whole, shop.backend);
   const tune::RecordLock lock(arguments.db);
