@@ -17,6 +17,7 @@ class Library {
  public:
   explicit Library(const std::string& path) : handle_(::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) {
     if (!handle_) throw Error(Code::runtime_refused, ::dlerror(), path);
+    shape = reinterpret_cast<decltype(shape)>(::dlsym(handle_, "kernel_shape"));  // not of every kernel
     sizes = symbol<decltype(sizes)>("kernel_sizes", path);
     prepare = symbol<decltype(prepare)>("kernel_prepare", path);
     run = symbol<decltype(run)>("kernel_run", path);
@@ -25,6 +26,7 @@ class Library {
   Library(const Library&) = delete;
   Library& operator=(const Library&) = delete;
 
+  int (*shape)(const std::ptrdiff_t*, std::size_t) = nullptr;
   void (*sizes)(std::size_t*, std::size_t*) = nullptr;
   void (*prepare)(const float*, float*) = nullptr;
   void (*run)(const float*, const float*, const float*, const float*, float*, float*, int, int) = nullptr;
@@ -48,11 +50,20 @@ struct Memory {
   explicit Memory(const std::string& path) : library(path) {}
 };
 
+void set_shape(const Library& library, const std::vector<std::int64_t>& shape, const std::string& path) {
+  const std::vector<std::ptrdiff_t> numbers(shape.begin(), shape.end());
+  if (library.shape ? library.shape(numbers.data(), numbers.size()) != 1 : !shape.empty())
+    throw Error(Code::runtime_refused, fmt::format("it does not take {} numbers for its shape", shape.size()),
+                path);
+}
+
 }  // namespace
 
-Kernel load_kernel(const std::string& path, const Layer& layer, int at_once) {
+Kernel load_kernel(const std::string& path, const Layer& layer, int at_once,
+                   const std::vector<std::int64_t>& shape) {
   TAILOR_CHECK(at_once >= 1);
   auto memory = std::make_shared<Memory>(path);
+  set_shape(memory->library, shape, path);
   std::size_t packed = 0;
   memory->library.sizes(&packed, &memory->scratch_of_one);
   memory->at_once = static_cast<std::size_t>(at_once);

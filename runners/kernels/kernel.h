@@ -20,8 +20,10 @@ struct Kernel {
 
 /// A shared object made of kernels/product.cc. `layer` must outlive the kernel.
 /// @param at_once workers that may run at the same time; each gets scratch memory of its own
-/// @throws Error runtime_refused if it cannot be loaded or wants more than 4 GiB
-Kernel load_kernel(const std::string& path, const Layer& layer, int at_once = 1);
+/// @param shape numbers that a kernel for any shape wants; it holds one at a time, so of one file one kernel may live
+/// @throws Error runtime_refused if it cannot be loaded, wants more than 4 GiB, or another number of numbers
+Kernel load_kernel(const std::string& path, const Layer& layer, int at_once = 1,
+                   const std::vector<std::int64_t>& shape = {});
 
 /// The largest error of all workers' parts, one after the other, beginning with nothing in the result.
 double error_of(const Kernel& kernel, const Layer& layer, int workers);

@@ -67,6 +67,18 @@ int whole(const Json& request, const char* key, std::int64_t low, std::int64_t h
   return static_cast<int>(value);
 }
 
+// Of a kernel for any shape.
+std::vector<std::int64_t> shape_in(const Json& request) {
+  std::vector<std::int64_t> shape;
+  if (!request.contains("shape")) return shape;
+  const Json& list = request["shape"];
+  if (!list.is_array() ||
+      !std::all_of(list.begin(), list.end(), [](const Json& n) { return n.is_number_integer(); }))
+    throw Error(Code::bad_value, "\"shape\" must be a list of whole numbers", "request");
+  for (const Json& number : list) shape.push_back(number.get<std::int64_t>());
+  return shape;
+}
+
 class Service {
  public:
   Json answer(const Json& request) {
@@ -94,7 +106,8 @@ class Service {
 
   // A shared object, or oneDNN where the request names it.
   Kernel kernel_of(const Json& request, const Layer& layer, int at_once) {
-    if (!request.contains("onednn")) return load_kernel(text(request, "library", "request"), layer, at_once);
+    if (!request.contains("onednn"))
+      return load_kernel(text(request, "library", "request"), layer, at_once, shape_in(request));
     if (at_once > 1) throw Error(Code::bad_value, "oneDNN is timed on one thread only", "workers");
     const std::string path = text(request, "onednn", "request");
     if (onednn_ && path != onednn_path_)

@@ -44,17 +44,23 @@ void Worker::take(std::string_view line) {
 
 void Worker::handle(const Place& place) {
   if (place.core != place_.core) runner_.reset();
+  if (place.compile_cores != compiler_.cores) compiled_.reset();
   place_ = place, compiler_.cores = place.compile_cores;
 }
 
 void Worker::handle(const TrialOrder& order) {
   const tune::Space& space = space_of(order.task.workload);
-  const std::string source =
-      kernel_source(order.task.workload, unit_, space, place_in(space, order.configuration));
-  auto compile = [source, library = folder_.fresh(".so"), how = compiler_] {
-    return compile_kernel(source, library, how);
-  };
-  orders_.push_back(PendingTrial{order, std::async(std::launch::async, compile)});
+  tune::ShapelessKernel kernel =
+      shapeless_kernel(order.task.workload, unit_, space, place_in(space, order.configuration));
+  if (!compiled_)
+    compiled_ = std::make_shared<tune::CompiledOnce>(
+        [how = compiler_](const std::string& text, const std::filesystem::path& library) {
+          return compile_kernel(text, library, how);
+        },
+        ".so");
+  auto compile = [text = std::move(kernel.text), once = compiled_] { return once->of(text); };
+  orders_.push_back(
+      PendingTrial{order, std::move(kernel.shape), compiled_, std::async(std::launch::async, compile)});
 }
 
 void Worker::handle(const ContestOrder& order) { orders_.push_back(order); }
@@ -81,12 +87,11 @@ TrialAnswer Worker::carry_out(PendingTrial& trial) {
   if (compiled.outcome == tune::Outcome::ok)
     with_runner([&](tune::KernelRunner& runner) {
       const tune::TrialCare care{trial.order.samples, trial.order.drift, first_sentinel_us_};
-      answer.repeated += measure_trial(runner, compiled.library, trial.order.task, care, record);
+      answer.repeated +=
+          measure_trial(runner, {compiled.library, trial.shape}, trial.order.task, care, record);
     });
   answer.measure_s = std::chrono::duration<double>(Clock::now() - start).count();
   record.when = tune::now_text();
-  std::error_code ignored;
-  std::filesystem::remove(compiled.library, ignored);
   return answer;
 }
 

@@ -2,18 +2,19 @@
 /// model nor the records. What it is to do comes in messages.
 #pragma once
 
-#include "tailor/base/file.h"
 #include "tailor/farm/message.h"
-#include "tailor/tune/kernel_bench.h"
+#include "tailor/tune/compiled_once.h"
 
 #include <deque>
 #include <functional>
 #include <future>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 namespace tailor::farm {
 
@@ -36,6 +37,8 @@ class Worker {
  private:
   struct PendingTrial {
     TrialOrder order;
+    std::vector<std::int64_t> shape;
+    std::shared_ptr<tune::CompiledOnce> once;  // whose the file is
     std::future<tune::Compiled> compiled;
   };
   using Order = std::variant<PendingTrial, ContestOrder>;
@@ -56,7 +59,7 @@ class Worker {
   Place place_;
   tune::VectorUnit unit_;
   tune::CompilerOptions compiler_;
-  TemporaryFolder folder_;
+  std::shared_ptr<tune::CompiledOnce> compiled_;  // by `compiler_`
   std::map<latency::Workload, tune::Space> spaces_;
   std::optional<tune::KernelRunner> runner_;
   double first_sentinel_us_ = 0;

@@ -22,6 +22,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 
 namespace tailor::pipeline {
@@ -114,6 +115,22 @@ void check_changeable(const Subject& subject) {
   if (!any && subject.branches.empty())
     throw Error(Code::nothing_to_change, "no channel of this model can be changed", subject.path.string(),
                 "tailor inspect --groups says why");
+}
+
+// The exact planner chooses by times of layers; those in integers have none (docs/limits.md).
+void check_priceable(const Workshop& shop) {
+  const OptimizeOptions& o = shop.options;
+  if (!shop.original.layers.empty() || o.plan || o.goal.macs || !o.rule.exact()) return;
+  std::map<std::string, int> kinds;
+  for (const graph::LayerChannels& layer : shop.original.channels.layers)
+    ++kinds[shop.original.model.graph.nodes.at(static_cast<std::size_t>(layer.node)).op];
+  std::string list;
+  for (const auto& [kind, count] : kinds)
+    list += fmt::format("{}{} {}", list.empty() ? "" : ", ", count, kind);
+  throw Error(Code::nothing_to_change,
+              fmt::format("no layer of this model can be timed alone ({}): widths have no prices", list),
+              shop.original.path.string(),
+              "optimize the network in floats and quantise the result, or let a rule choose: --rule uniform");
 }
 
 VerifyOptions proof_options(const OptimizeOptions& o) {
@@ -432,6 +449,7 @@ OptimizeResult optimize(const OptimizeOptions& options) {
       load_calibration(shop.original, options.calibration);  // what is wrong with it, now
   if (!options.plan && !options.from && !options.goal.macs && !shop.described) regain_layout(shop);
   check_changeable(shop.original);
+  check_priceable(shop);
   if (options.rounds.tokens) say_where_tokens_are(shop);
   if (options.rounds.table.recover == Recover::bn && normalisations(shop.original.model) == 0)
     shop.say("--recover bn: nothing to re-estimate, the model has no BatchNormalization");

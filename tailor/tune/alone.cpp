@@ -2,6 +2,7 @@
 
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
+#include "tailor/base/parallel.h"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -26,6 +27,20 @@ std::string why_not_here(const RecordKey& theirs, const RecordKey& ours) {
 
 int workers_of(double share, int threads) {
   return std::max(1, static_cast<int>(std::lround(share * threads)));
+}
+
+// On all cores: nothing is measured meanwhile.
+std::vector<Compiled> compile_all(const latency::Workload& workload, const Space& space,
+                                  const std::vector<Configuration>& configurations, const Backend& backend,
+                                  TemporaryFolder& folder) {
+  std::vector<std::filesystem::path> files;
+  for (std::size_t i = 0; i < configurations.size(); ++i) files.push_back(folder.fresh(backend.extension));
+  std::vector<Compiled> compiled(configurations.size());
+  in_parallel(static_cast<int>(configurations.size()), [&](int part) {
+    const auto i = static_cast<std::size_t>(part);
+    compiled[i] = backend.compile(backend.source(workload, space, configurations[i]), files[i]);
+  });
+  return compiled;
 }
 
 }  // namespace
@@ -58,12 +73,10 @@ TimedAlone time_alone(const latency::Workload& workload, int workers, const Spac
   TemporaryFolder folder;
   std::map<Configuration, std::filesystem::path> libraries;
   std::vector<Configuration> made;
-  for (const Configuration& configuration : configurations) {
-    const Compiled compiled =
-        backend.compile(backend.source(workload, space, configuration), folder.fresh(backend.extension));
-    if (compiled.outcome != Outcome::ok) continue;
-    made.push_back(configuration), libraries[configuration] = compiled.library;
-  }
+  const std::vector<Compiled> all = compile_all(workload, space, configurations, backend, folder);
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (all[i].outcome == Outcome::ok)
+      made.push_back(configurations[i]), libraries[configurations[i]] = all[i].library;
   TimedAlone timed;
   auto measure = [&](const Configuration& configuration, int samples) {
     if (configuration != kLibraryKernel) {

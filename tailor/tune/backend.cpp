@@ -29,6 +29,9 @@ Backend::Backend(const CompilerOptions& compiler)
       source([](const latency::Workload& w, const Space& of, const Configuration& configuration) {
         return kernel_source(w, vector_unit(), of, configuration);
       }),
+      shapeless([](const latency::Workload& w, const Space& of, const Configuration& configuration) {
+        return shapeless_kernel(w, vector_unit(), of, configuration);
+      }),
       compile([compiler](const std::string& text, const std::filesystem::path& file) {
         return compile_kernel(text, file, compiler);
       }) {}

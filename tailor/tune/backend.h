@@ -46,6 +46,8 @@ struct Backend {
   std::function<std::string(const latency::Workload&)> no_kernel;
   std::function<Space(const latency::Workload&, int workers)> space;
   std::function<std::string(const latency::Workload&, const Space&, const Configuration&)> source;
+  /// The kernel that trials rank by, where the one of `source` would be compiled anew for each configuration; may be empty.
+  std::function<ShapelessKernel(const latency::Workload&, const Space&, const Configuration&)> shapeless;
   /// A text as a file that the runner loads. OpenCL's is the text itself, which the runner has compiled.
   std::function<Compiled(const std::string& text, const std::filesystem::path& file)> compile;
   std::string extension = ".so";

@@ -24,13 +24,20 @@ std::optional<Job> Board::next(const std::function<bool(const TuneTask&)>& open)
     const std::optional<std::size_t> desk = most_promising(
         desks_, [&](std::size_t index) { return may_ask(index) && (!open || open(desks_[index].task)); });
     if (!desk) return std::nullopt;
-    Desk& d = desks_[*desk];
-    if (const std::optional<Configuration> configuration = ask(d)) {
+    if (const std::optional<Configuration> configuration = ask(desks_[*desk])) {
       ++under_way_[*desk];
-      return Job{*desk, *configuration, backend_.source(d.task.workload, *d.space, *configuration)};
+      return job_of(*desk, *configuration);
     }
   }
   return std::nullopt;
+}
+
+Job Board::job_of(std::size_t desk, const Configuration& configuration) const {
+  const Desk& d = desks_[desk];
+  if (!options_.shapeless || !backend_.shapeless)
+    return {desk, configuration, backend_.source(d.task.workload, *d.space, configuration)};
+  ShapelessKernel kernel = backend_.shapeless(d.task.workload, *d.space, configuration);
+  return {desk, configuration, std::move(kernel.text), std::move(kernel.shape)};
 }
 
 void Board::done(const Job& job, Record record) {

@@ -30,6 +30,9 @@ struct TuneOptions {
   int samples = 5;      // of a trial
   int finalists = 4;    // per task, timed alone at the end; 0: none
   double drift = 0.02;  // of the unchanging kernel around a trial, above which it is measured again
+  bool ahead = true;  // the next kernel is compiled while one is measured; not with `cuda`, which always does
+  /// Trials share compiled kernels where the backend has such (Backend::shapeless); finals are compiled for their layer.
+  bool shapeless = true;
   /// oneDNN as one more finalist of each one-thread task; where it cannot take part, TuneResult::library says why.
   OneDnnFile onednn = {};
   CompilerOptions compiler = {};
@@ -68,11 +71,12 @@ struct TuneResult {
   std::string library;  // why a library that was asked for has no time, of one of the tasks; "" if all have
 };
 
-/// A configuration that is to be tried, and its text.
+/// A configuration that is to be tried, and its text; with a shape others may have the same.
 struct Job {
   std::size_t desk = 0;
   Configuration configuration;
   std::string source;
+  std::vector<std::int64_t> shape = {};
 };
 
 /// Hands out jobs and takes records back; each call may come from another thread, but for those that return references, which
@@ -104,6 +108,7 @@ class Board {
   TuneResult result(double seconds);
 
  private:
+  Job job_of(std::size_t desk, const Configuration& configuration) const;
   bool over() const;
   bool may_ask(std::size_t index) const;
 

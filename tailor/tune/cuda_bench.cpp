@@ -134,6 +134,7 @@ Backend cuda_backend(const CudaPlace& place) {
     return cuda_space(w, share);
   };
   backend.source = cuda_source;
+  backend.shapeless = nullptr;
   backend.compile = [place](const std::string& text, const std::filesystem::path& file) {
     const CudaBuild build = compile_cuda({text}, place.architecture, place.compiler, 1, {}, {file}).front();
     return Compiled{build.outcome, file, build.seconds, build.message};

@@ -70,8 +70,6 @@ Json launches(const CudaLaunch& l) {
   return json;
 }
 
-using Constant = std::pair<const char*, std::int64_t>;
-
 std::vector<Constant> layer_constants(const Workload& w, const CudaLaunch& l) {
   const std::vector<std::string> words = latency::post_words(w.post);
   auto has = [&](const char* word) { return std::find(words.begin(), words.end(), word) != words.end(); };
@@ -184,10 +182,8 @@ CudaLaunch cuda_launch(const Workload& workload, const Space& space, const Confi
 
 std::string cuda_source(const Workload& workload, const Space& space, const Configuration& configuration) {
   const CudaLaunch launch = cuda_launch(workload, space, configuration);
-  std::string text = "// tailor " + to_line(launches(launch)) + "\n";
-  for (const std::vector<Constant>& constants : {layer_constants(workload, launch), kernel_constants(launch)})
-    for (const auto& [name, number] : constants) text += fmt::format("#define {} {}\n", name, number);
-  return text + std::string(cuda_texts().front().second);
+  return "// tailor " + to_line(launches(launch)) + "\n" + defines(layer_constants(workload, launch), "") +
+         defines(kernel_constants(launch), "") + std::string(cuda_texts().front().second);
 }
 
 std::string cuda_hash() { return sha256(cuda_texts().front().second); }

@@ -211,13 +211,12 @@ KernelTiming KernelRunner::ask_times(Json request) {
 }
 
 KernelTiming KernelRunner::time(const fs::path& library, const latency::Workload& workload, int workers,
-                                int samples, double min_sample_us) {
-  return ask_times({{"op", "time"},
-                    {"library", library.string()},
-                    {"workload", latency::to_string(workload)},
-                    {"workers", workers},
-                    {"samples", samples},
-                    {"min_sample_us", min_sample_us}});
+                                int samples, double min_sample_us, const std::vector<std::int64_t>& shape) {
+  Json request = {
+      {"op", "time"},       {"library", library.string()}, {"workload", latency::to_string(workload)},
+      {"workers", workers}, {"samples", samples},          {"min_sample_us", min_sample_us}};
+  if (!shape.empty()) request["shape"] = shape;
+  return ask_times(std::move(request));
 }
 
 KernelTiming KernelRunner::time_onednn(const std::string& file, const latency::Workload& workload,

@@ -73,9 +73,9 @@ class KernelRunner {
 
   /// Checks the kernel against loops in double precision, then times it: `samples` times a run of all `workers` one
   /// after the other, of which the longest counts, repeated until a sample takes `min_sample_us`. Thread CPU clock.
-  /// @throws Error interrupted; runner_failed if no new runner starts
+  /// @param shape of a kernel for any shape (ShapelessKernel) @throws Error interrupted; runner_failed if no new runner starts
   KernelTiming time(const std::filesystem::path& library, const latency::Workload& workload, int workers,
-                    int samples, double min_sample_us = 1000);
+                    int samples, double min_sample_us = 1000, const std::vector<std::int64_t>& shape = {});
   /// The same of oneDNN's kernel for the layer, on one thread. Where the library is not there, is of another version or
   /// has nothing for the layer the outcome is invalid, and the message says which.
   /// @param file of the library; empty: as the system finds it @throws as time()

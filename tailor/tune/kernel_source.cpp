@@ -14,6 +14,28 @@ namespace tailor::tune {
 using latency::Kind;
 using latency::Workload;
 
+namespace {
+
+std::vector<Constant> blocks_in(const Space& space, const Configuration& configuration) {
+  return {{"KC", setting(space, configuration, "kc")},
+          {"MC", setting(space, configuration, "mc")},
+          {"NC", setting(space, configuration, "nc")}};
+}
+
+// What even a kernel for any shape knows, and the text behind it.
+std::string tile_text(const VectorUnit& unit, const Space& space, const Configuration& configuration) {
+  const std::vector<Constant> tile = {{"MR", setting(space, configuration, "mr")},
+                                      {"NV", setting(space, configuration, "nv")},
+                                      {"PACK_LEFT", setting(space, configuration, "pack")}};
+  return defines(tile, "L") +
+         fmt::format("#define VL {}\n#define UNROLL_ALL _Pragma(\"GCC unroll 16\")\n", unit.floats) +
+         fmt::format("#define UNROLL_DEPTH _Pragma(\"GCC unroll {}\")\n",
+                     setting(space, configuration, "unroll")) +
+         std::string(kernel_texts().front().second);
+}
+
+}  // namespace
+
 VectorUnit vector_unit() {
 #if defined(__x86_64__)
   if (__builtin_cpu_supports("avx512f")) return {16, 32, "avx512"};
@@ -64,16 +86,28 @@ Space kernel_space(const Workload& workload, const VectorUnit& unit) {
 
 std::string kernel_source(const Workload& workload, const VectorUnit& unit, const Space& space,
                           const Configuration& configuration) {
-  std::string text = constants_of(workload, "L");
-  auto add = [&](const char* name, std::string_view parameter) {
-    text += fmt::format("#define {} {}L\n", name, setting(space, configuration, parameter));
-  };
-  add("MR", "mr"), add("NV", "nv"), add("KC", "kc"), add("MC", "mc"), add("NC", "nc"),
-      add("PACK_LEFT", "pack");
-  text += fmt::format("#define VL {}\n#define UNROLL_ALL _Pragma(\"GCC unroll 16\")\n", unit.floats);
-  text += fmt::format("#define UNROLL_DEPTH _Pragma(\"GCC unroll {}\")\n",
-                      setting(space, configuration, "unroll"));
-  return text + std::string(kernel_texts().front().second);
+  return defines(constants_of(workload), "L") + defines(blocks_in(space, configuration), "L") +
+         tile_text(unit, space, configuration);
+}
+
+ShapelessKernel shapeless_kernel(const Workload& workload, const VectorUnit& unit, const Space& space,
+                                 const Configuration& configuration) {
+  const bool unpacked = workload.kind == Kind::gemm && setting(space, configuration, "pack") == 0;
+  ShapelessKernel kernel;
+  std::string names, places;
+  for (const std::vector<Constant>& list : {constants_of(workload), blocks_in(space, configuration)})
+    for (const Constant& c : list) {
+      // Rows that lie K apart are addressed by constants, or else take the tile's registers.
+      if (c.name == "CONV" || (c.name == "K" && unpacked)) {
+        kernel.text += defines({c}, "L");
+        continue;
+      }
+      kernel.shape.push_back(c.value);
+      names += (names.empty() ? "" : ", ") + c.name, places += (places.empty() ? "&" : ", &") + c.name;
+    }
+  kernel.text += fmt::format("#define ANY_SHAPE {}\n#define ANY_SHAPE_PLACES {}\n", names, places) +
+                 tile_text(unit, space, configuration);
+  return kernel;
 }
 
 Blocks blocks_of(const Workload& workload, const VectorUnit& unit, const Space& space,

@@ -37,6 +37,18 @@ Space kernel_space(const latency::Workload& workload, const VectorUnit& unit);
 std::string kernel_source(const latency::Workload& workload, const VectorUnit& unit, const Space& space,
                           const Configuration& configuration);
 
+/// A kernel whose text holds nothing of a layer but its tile of registers, unrolling and packing: all layers and blocks with
+/// the same have the same text, so it is compiled once. It also exports kernel_shape, which takes `shape`. Slower than
+/// kernel_source by what the compiler makes of constants: good to rank configurations of one layer by.
+/// (Of a product whose rows are read where they lie, their length is in the text.)
+struct ShapelessKernel {
+  std::string text;
+  std::vector<std::int64_t> shape;
+};
+/// @pre as kernel_source
+ShapelessKernel shapeless_kernel(const latency::Workload& workload, const VectorUnit& unit,
+                                 const Space& space, const Configuration& configuration);
+
 /// How a kernel's output is cut: `images` of m x n, in blocks of rows and columns, in tiles of registers.
 struct Blocks {
   std::int64_t images = 1, m = 0, n = 0, rows = 0, columns = 0, tile_rows = 0, tile_columns = 0;

@@ -23,13 +23,14 @@ void name_library(Record& record, const TimedAlone& timed) {
 
 }  // namespace
 
-std::size_t measure_trial(KernelRunner& runner, const std::filesystem::path& library, const TuneTask& task,
+std::size_t measure_trial(KernelRunner& runner, const TrialKernel& kernel, const TuneTask& task,
                           const TrialCare& care, Record& record) {
   std::size_t repeated = 0;
   const double before_runner = record.compile_s;
   for (int attempt = 0; attempt < kPatience; ++attempt) {
     const double before = runner.sentinel_us();
-    KernelTiming timing = runner.time(library, task.workload, task.workers, care.samples);
+    KernelTiming timing =
+        runner.time(kernel.library, task.workload, task.workers, care.samples, 1000, kernel.shape);
     const bool last = attempt + 1 == kPatience, killed = was_killed(timing);
     record.outcome = timing.outcome, record.us = std::move(timing.us),
     record.message = std::move(timing.message), record.compile_s = before_runner + timing.compile_s;

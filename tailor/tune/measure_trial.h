@@ -16,10 +16,16 @@ struct TrialCare {
   double first_sentinel_us = 0;  // of the unchanging kernel when the runner started; 0: unknown
 };
 
+/// What the compiler made, and the shape that it wants if it is a ShapelessKernel's.
+struct TrialKernel {
+  std::filesystem::path library;
+  std::vector<std::int64_t> shape = {};
+};
+
 /// Times a kernel between two runs of the one that never changes, at most three times: again where its two times differ,
 /// and where the runner was killed from outside (signal 9), which says nothing about the kernel. Sets outcome, samples,
 /// message and sentinel of `record`. @returns measurements thrown away @throws as KernelRunner::time
-std::size_t measure_trial(KernelRunner& runner, const std::filesystem::path& library, const TuneTask& task,
+std::size_t measure_trial(KernelRunner& runner, const TrialKernel& kernel, const TuneTask& task,
                           const TrialCare& care, Record& record);
 
 struct Contest {

@@ -45,6 +45,7 @@ Backend opencl_backend(const OpenClPlace& place) {
   backend.no_kernel = no_opencl_kernel;
   backend.space = [device](const latency::Workload& w, int) { return opencl_space(w, device); };
   backend.source = opencl_source;
+  backend.shapeless = nullptr;
   backend.compile = [](const std::string& text, const std::filesystem::path& file) {
     write_file(file, text);
     return Compiled{Outcome::ok, file, 0, ""};

@@ -141,7 +141,7 @@ std::string opencl_source(const Workload& workload, const Space& space, const Co
   const bool conv = workload.kind == Kind::conv;
   const std::int64_t stage = (conv ? cut.wn * cut.nr : cut.wm * cut.mr) * chosen("kc");
   std::string text = "// tailor " + to_line(launches(workload, cut, chosen("order") == 1)) + "\n";
-  text += constants_of(workload, "");
+  text += defines(constants_of(workload), "");
   auto add = [&](const char* name, std::int64_t number) {
     text += fmt::format("#define {} {}\n", name, number);
   };

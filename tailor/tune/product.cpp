@@ -41,18 +41,39 @@ std::int64_t setting(const Space& space, const Configuration& configuration, std
   return missing;
 }
 
-std::string constants_of(const Workload& w, std::string_view suffix) {
+std::vector<Constant> constants_of(const Workload& w) {
   const Product p = product_of(w);
+  const bool bias = has(w, "bias") || has(w, "bn"), residual = has(w, "add"), relu = has(w, "relu"),
+             clip = has(w, "clip");
+  return {{"M", p.m},
+          {"N", p.n},
+          {"K", p.k},
+          {"IMAGES", p.images},
+          {"CONV", w.kind == Kind::conv},
+          {"IC", w.ic},
+          {"IH", w.ih},
+          {"IW", w.iw},
+          {"OW", w.ow},
+          {"KH", w.kh},
+          {"KW", w.kw},
+          {"SH", w.sh},
+          {"SW", w.sw},
+          {"DH", w.dh},
+          {"DW", w.dw},
+          {"PT", w.pt},
+          {"PL", w.pl},
+          {"PB", w.pb},
+          {"PR", w.pr},
+          {"BIAS", bias},
+          {"RESIDUAL", residual},
+          {"RELU", relu},
+          {"CLIP", clip}};
+}
+
+std::string defines(const std::vector<Constant>& constants, std::string_view suffix) {
   std::string text;
-  auto add = [&](const char* name, std::int64_t number) {
-    text += fmt::format("#define {} {}{}\n", name, number, suffix);
-  };
-  add("M", p.m), add("N", p.n), add("K", p.k), add("IMAGES", p.images);
-  add("CONV", w.kind == Kind::conv), add("IC", w.ic), add("IH", w.ih), add("IW", w.iw), add("OW", w.ow);
-  add("KH", w.kh), add("KW", w.kw), add("SH", w.sh), add("SW", w.sw), add("DH", w.dh), add("DW", w.dw);
-  add("PT", w.pt), add("PL", w.pl), add("PB", w.pb), add("PR", w.pr);
-  add("BIAS", has(w, "bias") || has(w, "bn")), add("RESIDUAL", has(w, "add"));
-  add("RELU", has(w, "relu")), add("CLIP", has(w, "clip"));
+  for (const Constant& constant : constants)
+    text += fmt::format("#define {} {}{}\n", constant.name, constant.value, suffix);
   return text;
 }
 

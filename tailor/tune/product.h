@@ -18,8 +18,15 @@ struct Product {
 };
 Product product_of(const latency::Workload& workload);
 
-/// "#define M 64L" and so on, with `suffix` behind each number: sizes, window, and what is fused.
-std::string constants_of(const latency::Workload& workload, std::string_view suffix);
+/// A name of kernels' texts and its value for a layer.
+struct Constant {
+  std::string name;
+  std::int64_t value = 0;
+};
+/// M, N, K, IMAGES, CONV, sizes, window, and what is fused.
+std::vector<Constant> constants_of(const latency::Workload& workload);
+/// "#define M 64L" and so on, with `suffix` behind each number.
+std::string defines(const std::vector<Constant>& constants, std::string_view suffix);
 
 /// Those of `sizes` below `whole`, and `whole` itself: values of a parameter.
 std::vector<Value> sizes_up_to(const std::vector<std::int64_t>& sizes, std::int64_t whole);

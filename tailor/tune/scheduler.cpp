@@ -5,6 +5,7 @@
 #include "tailor/base/error.h"
 #include "tailor/base/file.h"
 #include "tailor/base/interrupt.h"
+#include "tailor/tune/compiled_once.h"
 #include "tailor/tune/measure_trial.h"
 
 #include <fmt/format.h>
@@ -37,8 +38,9 @@ KernelRunner runner_on(const Partition& partition, const TuneOptions& options, c
 
 class Part {
  public:
-  Part(Board& board, const Partition& partition, bool alone)
+  Part(Board& board, CompiledOnce& compiled, const Partition& partition, bool alone)
       : board_(board),
+        compiled_(compiled),
         partition_(partition),
         alone_(alone),
         runner_(runner_on(partition, board.options(), folder_)) {}
@@ -48,12 +50,13 @@ class Part {
     std::optional<Ahead> next = take();
     while (next) {
       Ahead now = std::move(*next);
-      next = take();  // compiled while this one is measured
+      if (board_.options().ahead) next = take();  // compiled while this one is measured
       Compiled compiled = now.compiled.get();
       board_.count(compiled.seconds, 0, 0);
       finish(now.job, compiled);
       std::error_code ignored;
-      std::filesystem::remove(compiled.library, ignored);
+      if (now.job.shape.empty()) std::filesystem::remove(compiled.library, ignored);
+      if (!board_.options().ahead) next = take();
     }
   }
 
@@ -65,10 +68,11 @@ class Part {
   std::optional<Ahead> take() {
     std::optional<Job> job = board_.next();
     if (!job) return std::nullopt;
-    const std::filesystem::path library = folder_.fresh(board_.backend().extension);
-    std::future<Compiled> compiled = std::async(std::launch::async, [source = job->source, library, this] {
-      return board_.backend().compile(source, library);
-    });
+    std::future<Compiled> compiled =
+        std::async(std::launch::async, [source = job->source, shared = !job->shape.empty(),
+                                        library = folder_.fresh(board_.backend().extension), this] {
+          return shared ? compiled_.of(source) : board_.backend().compile(source, library);
+        });
     return Ahead{std::move(*job), std::move(compiled)};
   }
 
@@ -81,18 +85,19 @@ class Part {
     record.partition = to_string(occupied(backend, partition_, workers), backend.unit);
     record.neighbours = !alone_ ? "busy" : board_.options().opencl ? "idle" : "compiler";
     record.tier = Tier::parallel;
-    if (compiled.outcome == Outcome::ok) measure(job, compiled.library, record);
+    if (compiled.outcome == Outcome::ok) measure(job, {compiled.library, job.shape}, record);
     board_.done(job, std::move(record));
   }
 
-  void measure(const Job& job, const std::filesystem::path& library, Record& record) {
+  void measure(const Job& job, const TrialKernel& kernel, Record& record) {
     const auto start = Clock::now();
     const TrialCare care{board_.options().samples, board_.options().drift, first_sentinel_};
-    const std::size_t repeated = measure_trial(runner_, library, board_.desk(job.desk).task, care, record);
+    const std::size_t repeated = measure_trial(runner_, kernel, board_.desk(job.desk).task, care, record);
     board_.count(0, seconds_since(start), repeated);
   }
 
   Board& board_;
+  CompiledOnce& compiled_;
   Partition partition_;
   bool alone_;
   TemporaryFolder folder_;
@@ -102,13 +107,14 @@ class Part {
 
 // All parts until the board has nothing left. The first error stops them all and is thrown when they have ended.
 void run_parts(Board& board, const std::vector<Partition>& partitions) {
+  CompiledOnce compiled(board.backend().compile, board.backend().extension);
   std::exception_ptr thrown;
   std::mutex mutex;
   std::vector<std::jthread> threads;
   for (const Partition& partition : partitions)
     threads.emplace_back([&, partition] {
       try {
-        Part(board, partition, partitions.size() == 1).work();
+        Part(board, compiled, partition, partitions.size() == 1).work();
       } catch (...) {
         std::lock_guard lock(mutex);
         if (!thrown) thrown = std::current_exception();

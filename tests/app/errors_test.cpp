@@ -123,6 +123,16 @@ TEST_F(Errors, ModelsWithDifferentInterfaces) {
   expect_error({"verify", model, (folder.path() / "other.onnx").string()}, 3, "E3101", "differ");
 }
 
+TEST_F(Errors, NetworksInIntegersHaveNoPrices) {
+  TAILOR_NEEDS_RUNTIME();
+  const std::filesystem::path quantised = real_model("shufflenet-v2-12-int8");
+  TAILOR_NEEDS(quantised);
+  const std::string samples = write_array(folder.path(), "samples.npy", {40, 3, 224, 224}).string(),
+                    out = (folder.path() / "out.onnx").string();
+  expect_error({"optimize", quantised.string(), "-o", out, "--latency", "0.8x", "--calib", samples}, 3,
+               "E3201", "56 QLinearConv");
+}
+
 TEST_F(Errors, DataThatCannotBeUsed) {
   TAILOR_NEEDS_RUNTIME();
   std::string wrong = write_array(folder.path(), "wrong.npy", {4, 3, 16, 16}).string();

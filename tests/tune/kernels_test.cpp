@@ -1,11 +1,14 @@
 // Generated kernels: every configuration of small layers computes what loops compute; crashes, hangs and lies of a
 // kernel are outcomes. Needs a C++ compiler, as the feature does.
 #include "tailor/base/file.h"
-#include "tailor/tune/kernel_bench.h"
+#include "tailor/tune/compiled_once.h"
+#include "tailor/tune/product.h"
 #include "tailor/tune/scheduler.h"
 #include "tailor/tune/surface.h"
 #include "tests/tune/spaces.h"
 
+#include <atomic>
+#include <chrono>
 #include <csignal>
 #include <set>
 #include <thread>
@@ -35,7 +38,17 @@ class Kernels : public ::testing::Test {
       ASSERT_EQ(timing.outcome, Outcome::ok)
           << text << ", " << space.text(configuration) << ": " << timing.message;
       EXPECT_EQ(timing.us.size(), 2u);
+      try_shapeless(w, unit, space, configuration, workers);
     }
+  }
+  void try_shapeless(const latency::Workload& w, const VectorUnit& unit, const Space& space,
+                     const Configuration& configuration, int workers) {
+    const ShapelessKernel kernel = shapeless_kernel(w, unit, space, configuration);
+    const Compiled compiled = once.of(kernel.text);
+    ASSERT_EQ(compiled.outcome, Outcome::ok) << compiled.message;
+    const KernelTiming timing = runner.time(compiled.library, w, workers, 2, 1, kernel.shape);
+    ASSERT_EQ(timing.outcome, Outcome::ok)
+        << to_string(w) << ", any shape, " << space.text(configuration) << ": " << timing.message;
   }
   // A kernel whose kernel_run is `body`.
   std::filesystem::path made_of(const std::string& body) {
@@ -50,8 +63,19 @@ class Kernels : public ::testing::Test {
     EXPECT_EQ(compiled.outcome, Outcome::ok) << compiled.message;
     return compiled.library;
   }
+  // The first configuration whose text begins so.
+  static Configuration like(const Space& space, const std::string& text) {
+    for (std::uint64_t i = 0; i < space.count(); ++i)
+      if (space.text(space.at(i)).starts_with(text)) return space.at(i);
+    ADD_FAILURE() << "no configuration " << text;
+    return space.at(0);
+  }
   CompilerOptions quick = {.flags = "-O1 -march=native"};
   TemporaryFolder folder;
+  CompiledOnce once{[this](const std::string& text, const std::filesystem::path& file) {
+                      return compile_kernel(text, file, quick);
+                    },
+                    ".so"};
   KernelRunner runner{-1, "exec " TAILOR_BINARY_DIR "/bin/tailor-runner-kernels", 5};
 };
 
@@ -66,6 +90,77 @@ TEST_F(Kernels, ConvolutionsComputeWhatLoopsCompute) {
   try_some("conv_mb2_g1_ic16ih12iw12_oc24oh6ow6_kh3kw3_sh2sw2_pt1pl1pb0pr0_f32+bn+add+relu", 4, 1);
   try_some("conv_mb1_g1_ic8ih10iw10_oc8oh6ow6_kh3kw3_sh1sw1_dh2dw2_ph0pw0_f32+bias+clip", 4, 5);
   try_some("conv_mb1_g1_ic32ih7iw7_oc16oh7ow7_kh1kw1_sh1sw1_ph0pw0_f32+bias", 4, 2);
+}
+
+TEST_F(Kernels, OneObjectServesEveryLayerAndAllBlocks) {
+  const VectorUnit unit = vector_unit();
+  std::set<std::string> texts;
+  for (const char* layer : {"conv_mb1_g1_ic5ih9iw11_oc7oh9ow11_kh3kw3_sh1sw1_ph1pw1_f32+bias+relu",
+                            "conv_mb2_g1_ic32ih12iw12_oc24oh6ow6_kh3kw3_sh2sw2_pt1pl1pb0pr0_f32+bn+add+relu",
+                            "conv_mb1_g1_ic70ih7iw7_oc60oh7ow7_kh1kw1_sh1sw1_ph0pw0_f32"}) {
+    const latency::Workload w = workload(layer);
+    const Space space = kernel_space(w, unit);
+    for (const char* blocks : {"mr=4 nv=2 unroll=2 kc=", "mr=4 nv=2 unroll=2 kc=64 "}) {
+      if (product_of(w).k <= 64 && std::string(blocks).ends_with("64 ")) continue;
+      const Configuration c = like(space, blocks);
+      texts.insert(shapeless_kernel(w, unit, space, c).text);
+      try_shapeless(w, unit, space, c, 1);
+    }
+  }
+  EXPECT_EQ(texts.size(), 1u);
+}
+
+TEST_F(Kernels, ShapesThatDoNotFitTheKernelAreRefused) {
+  const latency::Workload w = workload("gemm_m37_k53_n71_f32");
+  const Space space = kernel_space(w, vector_unit());
+  const ShapelessKernel kernel = shapeless_kernel(w, vector_unit(), space, space.at(0));
+  const std::filesystem::path library = once.of(kernel.text).library;
+  std::vector<std::int64_t> longer = kernel.shape;
+  longer.push_back(1);
+  for (const std::vector<std::int64_t>& wrong : {std::vector<std::int64_t>{}, {1}, longer}) {
+    const KernelTiming timing = runner.time(library, w, 1, 1, 1, wrong);
+    EXPECT_EQ(timing.outcome, Outcome::invalid);
+    EXPECT_NE(timing.message.find("for its shape"), std::string::npos) << timing.message;
+  }
+  EXPECT_EQ(runner.time(made_of(""), w, 1, 1, 1, {1}).outcome, Outcome::invalid);
+  EXPECT_EQ(runner.time(library, w, 1, 1, 1, kernel.shape).outcome, Outcome::ok);
+}
+
+TEST(CompiledOnce, IsCompiledByTheFirstWhoAsks) {
+  std::atomic<int> compiled = 0;
+  CompiledOnce once(
+      [&](const std::string& text, const std::filesystem::path& file) {
+        ++compiled;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        return Compiled{text == "bad" ? Outcome::compile : Outcome::ok, file, 3, text};
+      },
+      ".so");
+  std::atomic<int> paid = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 8; ++i) threads.emplace_back([&] { paid += once.of("a").seconds == 3; });
+  }
+  EXPECT_EQ(compiled, 1);
+  EXPECT_EQ(paid, 1);
+  EXPECT_EQ(once.of("bad").outcome, Outcome::compile);
+  EXPECT_EQ(once.of("bad").message, "bad") << "a refusal is kept";
+  EXPECT_EQ(compiled, 2);
+  EXPECT_NE(once.of("a").library, once.of("b").library);
+}
+
+TEST(CompiledOnce, WhatDidNotEndIsTriedAgain) {
+  int asked = 0;
+  CompiledOnce once(
+      [&](const std::string&, const std::filesystem::path& file) {
+        if (++asked == 1) throw Error(Code::interrupted, "now");
+        return Compiled{asked == 2 ? Outcome::timeout : Outcome::ok, file, 1, ""};
+      },
+      ".so");
+  EXPECT_EQ(code_of([&] { once.of("a"); }), Code::interrupted);
+  EXPECT_EQ(once.of("a").outcome, Outcome::timeout);
+  EXPECT_EQ(once.of("a").outcome, Outcome::ok);
+  EXPECT_EQ(once.of("a").seconds, 0);
+  EXPECT_EQ(asked, 3);
 }
 
 TEST_F(Kernels, WhatAKernelDoesWrongIsAnOutcome) {
