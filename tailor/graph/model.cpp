@@ -236,19 +236,46 @@ const Tensor* constant(const Graph& graph, const Uses& uses, std::string_view va
   return graph.nodes[at].find<Tensor>("value");
 }
 
+namespace {
+
+constexpr const char* kRepair = "export the model again, or repair it with an ONNX checker";
+
+// What a graph's nodes find written.
+std::unordered_set<std::string_view> given(const Graph& graph) {
+  std::unordered_set<std::string_view> names;
+  for (const ValueInfo& input : graph.inputs) names.insert(input.name);
+  for (const auto& [name, tensor] : graph.initializers) names.insert(name);
+  return names;
+}
+
+void add_outputs(const Node& node, std::unordered_set<std::string_view>& known) {
+  for (const std::string& name : node.outputs)
+    if (!name.empty() && !known.insert(name).second)
+      throw Error(Code::bad_model, fmt::format("the value '{}' is written twice", name),
+                  "node " + node.label(), kRepair);
+}
+
+// What bodies read may be written outside of them, so only their SSA form is looked at.
+void check_bodies(const Node& node) {
+  for (const auto& [name, attribute] : node.attributes) {
+    const auto* body = std::get_if<std::shared_ptr<const Graph>>(&attribute.value);
+    if (!body) continue;
+    std::unordered_set<std::string_view> known = given(**body);
+    for (const Node& inner : (*body)->nodes) add_outputs(inner, known), check_bodies(inner);
+  }
+}
+
+}  // namespace
+
 void check(const Graph& graph) {
-  std::unordered_set<std::string_view> known;
-  for (const ValueInfo& input : graph.inputs) known.insert(input.name);
-  for (const auto& [name, tensor] : graph.initializers) known.insert(name);
+  std::unordered_set<std::string_view> known = given(graph);
   for (const Node& node : graph.nodes) {
     for (const std::string& name : reads(node))
       if (!known.contains(name))
         throw Error(Code::bad_model, fmt::format("the node reads '{}', which no earlier node writes", name),
-                    "node " + node.label(), "export the model again, or repair it with an ONNX checker");
-    for (const std::string& name : node.outputs)
-      if (!name.empty() && !known.insert(name).second)
-        throw Error(Code::bad_model, fmt::format("the value '{}' is written twice", name),
-                    "node " + node.label());
+                    "node " + node.label(), kRepair);
+    add_outputs(node, known);
+    check_bodies(node);
   }
   for (const ValueInfo& output : graph.outputs)
     if (!known.contains(output.name))

@@ -183,7 +183,7 @@ const Tensor* constant(const Graph& graph, const Uses& uses, std::string_view va
 /// (Shape, Size), has a part in it.
 bool is_literal(const Graph& graph, const Uses& uses, std::string_view value);
 
-/// Checks SSA form, topological order, producers of all reads, outputs present. @throws Error bad_model
+/// Checks SSA form (of bodies, too), topological order, producers of all reads, outputs present. @throws Error bad_model
 /// naming the node.
 void check(const Graph& graph);
 

@@ -152,16 +152,25 @@ TEST(Hostile, TensorsWhoseSizeLies) {
   EXPECT_EQ(code_of_tensor(tensor({3}, 99, "what a type")), kFine);  // a type of the future is carried
 }
 
-Rope nested(int depth) {
-  Rope graph = graph_of({});
-  if (depth == 0) return graph_of({node("Relu", "x", "y")});
-  Rope attribute, branch = node("If", "x", "y");
+Rope choice(Rope body) {
+  Rope graph = graph_of({}), attribute, branch = node("If", "x", "y");
   attribute.text(1, "then_branch");
-  attribute.message(6, nested(depth - 1));
+  attribute.message(6, std::move(body));
   attribute.varint(20, 5);
   branch.message(5, std::move(attribute));
   graph.message(1, std::move(branch));
   return graph;
+}
+
+Rope nested(int depth) { return depth == 0 ? graph_of({node("Relu", "x", "y")}) : choice(nested(depth - 1)); }
+
+TEST(Hostile, BodiesThatContradictThemselves) {
+  EXPECT_EQ(code_of(model_of(choice(graph_of({node("Relu", "x", "z"), node("Relu", "z", "y")})))), kFine);
+  EXPECT_EQ(code_of(model_of(choice(graph_of({node("Relu", "x", "y"), node("Relu", "x", "y")})))),
+            Code::bad_model);
+  Rope inner = graph_of({node("Relu", "x", "w"), node("Relu", "w", "y")});
+  inner.message(5, tensor({1}, 1, "abcd"));
+  EXPECT_EQ(code_of(model_of(choice(choice(std::move(inner))))), Code::bad_model);
 }
 
 TEST(Hostile, DeepNestingIsBounded) {
