@@ -1,7 +1,8 @@
 // quantise_network, on a copy whose nodes keep their numbers until the end:
 //   fold_normalisation   the BatchNormalization behind a convolution goes into scales, signs and biases
 //   quantise_weights     levels and biases as constants behind DequantizeLinear
-//   quantise_value       a pair (behind a Clip) after whatever makes a value; graph inputs get a new name for their readers
+//   quantise_value       a pair (with a Clip between) after whatever makes a value, instead of a Relu or Clip that cuts off what has
+//                        no level; graph inputs get a new name for their readers
 //   assemble             all nodes in order: those before (dequantised weights), the node, those behind (pairs)
 #include "tailor/rewrite/quantise_network.h"
 
@@ -12,6 +13,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <optional>
 #include <set>
 
 namespace tailor::rewrite {
@@ -21,7 +24,8 @@ using graph::Model;
 using graph::Node;
 using graph::Tensor;
 
-constexpr std::int64_t kMiddle = 128;  // the u8 that stands for level 0
+constexpr std::int64_t kMiddle = 128;          // the u8 that stands for level 0
+constexpr std::int64_t kFloat = 1, kByte = 2;  // TensorProto.FLOAT, UINT8
 
 bool is_plain(const Node& node) {
   if (node.op == "Conv" || node.op == "MatMul") return true;
@@ -200,16 +204,32 @@ class Quantiser {
     return saliency::value_levels(range.lo, range.hi, given_out(value) ? 8 : how_.activation_bits);
   }
 
-  // u8 has more levels than these: a Clip keeps to them. Its limits were attributes before opset 11.
-  Node clip(const std::string& from, const std::string& to, saliency::ValueLevels levels) {
-    const float lo = levels.scale * static_cast<float>(-levels.zero),
-                hi = levels.scale * static_cast<float>(levels.most - levels.zero);
-    Node made{"Clip", "", fresh(to + "_Clip"), {from}, {to}};
-    if (model_.opsets[""] < 11) {
-      made.attributes["min"].value = lo, made.attributes["max"].value = hi;
-      return made;
+  // u8 has more levels than these. They are limited as integers: what makes the value then still ends in a QuantizeLinear, and
+  // ONNX Runtime sums its products as integers. Clip has limits for floats alone before opset 12, and as attributes before 11.
+  void limit(saliency::ValueLevels levels, const std::string& from, const std::string& to,
+             std::vector<Node>& nodes) {
+    const std::int64_t opset = model_.opsets[""];
+    const auto last = static_cast<std::uint8_t>(levels.most);
+    if (opset >= 12) {
+      const std::string lo = constant(to + "_least", tensor_of<std::uint8_t>(graph::DataType::u8, {}, {0})),
+                        hi = constant(to + "_most", tensor_of<std::uint8_t>(graph::DataType::u8, {}, {last}));
+      nodes.push_back({"Clip", "", fresh(to + "_Clip"), {from, lo, hi}, {to}});
+      return;
     }
-    for (float limit : {lo, hi}) made.inputs.push_back(constant(to + "_limit", graph::make_f32({}, {limit})));
+    const std::string steps = fresh(to + "_f32"), limited = fresh(to + "_limited");
+    nodes.push_back(cast(from, steps, kFloat));
+    Node clip{"Clip", "", fresh(to + "_Clip"), {steps}, {limited}};
+    if (opset < 11)
+      clip.attributes["min"].value = 0.0f, clip.attributes["max"].value = static_cast<float>(last);
+    for (float end : {0.0f, static_cast<float>(last)})
+      if (opset >= 11) clip.inputs.push_back(constant(to + "_limit", graph::make_f32({}, {end})));
+    nodes.push_back(std::move(clip));
+    nodes.push_back(cast(limited, to, kByte));
+  }
+
+  Node cast(const std::string& from, const std::string& to, std::int64_t type) {
+    Node made{"Cast", "", fresh(to + "_Cast"), {from}, {to}};
+    made.attributes["to"].value = type;
     return made;
   }
 
@@ -219,11 +239,10 @@ class Quantiser {
     const std::vector<std::uint8_t> middle = {static_cast<std::uint8_t>(levels.zero)};
     const std::string scale = constant(value + "_scale", graph::make_f32({}, {levels.scale})),
                       zero = constant(value + "_zero", tensor_of(graph::DataType::u8, {}, middle)),
-                      stored = fresh(value + "_u8");
-    std::vector<Node> nodes;
-    std::string limited = from;
-    if (levels.most < 255) nodes.push_back(clip(from, limited = fresh(value + "_limited"), levels));
-    nodes.push_back(convert("QuantizeLinear", {limited, scale, zero}, stored, -1));
+                      stored = fresh(value + "_u8"),
+                      rounded = levels.most < 255 ? fresh(value + "_rounded") : stored;
+    std::vector<Node> nodes = {convert("QuantizeLinear", {from, scale, zero}, rounded, -1)};
+    if (levels.most < 255) limit(levels, rounded, stored, nodes);
     if (simulated_)
       add_steps_to_values(levels, stored, scale, to, nodes);
     else
@@ -235,11 +254,10 @@ class Quantiser {
   // to 8 bits of its own.
   void add_steps_to_values(saliency::ValueLevels levels, const std::string& stored, const std::string& scale,
                            const std::string& to, std::vector<Node>& nodes) {
-    const std::string cast = fresh(to + "_steps"), centred = fresh(to + "_centred");
+    const std::string steps = fresh(to + "_steps"), centred = fresh(to + "_centred");
     const std::string zero = constant(to + "_middle", graph::make_f32({}, {static_cast<float>(levels.zero)}));
-    nodes.push_back({"Cast", "", fresh(to + "_Cast"), {stored}, {cast}});
-    nodes.back().attributes["to"].value = static_cast<std::int64_t>(1);  // TensorProto.FLOAT
-    nodes.push_back({"Sub", "", fresh(to + "_Sub"), {cast, zero}, {centred}});
+    nodes.push_back(cast(stored, steps, kFloat));
+    nodes.push_back({"Sub", "", fresh(to + "_Sub"), {steps, zero}, {centred}});
     nodes.push_back({"Mul", "", fresh(to + "_Mul"), {centred, scale}, {to}});
   }
 
@@ -247,12 +265,44 @@ class Quantiser {
     const int producer = uses_.producer(value);
     if (producer < 0) return quantise_input(value);
     auto maker = static_cast<std::size_t>(producer);
+    std::string made_there = value;
+    if (!simulated_ && rounding_cuts_off_as(producer, levels_of(value))) {
+      gone_[maker] = true, made_there = node(producer).input(0);
+      maker = static_cast<std::size_t>(uses_.producer(made_there));
+    }
     // A folded normalisation gives nothing any more: its convolution does.
     if (gone_[maker]) maker = static_cast<std::size_t>(uses_.producer(model_.graph.nodes[maker].input(0)));
     const std::string raw = fresh(value + "_f32");
     std::vector<std::string>& outputs = model_.graph.nodes[maker].outputs;
-    std::replace(outputs.begin(), outputs.end(), value, raw);
+    std::replace(outputs.begin(), outputs.end(), made_there, raw);
     for (Node& made : pair(value, raw, value)) behind_[maker].push_back(std::move(made));
+  }
+
+  // Whether a Relu or Clip cuts off nothing but what has no level: then it goes, and sums behind which it stood are rounded
+  // as integers.
+  bool rounding_cuts_off_as(int i, saliency::ValueLevels levels) {
+    const Node& at = node(i);
+    if ((at.op != "Relu" && at.op != "Clip") || uses_.producer(at.input(0)) < 0 ||
+        uses_.only_reader(at.input(0)) != i)
+      return false;
+    const std::optional<Range> kept = range_kept(at);
+    auto level = [&](float x) { return std::nearbyint(x / levels.scale) + static_cast<float>(levels.zero); };
+    return kept && level(kept->lo) <= 0 && level(kept->hi) >= static_cast<float>(levels.most);
+  }
+
+  // What a Relu or Clip lets through; nothing where its limits are no constants.
+  std::optional<Range> range_kept(const Node& at) const {
+    constexpr float kEndless = std::numeric_limits<float>::infinity();
+    if (at.op == "Relu") return Range{0, kEndless};
+    Range kept{at.real("min", -kEndless), at.real("max", kEndless)};
+    for (std::size_t side : {1U, 2U}) {
+      if (at.input(side).empty()) continue;
+      const Tensor* limit = graph::constant(model_.graph, uses_, at.input(side));
+      const auto value = limit ? graph::as_floats(*limit) : std::nullopt;
+      if (!value || value->size() != 1) return std::nullopt;
+      (side == 1 ? kept.lo : kept.hi) = value->front();
+    }
+    return kept;
   }
 
   void quantise_input(const std::string& value) {

@@ -2,8 +2,10 @@
 ///
 /// Weights are levels -127..127 with a scale per output channel, stored as u8 around 128 (so that no processor's sums of
 /// products saturate); activations are u8 with one scale and zero point per value, biases i32. Jacob et al.,
-/// arXiv:1712.05877. Activations of fewer bits are u8 that a Clip in front keeps to the levels there are. A BatchNormalization that alone reads a convolution goes into its scales and biases, so the levels stay
-/// what they are. Sums of layers are then sums of integers: the same in any order.
+/// arXiv:1712.05877. Activations of fewer bits are u8 that a Clip behind QuantizeLinear keeps to the levels there are; a Relu or
+/// Clip that cuts off nothing else than those ends do is left out. So a layer stands right between DequantizeLinear and
+/// QuantizeLinear, where runtimes sum integers: the same in any order. A BatchNormalization that alone reads a convolution goes
+/// into its scales and biases, so the levels stay what they are.
 #pragma once
 
 #include "tailor/graph/model.h"

@@ -118,6 +118,62 @@ TEST(QuantiseNetwork, ActivationsOfFewerBits) {
   }
 }
 
+// Half of the weights' sixteenths lie in the middle between two levels: sums of floats would fall to either side of it.
+TEST(QuantiseNetwork, SumsAreIntegersWhateverStandsBehind) {
+  TAILOR_NEEDS_RUNNER();
+  for (const char* activation : {"Relu a -> r", "Clip a lo hi -> r"}) {
+    const bool clip = activation[0] == 'C';
+    const Known k =
+        known(testing::graph_of({"Conv x 8x16x1x1 -> a", activation, "Conv r 1x8x1x1 -> y"}, {1, 16, 24, 24},
+                                {{"lo", graph::make_f32({}, {0})}, {"hi", graph::make_f32({}, {6})}},
+                                clip ? 13 : 12),
+              8);
+    Quantisation how;
+    how.activation_bits = 7;
+    how.ranges = {{"x", {0, 6}}, {"r", {0, 6}}, {"y", {-1, 1}}};
+    Random random(3);
+    for (int i = 0; i < 8 * 16; ++i) how.layers[0].level.push_back(static_cast<int>(random.below(31)) - 12);
+    how.layers[0].scale.assign(8, 0.0625);
+    how.layers[2] = {std::vector<std::int32_t>(8, 1), {1.0}};
+    graph::Model model = quantise_network(k.model, how).model;
+    EXPECT_EQ(count(model, clip ? "Clip" : "Relu"), clip ? 2 : 0) << "only those of integers";
+    model.graph.outputs = {{"x_dq", graph::DataType::f32}, {"r", graph::DataType::f32}};
+    std::vector<float> pixels = k.inputs.front().second.values<float>();
+    for (float& p : pixels) p = std::abs(p) * 4;
+    const auto seen = testing::run_model(model, {{"x", graph::make_f32({1, 16, 24, 24}, pixels)}});
+    const float step = saliency::value_levels(0, 6, 7).scale;
+    const std::vector<float> x = seen[0].second.values<float>(), r = seen[1].second.values<float>();
+    for (std::size_t o = 0; o < 8; ++o)
+      for (std::size_t p = 0; p < 24 * 24; ++p) {
+        double sum = 0;
+        for (std::size_t c = 0; c < 16; ++c)
+          sum += std::nearbyint(x[c * 576 + p] / step) * how.layers[0].level[o * 16 + c];
+        EXPECT_EQ(std::nearbyint(r[o * 576 + p] / step), std::clamp(std::nearbyint(sum / 16), 0.0, 127.0));
+      }
+  }
+}
+
+// What cuts off more than the levels' ends do has to stay.
+TEST(QuantiseNetwork, ActivationsThatMatterStay) {
+  TAILOR_NEEDS_RUNNER();
+  const Known k = known(
+      testing::graph_of({"Conv x 4x2x1x1 -> a", "Relu a -> r", "Conv r 4x4x1x1 -> b", "Clip b lo hi -> s",
+                         "Conv s 3x4x1x1 -> y"},
+                        {1, 2, 5, 5}, {{"lo", graph::make_f32({}, {-1})}, {"hi", graph::make_f32({}, {1})}}),
+      8);
+  Quantisation how;
+  for (int layer : {0, 2, 4})
+    how.layers[layer] =
+        saliency::levels(weight_rows(k.model, layer), layer == 4 ? 3 : 4, {"int8", 8, true, false});
+  how.ranges = {{"x", {-1, 1}}, {"r", {-0.5, 1}}, {"s", {-0.5, 1}}, {"y", {-1, 1}}};
+  EXPECT_EQ(count(quantise_network(k.model, how).model, "Relu"), 1) << "levels reach below 0";
+  EXPECT_EQ(count(quantise_network(k.model, how).model, "Clip"), 0);
+  how.ranges["s"] = {-0.5, 2};
+  EXPECT_EQ(count(quantise_network(k.model, how).model, "Clip"), 1) << "levels reach above 1";
+  how.ranges["r"] = {0, 1};
+  EXPECT_EQ(count(quantise_network(k.model, how).model, "Relu"), 0);
+}
+
 // The simulation: only these values change, each to its nearest level.
 TEST(QuantiseNetwork, ValuesAreRoundedAndLayersStay) {
   TAILOR_NEEDS_RUNNER();
